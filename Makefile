@@ -1,0 +1,49 @@
+# Everything from nothing: `make bench` needs a checkout and Python >= 3.11, and says what it installs.
+
+PYTHON ?= python3
+SCENARIO ?= quick
+ARGS ?=
+TESTS ?= tests
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test lint benchmarks clean server
+.SUFFIXES:
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+bench: $(VENV)/.bench server  ## run a scenario against a real MySQL: make bench SCENARIO=burst ARGS="--seed 2"
+	@$(BIN)/loadtest bench $(SCENARIO) $(ARGS)
+
+test: $(VENV)/.dev server  ## run the tests, benchmarks aside
+	@./.ci/setup tests $(BIN)/python $(TESTS)
+
+lint: $(VENV)/.dev  ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
+	$(BIN)/python -m pytest -s tests/benchmarks
+
+clean:  ## remove .venv and caches; results stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@./.ci/setup python "$(PYTHON)" $(VENV)
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "make: installing loadtest into $(VENV)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "make: installing loadtest and what its tests need into $(VENV)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.bench
+
+server: | $(BIN)/python
+	@./.ci/setup server $(BIN)/python

@@ -1,0 +1,296 @@
+"""Arms x repetitions, interleaved, each in a Locust process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from loadtest import process
+from loadtest.errors import (
+    Interrupted,
+    LoadtestError,
+    ResultsError,
+    ServerLost,
+    ServerUnavailable,
+    UsageError,
+)
+from loadtest.fleet.strategies import arm_name, parse
+from loadtest.growing import last_rows
+from loadtest.provenance import machine, repeat_command, versions
+from loadtest.records import GeneratorSecond, Sample
+from loadtest.server import ledger
+from loadtest.server.launch import check, launched, lost, reset, trouble
+from loadtest.server.target import Target
+from loadtest.settings import Plan, Settings
+from loadtest.signals import Interrupts
+from loadtest.store import Repetition, RunFolder, read_rows
+
+LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
+FULL = ("1040", "1203", "1226")
+IMPORT_S = 30.0  # for a stranger's module
+START_S = 30.0  # for Locust to come up, and to end after the drain
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known of a repetition that runs. Counts are since it began."""
+
+    arm: str
+    number: str
+    rounds: str
+    elapsed_s: float
+    duration_s: float
+    arrivals_count: int
+    errors_count: int
+    connections_count: int | None
+    zombies_count: int
+    done: bool = False
+
+
+Tell = Callable[[Progress], None]
+
+
+class Bench:
+    """One run. ``tell`` hears of its progress about once a second."""
+
+    def __init__(self, plan: Plan, choice: str, out: Path, interrupts: Interrupts, tell: Tell) -> None:
+        self._plan = plan
+        self._choice = choice
+        self._interrupts = interrupts
+        self._tell = tell
+        self._t0, self._t0_monotonic = time.time(), time.monotonic()
+        self.folder = RunFolder(out)
+        self.measured = False
+
+    def run(self) -> RunFolder:
+        """Raises what ends it; what was measured until then is in the folder."""
+        check_strategies(self._plan.strategies)
+        check(self._choice, self._plan.max_connections)
+        if is_too_small(self._plan):
+            raise UsageError(
+                f"ideal has no connection left: --ideal-reserve {self._plan.ideal_reserve} of "
+                f"--max-connections {self._plan.max_connections}"
+            )
+        self.folder = RunFolder.create(self.folder.path)
+        try:
+            with launched(self._choice, self._plan.max_connections) as target:
+                self._write_run(target)
+                self._measure(target)
+        except BaseException as error:
+            self.measured = self.measured and self._keeps(error)
+            if not self.measured:
+                self.folder.remove()
+            raise
+        return self.folder
+
+    def _keeps(self, error: BaseException) -> bool:
+        """Without a single row only a Locust that failed leaves a folder: its log says why."""
+        known = isinstance(error, (Interrupted, ServerLost, ResultsError))
+        return not known or any(
+            len(read_rows(repetition, "invocations")[0])
+            for arm in self.folder.arms()
+            for repetition in self.folder.repetitions(arm)
+        )
+
+    def _measure(self, target: Target) -> None:
+        plan = self._plan
+        if plan.tls == "on" and not target.variables.get("tls"):
+            raise ServerUnavailable("the server offers no TLS: leave out --tls on, or give it a certificate")
+        for number, strategy in interleaved(plan.strategies, plan.repetitions):
+            self._repeat(target, strategy, f"{number}/{plan.repetitions}")
+        for strategy in plan.strategies:
+            for rerun in range(1, plan.reruns + 1):
+                missing = plan.repetitions - self._valid_count(arm_name(strategy))
+                if missing <= 0:
+                    break
+                for _ in range(missing):
+                    self._repeat(target, strategy, f"again {rerun}/{plan.reruns}")
+
+    def _valid_count(self, arm: str) -> int:
+        from loadtest.report.frames import read_repetition
+        from loadtest.report.summary import summarise_repetition
+
+        return sum(
+            bool(summarise_repetition(read_repetition(repetition), self._plan)["valid"])
+            for repetition in self.folder.repetitions(arm)
+        )
+
+    # One repetition
+
+    def _repeat(self, target: Target, strategy: str, rounds: str) -> None:
+        reset(target)
+        self._interrupts.check()
+        plan = self._plan
+        repetition = self.folder.next_repetition(arm_name(strategy)).create()
+        self.measured = True
+        words = process.command(plan, strategy, plan.processes)
+        env = process.environment(
+            repetition.path,
+            {
+                "LOADTEST_DSN": target.functions.url(),
+                "LOADTEST_ADMIN_DSN": target.admin.url(),
+                "LOADTEST_REPETITION": str(repetition.path.absolute()),
+                "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic),
+                "LOADTEST_SERVER": json.dumps(target.public()),
+            },
+        )
+        locust = None
+        try:
+            with self._interrupts.deferred():
+                locust = process.start(words, repetition.path, repetition.locust_log, env)
+            ended = self._watch(locust, target, repetition, rounds)
+        finally:
+            if locust is not None:
+                with self._interrupts.deferred():
+                    process.end(locust, hurry=lambda: self._interrupts.hurry)
+        if ended:
+            self._check_end(locust.returncode, repetition)
+        if plan.workload == "ledger":
+            repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
+
+    def _watch(
+        self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, rounds: str
+    ) -> bool:
+        """Whether Locust ended by itself. Raises :class:`ServerLost`."""
+        plan, began, failing_since = self._plan, time.monotonic(), None
+        until = began + plan.duration_s + plan.function_timeout_s + START_S
+        while True:
+            try:
+                locust.wait(1.0)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            self._interrupts.check()
+            if time.monotonic() > until:
+                self.folder.add_warning(
+                    f"{repetition.arm}/{repetition.number} did not end by itself and was cut off"
+                )
+                repetition.write_meta(cut_off=True)
+                return False
+            samples = list(last_rows(repetition.samples, Sample._fields))
+            if samples and samples[-1]["error"]:
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > LOST_S:
+                    self._check_server(target, repetition, samples[-1]["error"])
+            else:
+                failing_since = None
+            self._tell(self._progress(repetition, rounds, samples))
+        process.wait_for_group(locust.pid, process.END_S)
+        samples = list(last_rows(repetition.samples, Sample._fields))
+        if samples and samples[-1]["error"]:
+            self._check_server(target, repetition, samples[-1]["error"])
+        self._tell(self._progress(repetition, rounds, samples, done=True))
+        return True
+
+    def _check_server(self, target: Target, repetition: Repetition, error: str) -> None:
+        """The monitor cannot sample. Raises :class:`ServerLost` unless the server is full or slow: that
+        is what is measured here."""
+        problem = "" if error.startswith(FULL) else trouble(target) or lost(target.admin)
+        if problem:
+            repetition.write_meta(cut_off=True)
+            raise ServerLost(
+                f"the server was lost in {repetition.arm}/{repetition.number} ({error}): {problem}"
+            )
+
+    def _progress(
+        self, repetition: Repetition, rounds: str, samples: list[dict[str, str]], *, done: bool = False
+    ) -> Progress:
+        newest: dict[str, dict[str, str]] = {}
+        for row in last_rows(repetition.generator, GeneratorSecond._fields):
+            newest[row["worker"]] = row
+        start_s = repetition.read_meta().get("start_s")
+        now_s = time.monotonic() - self._t0_monotonic
+        connections = samples[-1]["connections_count"] if samples else ""
+        return Progress(
+            arm=repetition.arm,
+            number=repetition.number,
+            rounds=rounds,
+            elapsed_s=max(0.0, min(now_s - start_s, self._plan.duration_s)) if start_s else 0.0,
+            duration_s=self._plan.duration_s,
+            arrivals_count=sum(int(row["arrivals_count"]) for row in newest.values()),
+            errors_count=sum(int(row["errors_count"]) for row in newest.values()),
+            connections_count=int(connections) if connections else None,
+            zombies_count=sum(int(row["zombies_count"]) for row in newest.values()),
+            done=done,
+        )
+
+    def _check_end(self, returncode: int, repetition: Repetition) -> None:
+        if returncode == 0:
+            return
+        said = process.complaint(repetition.locust_log)
+        if returncode == ResultsError.exit_code:
+            repetition.write_meta(cut_off=True)
+            if said and said.endswith("--out"):
+                raise ResultsError(said)
+            # Only the disk that is full cuts the sentence in the log that lies on it.
+            raise ResultsError(
+                f"cannot write {repetition.path}: No space left on device; free some space, or choose "
+                "another --out"
+            )
+        said = said or process.last_line(repetition.locust_log)
+        raise LoadtestError(
+            f"Locust ended with {returncode} in {repetition.arm}/{repetition.number}: {said} "
+            f"({repetition.locust_log} has more)"
+        )
+
+    def _write_run(self, target: Target) -> None:
+        plan = msgspec.to_builtins(self._plan)
+        self.folder.write_run(
+            {
+                "settings": plan,
+                "server": target.public(),
+                "environment": {**machine(), "versions": versions()},
+                "t0": self._t0,
+                "command": repeat_command(sys.argv),
+                "warnings": list(target.warnings),
+            }
+        )
+
+
+def interleaved(strategies: list[str], repetitions: int) -> Iterator[tuple[int, str]]:
+    """A B C, B C A, …: no arm always runs first, and the machine's drift meets all of them."""
+    for number in range(repetitions):
+        shift = number % len(strategies)
+        for strategy in strategies[shift:] + strategies[:shift]:
+            yield number + 1, strategy
+
+
+def check_strategies(strategies: list[str]) -> None:
+    """Raises :class:`UsageError`; a stranger's module is tried in a process of its own."""
+    names = [arm_name(text) for text in strategies]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"two strategies are called {twice!r}: name them, as in base=package.module:attr")
+    for text in strategies:
+        if all(part.spec in ("direct", "cached", "classic", "managed", "ideal") for part in parse(text)):
+            continue
+        try:
+            # -P: nothing of the folder that we are in goes before Python's own modules
+            tried = subprocess.run(
+                [sys.executable, "-P", "-m", "loadtest.fleet.strategies", text],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=process.environment(Path.home(), {}),
+                timeout=IMPORT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise UsageError(f"strategy {text!r} was not imported in {IMPORT_S:g} s") from None
+        if tried.returncode:
+            said = tried.stderr.strip().splitlines() or [f"its import ended Python ({tried.returncode})"]
+            raise UsageError(
+                f"strategy {text!r}: {said[-1]}".replace(f"strategy {text!r}: strategy", "strategy")
+            )
+
+
+def is_too_small(plan: Settings) -> bool:
+    return (
+        isinstance(plan, Plan) and "ideal" in plan.strategies and plan.max_connections <= plan.ideal_reserve
+    )

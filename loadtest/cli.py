@@ -1,0 +1,296 @@
+"""Words in, text and exit status out; the only module that prints."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loadtest.errors import Interrupted, LoadtestError, UsageError
+from loadtest.settings import (
+    STRATEGIES,
+    Option,
+    Plan,
+    build,
+    duration_text,
+    nearest,
+    options,
+    read_scenario,
+    scenario_names,
+)
+from loadtest.signals import Interrupts, handled, ignored
+
+if TYPE_CHECKING:
+    from loadtest.bench import Progress
+    from loadtest.server.target import Target
+    from loadtest.store import RunFolder
+
+ENDED = """\
+Exit codes: 0 done; 1 a budget is missed or a regression found; 2 usage or a bad file; 3 no server to be
+had, lost, or results that cannot be written; 4 nothing valid was measured; 130 interrupted."""
+
+
+def entry() -> None:
+    """The console script: every error of ours is one sentence on stderr and its exit code."""
+    try:
+        code, last_words = outcome(handled())
+        ignored()
+    except Interrupted as error:  # after the work was done
+        code, last_words = error.exit_code, f"loadtest: {error}"
+    ignored()
+    if last_words:
+        say(last_words, err=True)
+    sys.exit(code)
+
+
+def outcome(interrupts: Interrupts) -> tuple[int, str]:
+    """Exit code and what is said about it."""
+    try:
+        code = main(standalone_mode=False, obj=interrupts)
+    except LoadtestError as error:
+        return error.exit_code, f"loadtest: {error}"
+    except click.exceptions.NoArgsIsHelpError as error:
+        return error.exit_code, error.format_message()
+    except click.ClickException as error:
+        return error.exit_code, f"loadtest: {' '.join(error.format_message().split())}"
+    except SystemExit:
+        # Not standalone, click ends so for one reason only: nobody reads its help any more.
+        return 0, ""
+    return code if isinstance(code, int) else 0, ""
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Whoever read our output may have seen enough, as ``head`` has: the work goes on without."""
+    try:
+        click.echo(text, err=err, nl=nl)
+    except BrokenPipeError:
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, (sys.stderr if err else sys.stdout).fileno())
+        os.close(nobody)
+
+
+class Commands(click.Group):
+    """Says the nearest name where there is no such command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            known = self.list_commands(ctx)
+            raise UsageError(f"unknown command {word!r}{nearest(word, known)}; there are {', '.join(known)}")
+        return super().resolve_command(ctx, args)
+
+
+def _tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from loadtest.provenance import versions
+
+        say(f"loadtest {versions()['connection-pressure']}")
+        ctx.exit()
+
+
+@click.group(cls=Commands, epilog=ENDED, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version.",
+)
+def main() -> None:
+    """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for each field of a plan; what is not given is left to the scenario."""
+    for option in reversed(list(options(Plan))):
+        command = _click_option(option)(command)
+    return command
+
+
+def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    shown = duration_text(option.default) if option.kind == "duration" else str(option.default)
+    return click.option(
+        f"--{option.name.replace('_', '-')}",
+        option.field,
+        metavar="|".join(option.choices)
+        or {"float": "NUMBER", "int": "N"}.get(option.kind, option.kind.upper()),
+        help=f"{option.help}  [{shown or 'none'}]",
+    )
+
+
+@main.command(epilog=ENDED)
+@click.argument("scenario", default="quick")
+@click.option("--strategies", help="comma-separated; also package.module:attribute, name=…, a:0.3+b:0.7")
+@click.option(
+    "--server",
+    "choice",
+    default="auto",
+    show_default=True,
+    help="auto, docker, local or mysql://user@host:port/database",
+)
+@plan_options
+@click.option("--out", type=click.Path(path_type=Path), help="the run folder  [results/TIME-SCENARIO]")
+@click.option("--json", "as_json", is_flag=True, help="print the summary as JSON instead of the table")
+@click.pass_obj
+def bench(
+    interrupts: Interrupts,
+    /,
+    scenario: str,
+    strategies: str | None,
+    choice: str,
+    out: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Run every strategy of SCENARIO against a real server and say what happened.
+
+    SCENARIO is one of `loadtest scenarios` or a TOML file of your own.
+    """
+    from loadtest.bench import Bench
+    from loadtest.report.recompute import write_summary
+
+    plan = plan_of(scenario, strategies, given)
+    path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
+    if "://" in choice and ":" in choice.split("://", 1)[1].rpartition("@")[0]:
+        say(
+            "loadtest: warning: other users of this machine can read a password on the command line; "
+            "leave it out and set LOADTEST_PASSWORD",
+            err=True,
+        )
+    run = Bench(plan, choice, path, interrupts, teller())
+    try:
+        run.run()
+    except LoadtestError as error:
+        if run.measured:
+            _show_what_there_is(run.folder, as_json, f"the run did not end by itself: {error}")
+        raise
+    _print_summary(write_summary(run.folder), run.folder.path, as_json)
+
+
+def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
+    """The command line before the scenario's file, and that before the defaults."""
+    from_file = build(Plan, read_scenario(scenario), f"scenario {scenario}")
+    values = {
+        option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
+    }
+    if strategies is not None:
+        values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
+    whole = {**_as_given(from_file), **values}
+    return build(Plan, whole, "options")  # type: ignore[no-any-return]
+
+
+def _as_given(plan: Plan) -> dict[str, Any]:
+    values = {option.name: getattr(plan, option.field) for option in options(Plan)}
+    return {
+        **values,
+        "scenario": plan.scenario,
+        "strategies": plan.strategies,
+        "description": plan.description,
+    }
+
+
+def _show_what_there_is(folder: "RunFolder", as_json: bool, warning: str) -> None:
+    """What ended the run is what matters: that nothing can be shown is no second error."""
+    from loadtest.report.recompute import write_summary
+
+    with suppress(LoadtestError):
+        folder.add_warning(warning)
+        _print_summary(write_summary(folder), folder.path, as_json)
+
+
+def _print_summary(summary: dict[str, Any], path: Path, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(summary, indent=1))
+        return
+    from loadtest.report.render.terminal import text
+
+    say(text(summary, width=_width(), color=_color()), nl=False)
+    say(f"\nrun folder: {path}")
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((120, 24)).columns
+
+
+def _color() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def teller() -> "Callable[[Progress], None]":
+    """One line that is written over on a terminal; plain lines, and fewer, otherwise."""
+    on_terminal = sys.stderr.isatty()
+
+    def tell(p: "Progress") -> None:
+        line = (
+            f"{p.arm} {p.rounds}: {p.elapsed_s:.0f} of {p.duration_s:g} s, {p.arrivals_count:,} arrivals, "
+            f"{p.errors_count:,} errors, {'-' if p.connections_count is None else p.connections_count} "
+            f"connections, {p.zombies_count} zombies"
+        )
+        if on_terminal:
+            width = shutil.get_terminal_size().columns - 1
+            say(f"\r{line[:width]:<{width}}", nl=p.done, err=True)
+        elif p.done or (p.elapsed_s >= 1 and int(p.elapsed_s) % 10 == 0):
+            say(line, err=True)
+
+    return tell
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="print the summary as JSON instead of the table")
+def report(run: Path, as_json: bool) -> None:
+    """Recompute a run's summary from its rows and show it."""
+    from loadtest.report.recompute import write_summary
+    from loadtest.store import RunFolder
+
+    folder = RunFolder.open(run)
+    _print_summary(write_summary(folder), run, as_json)
+
+
+@main.command()
+def scenarios() -> None:
+    """List the scenarios of the package."""
+    for name in scenario_names():
+        say(f"{name:<9} {read_scenario(name).get('description', '')}")
+
+
+@main.group(cls=Commands)
+def server() -> None:
+    """A server to try things on, until it is taken down."""
+
+
+@server.command()
+@click.option("--server", "choice", default="auto", show_default=True, help="auto, docker or local")
+@click.option("--max-connections", type=int, default=90, show_default=True)
+def up(choice: str, max_connections: int) -> None:
+    """Start one; prints the environment that `locust -f locustfiles/…` reads."""
+    from loadtest.server.launch import up as start
+
+    target = start(choice, max_connections)
+    for warning in target.warnings:
+        say(f"loadtest: warning: {warning}", err=True)
+    say(exports(target))
+
+
+def exports(target: "Target") -> str:
+    """For ``eval``."""
+    return f"export LOADTEST_DSN='{target.functions.url()}'\nexport LOADTEST_ADMIN_DSN='{target.admin.url()}'"
+
+
+@server.command()
+def down() -> None:
+    """Take down what `up` started."""
+    from loadtest.server.launch import down as stop
+
+    gone = stop()
+    say("\n".join(f"took down {name}" for name in gone) or "no server was up")
+
+
+__all__ = ["STRATEGIES", "UsageError", "entry", "main"]

@@ -1,0 +1,63 @@
+"""``mysql://user:password@host:port/database``: where a server is and as whom to call."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from loadtest.errors import UsageError
+
+FORM = "mysql://user:password@host:port/database"
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """An account on a server. ``repr`` and ``str`` leave the password out."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Dsn":
+        """Raises :class:`UsageError`, which never repeats the text: it may hold a password."""
+        try:
+            parts = urlsplit(text)
+            port = parts.port or 3306
+        except ValueError:
+            raise UsageError(f"malformed DSN: the port is not a number below 65536; write {FORM}") from None
+        if parts.scheme != "mysql":
+            raise UsageError(f"malformed DSN: it does not begin with mysql://; write {FORM}")
+        database = unquote(parts.path.lstrip("/"))
+        missing = [
+            name
+            for name, value in (("user", parts.username), ("host", parts.hostname), ("database", database))
+            if not value
+        ]
+        if missing:
+            raise UsageError(f"malformed DSN: no {' and no '.join(missing)}; write {FORM}")
+        if parts.query or parts.fragment or "/" in database:
+            raise UsageError(f"malformed DSN: something follows the database's name; write {FORM}")
+        return cls(
+            str(parts.hostname), port, unquote(parts.username or ""), unquote(parts.password or ""), database
+        )
+
+    def url(self) -> str:
+        """With the password: for the environment of our own processes only."""
+        account = quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password else "")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"mysql://{account}@{host}:{self.port}/{quote(self.database, safe='')}"
+
+    def __str__(self) -> str:
+        return f"mysql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+    def connect_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for ``pymysql.connect``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "database": self.database or None,
+        }

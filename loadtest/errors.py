@@ -1,0 +1,43 @@
+"""Our own few exceptions. Each message is for a person: what happened, why, what to do next."""
+
+
+class LoadtestError(Exception):
+    """Ends a command with ``exit_code`` and its message on stderr, never with a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(LoadtestError):
+    """What was asked for cannot be: an unknown name, an impossible value, a bad file."""
+
+    exit_code = 2
+
+
+class ServerUnavailable(LoadtestError):
+    """No server could be had: refused, wrong password, missing rights, nothing installed."""
+
+    exit_code = 3
+
+
+class ServerLost(LoadtestError):
+    """The server went away in the middle of a run."""
+
+    exit_code = 3
+
+
+class ResultsError(LoadtestError):
+    """The results could not be written."""
+
+    exit_code = 3
+
+
+class NothingMeasured(LoadtestError):
+    """A verdict or a summary was asked for, and no figure carries it."""
+
+    exit_code = 4
+
+
+class Interrupted(LoadtestError):
+    """SIGINT or SIGTERM; what was measured so far is kept."""
+
+    exit_code = 130

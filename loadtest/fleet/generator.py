@@ -1,0 +1,268 @@
+"""One worker's load in one repetition: its clients, its fleet, its rows, its health."""
+
+import gc
+import heapq
+from collections.abc import Callable, Iterator
+from functools import partial
+from math import inf
+from random import Random
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Group
+
+from loadtest.dsn import Dsn
+from loadtest.errors import LoadtestError, ResultsError
+from loadtest.fleet.clock import Clock
+from loadtest.fleet.container import State
+from loadtest.fleet.fleet import Fleet
+from loadtest.fleet.health import TICK_S, Health
+from loadtest.fleet.limits import share_of
+from loadtest.fleet.recorder import Recorder
+from loadtest.fleet.shapes import Arrival, client_arrivals, profile
+from loadtest.fleet.strategies import parse
+from loadtest.fleet.zombies import Book
+from loadtest.growing import CsvAppender
+from loadtest.records import GeneratorSecond, Invocation
+from loadtest.settings import Settings, shape_points
+from loadtest.store import Repetition
+
+LOOK_S = 0.02  # how exactly the end of a connection is known, and a timeout kept
+
+
+class Assignment(NamedTuple):
+    """What a worker has to know beside the settings; the same for all workers but ``worker``."""
+
+    strategy: str
+    t0_monotonic: float
+    repetition: str
+    users_count: int
+    workers_count: int
+    max_connections: int
+    worker: int = 0
+
+
+class Generator:
+    """Arrivals are due from ``start_s`` to ``deadline_s`` on the run's clock, once it is started.
+
+    ``told(row)``, if given, hears of every invocation; ``failed(error)`` of results that cannot be written.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        assignment: Assignment,
+        server: Dsn,
+        told: Callable[[Invocation], None] | None,
+        failed: Callable[[LoadtestError], None],
+    ) -> None:
+        self.settings = settings
+        self.assignment = assignment
+        self.clock = Clock(assignment.t0_monotonic)
+        self.start_s = self.deadline_s = inf
+        self.drained = Event()
+        self._told = told
+        self._failed = failed
+        worker = assignment.worker
+        repetition = Repetition.at(assignment.repetition)
+        self._recorder = Recorder(repetition, worker, run_elsewhere)
+        self._seconds = CsvAppender(repetition.generator, GeneratorSecond)
+        self.book = Book(self.clock, worker, self._recorder.connection, self._recorder.kill)
+        parts = parse(assignment.strategy)
+        pool = share_of(
+            max(1, assignment.max_connections - settings.ideal_reserve), worker, assignment.workers_count
+        )
+        self.fleet = Fleet(
+            settings, parts, server, self.book, self.clock, self._done, worker, assignment.workers_count, pool
+        )
+        self.health = Health(self.clock, worker, self._recorder.lag)
+        self._profile = profile(shape_points(settings.shape), settings.ramp_s)
+        self._due: list[tuple[float, int, Arrival, Iterator[Arrival]]] = []
+        self._left: set[int] = set()
+        self._joined = Event()
+        self._in_flight = Group()
+        self._background = Group()
+        self._writer = gevent.Greenlet()
+        self._ending = Event()
+        self._closed = False
+
+    def start(self, start_s: float) -> None:
+        """Sets everything going; nothing arrives before ``start_s``."""
+        self.start_s = start_s
+        self.deadline_s = start_s + self.settings.duration_s
+        # What is there now lives as long as the repetition: not to be walked by every collection.
+        gc.collect()
+        gc.freeze()
+        for run in (self._tick, self._look, self._dispatch, self._deploy):
+            self._background.spawn(run)
+        self._writer = gevent.spawn(self._every_second)
+
+    def join(self, user: int) -> None:
+        """A client sends from its next arrival on; a container (closed model) begins its first life."""
+        self._left.discard(user)
+        if self._closed:
+            return
+        if self.settings.model == "closed":
+            self._in_flight.spawn(self._live, user)
+            return
+        settings = self.settings
+        arrivals = client_arrivals(
+            settings.seed, user, settings.rate_per_user, settings.arrivals == "even", self._profile
+        )
+        self._schedule(user, arrivals, self.clock.now() - self.start_s)
+        self._joined.set()
+
+    def leave(self, user: int) -> None:
+        self._left.add(user)
+
+    # Open model
+
+    def _schedule(self, user: int, arrivals: Iterator[Arrival], from_s: float = -inf) -> None:
+        arrival = next(a for a in arrivals if a.due_s >= from_s)
+        due_s = self.start_s + arrival.due_s
+        if due_s < self.deadline_s:
+            heapq.heappush(self._due, (due_s, user, arrival, arrivals))
+
+    def _dispatch(self) -> None:
+        """Hands each arrival to the fleet when it is due, whether or not earlier ones are answered."""
+        while True:
+            now_s = self.clock.now()
+            next_s = min(self._due[0][0] if self._due else inf, self.deadline_s)
+            if next_s >= self.deadline_s <= now_s:
+                break  # whatever was due before it has been handed over
+            if next_s > now_s:
+                self._joined.clear()
+                self._joined.wait(next_s - now_s)
+                continue
+            due_s, user, arrival, arrivals = heapq.heappop(self._due)
+            if user in self._left:
+                continue
+            self._schedule(user, arrivals)
+            self.health.late(now_s - due_s)
+            self._in_flight.spawn(self.fleet.arrive, user, arrival, due_s)
+        self._drain()
+
+    # Closed model
+
+    def _live(self, user: int) -> None:
+        """One container after another, until the deadline: invoke, freeze, reap."""
+        settings, clock, fleet = self.settings, self.clock, self.fleet
+        rng = Random(f"{settings.seed}/{user}")
+        level = (user + 1) / max(1, self.assignment.users_count)
+        begin_s = self.start_s + self._profile.when_level(level)
+        if begin_s >= self.deadline_s:
+            return
+        gevent.sleep(max(0.0, begin_s - clock.now()))
+        container, born_s, number = fleet.new_container(fleet.part_of(rng.random())), clock.now(), 0
+        think_s = settings.think_time_ms / 1000
+        while clock.now() < self.deadline_s and user not in self._left:
+            reap_draw, zombie_draw = rng.random(), rng.random()
+            fleet.invoke(container, user, number, clock.now())
+            number += 1
+            gone = container.state is State.GONE
+            old = clock.now() - born_s >= settings.lifetime_s
+            if not gone and (old or container.stale or reap_draw < settings.reap_probability):
+                fleet.reap(container, leave_zombie=zombie_draw < settings.zombie_ratio)
+                gone = True
+            if gone:
+                container, born_s = fleet.new_container(container.part), clock.now()
+            if think_s or gone:  # without, the wait for the next answer gives way to others
+                gevent.sleep(think_s)
+
+    # The end
+
+    def stop_arrivals(self) -> None:
+        """Now is the deadline, if it was not before."""
+        self.deadline_s = min(self.deadline_s, max(self.start_s, self.clock.now()))
+        self._joined.set()
+
+    def _drain(self) -> None:
+        self._in_flight.join(timeout=self.settings.function_timeout_s)
+        self._in_flight.kill(timeout=1.0)  # their rows say `unfinished`
+        self.drained.set()
+
+    def close(self, *, hurry: bool = False) -> None:
+        """Waits until what is under way is answered, unless in a hurry, and writes the last rows."""
+        if self._closed:
+            return
+        self._closed = True
+        self.stop_arrivals()
+        if hurry:
+            self._in_flight.kill(timeout=1.0)
+        self.drained.wait(self.settings.function_timeout_s + 2.0)
+        # Never killed: a part that its thread is still writing must be there when parts become one.
+        self._ending.set()
+        self._writer.join()
+        self._background.kill(timeout=1.0)
+        self.book.poll()
+        self.book.close()
+        try:
+            self._recorder.close()
+        except LoadtestError as error:
+            self._failed(error)
+        self._seconds.close()
+        gc.unfreeze()
+
+    # In the background
+
+    def _done(self, row: Invocation) -> None:
+        self._recorder.invocation(row)
+        health = self.health
+        health.arrivals_count += 1
+        health.errors_count += row.error != ""
+        if self._told is not None:
+            self._told(row)
+
+    def _tick(self) -> None:
+        while True:
+            wanted_s = self.clock.now() + TICK_S
+            gevent.sleep(TICK_S)
+            self.health.ticked(wanted_s, self.clock.now())
+
+    def _look(self) -> None:
+        while True:
+            self.book.poll()
+            self.fleet.cut_overdue()
+            gevent.sleep(LOOK_S)
+
+    def _every_second(self) -> None:
+        next_s = self.clock.now() + 1.0
+        going = True
+        while going:
+            # Once more at the end: the last, shorter second counts too.
+            going = not self._ending.wait(max(0.0, next_s - self.clock.now()))
+            next_s += 1.0
+            self.fleet.reap_idle()
+            self.book.flush()
+            try:
+                self._seconds.append(self._second())
+                self._recorder.flush()
+            except LoadtestError as error:
+                self._failed(error)
+                return
+            except OSError as error:
+                self._failed(
+                    ResultsError(
+                        f"cannot write {self._seconds.path}: {error.strerror or error}; free some space, or "
+                        "choose a folder that you may write to with --out"
+                    )
+                )
+                return
+
+    def _second(self) -> GeneratorSecond:
+        fleet, book = self.fleet, self.book
+        return self.health.second(
+            fleet.in_service_count, fleet.containers_count, book.open_count, book.zombies_count
+        )
+
+    def _deploy(self) -> None:
+        at_s = self.settings.deploy_at_s
+        if at_s > 0:
+            gevent.sleep(max(0.0, self.start_s + at_s - self.clock.now()))
+            self.fleet.deploy()
+
+
+def run_elsewhere(function: Callable[[], Any]) -> None:
+    """In a native thread of gevent's, while the loop goes on."""
+    gevent.get_hub().threadpool.apply(partial(function))

@@ -1,0 +1,185 @@
+"""The Locust users and their options.
+
+A Locust user here is a name on a list: it joins the worker's generator when Locust spawns it and
+leaves when Locust stops it. Its arrivals come from the generator, so that they neither wait for
+answers nor for Locust's own pace.
+"""
+
+from locust import User, constant, events, task  # first: it patches for gevent
+
+# isort: split
+import os
+import sys
+from typing import Any, NoReturn
+
+from loadtest.errors import LoadtestError
+from loadtest.fleet.run import Run
+from loadtest.fleet.strategies import parse
+from loadtest.records import Invocation
+from loadtest.settings import Settings, build, duration_s, duration_text, options
+
+TYPES: dict[str, type] = {"float": float, "int": int, "str": str, "duration": str}
+# What Locust's own number of users decides.
+LOCUSTS_OWN = ("model", "rate", "containers")
+_runs: dict[int, Run] = {}
+
+
+def option_names() -> list[str]:
+    """Options as Locust's parser and form know them."""
+    return [option.name for option in options() if option.name not in LOCUSTS_OWN]
+
+
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
+def add_options(parser: Any, **_: Any) -> None:
+    """Plain strings and numbers on the parser itself: grouped ones never show in the web form."""
+    parser.add_argument("--strategy", default="managed", help="how functions hold their connection")
+    for option in options():
+        if option.name in LOCUSTS_OWN:
+            continue
+        default = duration_text(option.default) if option.kind == "duration" else option.default
+        dashed = f"--{option.name.replace('_', '-')}"
+        parser.add_argument(
+            *dict.fromkeys((dashed, f"--{option.name}")),
+            dest=option.name,
+            type=TYPES[option.kind],
+            default=default,
+            choices=option.choices or None,
+            help=option.help,
+        )
+
+
+class Passive(User):  # type: ignore[misc]
+    """Joins and leaves; everything else is the generator's."""
+
+    abstract = True
+    host = "mysql"  # Locust's form wants one; the server comes from LOADTEST_DSN
+    wait_time = constant(3600)
+    model = "open"
+    _index = -1
+
+    @task  # type: ignore[untyped-decorator]
+    def rest(self) -> None:
+        """A waiting user is stopped at once, a sleeping task is not."""
+
+    def on_start(self) -> None:
+        run = _runs[id(self.environment)]
+        if run.generator is not None:
+            self._index = run.new_index()
+            run.generator.join(self._index)
+
+    def on_stop(self) -> None:
+        run = _runs.get(id(self.environment))
+        if run is not None and self._index >= 0:
+            run.free_index(self._index)
+            if run.generator is not None:
+                run.generator.leave(self._index)
+
+
+class Client(Passive):
+    """Open model: a client that sends requests at its own rate."""
+
+
+class Container(Passive):
+    """Closed model: one emulated container."""
+
+    model = "closed"
+
+
+def settings_of(environment: Any) -> Settings:
+    """From the parsed options. Raises :class:`~loadtest.errors.UsageError`."""
+    parsed = environment.parsed_options
+    values = {name: getattr(parsed, name) for name in option_names()}
+    run_time_s = getattr(parsed, "run_time", None)
+    if run_time_s:
+        duration_s(values["duration"])  # wrong all the same
+        values["duration"] = run_time_s
+    model = environment.user_classes[0].model
+    users_count = users_of(environment)
+    extent: dict[str, Any] = {"containers": users_count}
+    if model == "open" and values["rate_per_user"] > 0:  # else that is what is wrong
+        extent = {"rate": users_count * values["rate_per_user"]}
+    return build(Settings, {**values, "model": model, **extent}, "options")  # type: ignore[no-any-return]
+
+
+def users_of(environment: Any) -> int:
+    """How many users the test will have."""
+    return max(1, int(environment.runner.target_user_count or environment.parsed_options.num_users or 1))
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def install(environment: Any, **_: Any) -> None:
+    """What can be wrong is said before anything runs."""
+    from locust.runners import WorkerRunner
+
+    def on_row(row: Invocation) -> None:
+        _tell_locust(environment, row)
+
+    # In a bench nobody looks at Locust's own statistics, which cost a tenth of a process at saturation.
+    silent = "LOADTEST_REPETITION" in os.environ
+    try:
+        run = _runs[id(environment)] = Run(environment, None if silent else on_row)
+        if not isinstance(environment.runner, WorkerRunner):
+            settings_of(environment)
+            for part in parse(environment.parsed_options.strategy):
+                part.check()
+            if environment.web_ui is None:
+                run.prepare()
+    except LoadtestError as error:
+        _end(error)
+    _listen(environment, run)
+
+
+def _listen(environment: Any, run: Run) -> None:
+    @environment.events.test_start.add_listener  # type: ignore[untyped-decorator]
+    def begin(**_: Any) -> None:
+        if run.is_worker:
+            return
+        try:
+            run.begin(settings_of(environment), environment.parsed_options.strategy, users_of(environment))
+        except LoadtestError as error:
+            if environment.web_ui is None:
+                _end(error)
+            run.end(error.exit_code, str(error))
+
+    @environment.events.test_stopping.add_listener  # type: ignore[untyped-decorator]
+    def stopping(**_: Any) -> None:
+        run.stopping()
+
+    @environment.events.test_stop.add_listener  # type: ignore[untyped-decorator]
+    def stopped(**_: Any) -> None:
+        if not run.is_worker:
+            run.finish()
+
+    @environment.events.quitting.add_listener  # type: ignore[untyped-decorator]
+    def quitting(**_: Any) -> None:
+        # On a signal this comes before the test is stopped, otherwise after it.
+        if environment.runner.state in ("running", "spawning"):
+            run.interrupted = True
+            environment.process_exit_code = 130
+
+
+def _end(error: LoadtestError) -> NoReturn:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(error.exit_code)
+
+
+class _Failed(Exception):
+    """An arrival's error as Locust's statistics want it: one object for each text."""
+
+
+_failures: dict[str, _Failed] = {}
+
+
+def _tell_locust(environment: Any, row: Invocation) -> None:
+    failure = None
+    if row.error:
+        failure = _failures.setdefault(row.error, _Failed(row.error))
+    finished_s = row.finished_s if row.finished_s == row.finished_s else row.due_s
+    environment.events.request.fire(
+        request_type=row.part,
+        name=environment.parsed_options.workload,
+        response_time=(finished_s - row.due_s - row.cold_start_s) * 1000,
+        response_length=0,
+        exception=failure,
+        context={},
+    )

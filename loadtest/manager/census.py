@@ -1,0 +1,57 @@
+"""Asks the server about its connections."""
+
+from typing import Any
+
+from pymysql.constants import COMMAND
+
+from loadtest.manager.policy import Census
+
+# serverless-mysql 2.1.0 filters by user only in appearance: its condition ends in OR true.
+CLASSIC_USED = "SELECT COUNT(id), MAX(time) FROM information_schema.processlist"
+CLASSIC_LIMIT = (
+    "SELECT IF(@@max_user_connections > 0, "
+    "LEAST(@@max_user_connections, @@max_connections), @@max_connections)"
+)
+CLASSIC_SLEEPERS = (
+    "SELECT id FROM information_schema.processlist "
+    "WHERE command = 'Sleep' AND time >= %s AND user = %s ORDER BY time DESC"
+)
+
+
+def rows(connection: Any, sql: str, args: Any = None) -> list[tuple[Any, ...]]:
+    """Rows as tuples, whatever cursor class the connection was given."""
+    from pymysql.cursors import Cursor
+
+    with connection.cursor(Cursor) as cursor:
+        cursor.execute(sql, args)
+        return list(cursor.fetchall())
+
+
+def limit_count(connection: Any) -> int:
+    """Connections that this account may have, at most those of the server."""
+    return int(rows(connection, CLASSIC_LIMIT)[0][0])
+
+
+def classic_census(connection: Any, limit: int) -> Census:
+    """Scans the process list, as serverless-mysql 2.1.0 does at the end of every invocation."""
+    used, oldest = rows(connection, CLASSIC_USED)[0]
+    return Census(int(used), limit, float(oldest or 0))
+
+
+def sleepers(connection: Any, idle_s: float, user: str) -> list[int]:
+    """Ids of this user's connections that have slept for at least ``idle_s``."""
+    return [int(row[0]) for row in rows(connection, CLASSIC_SLEEPERS, (idle_s, user))]
+
+
+def used_count(connection: Any) -> int:
+    """Connections in use, in the cheapest way that the server allows; no privilege is needed.
+
+    COM_STATISTICS costs about a ping. On MariaDB its "Threads" includes cached ones, so there, and
+    with a client that has no such command, the status variable is read.
+    """
+    mariadb = "MariaDB" in (connection.get_server_info() or "")
+    if not mariadb and hasattr(connection, "_execute_command"):
+        connection._execute_command(COMMAND.COM_STATISTICS, b"")
+        text = connection._read_packet().get_all_data().decode("ascii", "replace")
+        return int(text.split("Threads: ")[1].split()[0])
+    return int(rows(connection, "SHOW GLOBAL STATUS LIKE 'Threads_connected'")[0][1])

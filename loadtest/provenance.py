@@ -1,0 +1,48 @@
+"""Where a run comes from: machine, versions, the command that repeats it."""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from loadtest.dsn import Dsn
+from loadtest.errors import UsageError
+
+
+def machine() -> dict[str, Any]:
+    """Where a run was measured: enough to tell that two runs come from different machines."""
+    return {
+        "system": platform.system(),
+        "release": platform.release(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "cpus_count": os.cpu_count(),
+        "host": platform.node(),
+        "implementation": sys.implementation.name,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what takes part in the measurement."""
+    found = {}
+    for name in ("connection-pressure", "locust", "PyMySQL", "gevent"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "checkout"
+    return found
+
+
+def repeat_command(words: list[str]) -> str:
+    """What was typed, without the password of a DSN."""
+    shown = []
+    for word in words[1:]:
+        option, sep, value = word.rpartition("=") if word.startswith("--server=") else ("", "", word)
+        if "://" in value:
+            try:
+                value = str(Dsn.parse(value))
+            except UsageError:
+                value = "mysql://…"
+        shown.append(f"{option}{sep}{value}")
+    return " ".join(["loadtest", *shown])

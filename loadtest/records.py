@@ -1,0 +1,104 @@
+"""The row types. Times are seconds since the run's ``t0``; nothing is rounded.
+
+The annotations are the schema: the recorder makes columns of them, the store Parquet.
+A float that is unknown is NaN in a row and null on disk.
+"""
+
+from math import nan
+from typing import Any, NamedTuple
+
+
+class Invocation(NamedTuple):
+    """One arrival and what became of it. ``error`` is "" when it was answered."""
+
+    worker: int
+    arrival: int  # number of the arrival within its client (open model) or container (closed)
+    client: int
+    container: int  # -1: throttled, no container was there to serve it
+    part: str  # which part of a mixed fleet; the strategy's name otherwise
+    due_s: float
+    started_s: float = nan  # entry into the handler; NaN when it never ran
+    finished_s: float = nan
+    cold: bool = False
+    cold_start_s: float = 0.0
+    connect_s: float = 0.0  # spent in connects, refused ones included
+    query_s: float = 0.0  # spent in round trips of the workload's statements
+    manage_s: float = 0.0  # the rest of the function but its own work: waits, looks, closes
+    connects_count: int = 0
+    retries_count: int = 0  # connects that followed a refused one
+    overhead_queries_count: int = 0  # statements beside the workload's own
+    error: str = ""
+
+
+class ConnectionLife(NamedTuple):
+    """One connection of a function, from its handshake to its end."""
+
+    worker: int
+    container: int  # -1: of the shared pool of `ideal`
+    server_id: int  # the server's connection id
+    opened_s: float
+    closed_s: float = nan  # when our side let go of it
+    fate: str = "open"  # closed, expired, killed, lost, zombie, open
+    reaped_s: float = nan  # when its container went without closing it
+    gone_s: float = nan  # when the server was seen to have dropped it
+    killed_by: int = -1  # container that killed it; -1: nobody
+
+
+class Kill(NamedTuple):
+    """One KILL that a function sent."""
+
+    worker: int
+    container: int
+    server_id: int  # the victim
+    at_s: float
+    error: str = ""
+
+
+class Lag(NamedTuple):
+    """The generator's loop stood still: what overlaps it was measured late."""
+
+    worker: int
+    started_s: float
+    finished_s: float
+
+
+class Sample(NamedTuple):
+    """What the server said about its connections at one moment; the monitor's own are taken off."""
+
+    at_s: float
+    connections_count: int | None = None
+    running_count: int | None = None
+    sleeping_count: int | None = None
+    oldest_sleep_s: float | None = None
+    refused_count: int | None = None
+    aborted_clients_count: int | None = None
+    questions_count: int | None = None
+    max_connections: int | None = None
+    error: str = ""
+
+
+class GeneratorSecond(NamedTuple):
+    """One second of a generator process. Counts of invocations are since the repetition began."""
+
+    at_s: float
+    worker: int
+    loop_lag_max_ms: float
+    lateness_p99_ms: float = nan  # NaN: nothing was due
+    cpu_ratio: float = 0.0
+    machine_cpu_ratio: float = 0.0
+    steal_ratio: float = 0.0
+    rss_bytes: int = 0
+    arrivals_count: int = 0
+    errors_count: int = 0
+    in_flight_count: int = 0
+    containers_count: int = 0
+    connections_count: int = 0
+    zombies_count: int = 0
+
+
+ROW_TYPES: dict[str, type[tuple[Any, ...]]] = {
+    "invocations": Invocation,
+    "connections": ConnectionLife,
+    "kills": Kill,
+    "lags": Lag,
+}

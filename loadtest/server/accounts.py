@@ -1,0 +1,45 @@
+"""The two accounts on a server of ours: an ordinary one for functions, and the harness's own."""
+
+import secrets
+from dataclasses import dataclass, field
+
+from loadtest.dsn import Dsn
+from loadtest.server import flavour
+from loadtest.server.ports import Ports
+
+SCHEMA = "loadtest"
+FUNCTIONS_USER, ADMIN_USER = "loadtest", "loadtest_admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A server that is up: both accounts, and how it is reached."""
+
+    functions: Dsn
+    admin: Dsn
+    path: str
+    warnings: tuple[str, ...] = ()
+
+
+def _fresh_password() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """New ones for each server."""
+
+    functions: str = field(default_factory=_fresh_password, repr=False)
+    admin: str = field(default_factory=_fresh_password, repr=False)
+
+    def statements(self, of: str) -> list[str]:
+        """Make the schema and the accounts."""
+        return flavour.accounts(of, (ADMIN_USER, self.admin), (FUNCTIONS_USER, self.functions), SCHEMA)
+
+    def started(self, ports: Ports, path: str = "host", warnings: tuple[str, ...] = ()) -> Started:
+        return Started(
+            Dsn("127.0.0.1", ports.functions, FUNCTIONS_USER, self.functions, SCHEMA),
+            Dsn("127.0.0.1", ports.admin, ADMIN_USER, self.admin, SCHEMA),
+            path,
+            warnings,
+        )

@@ -1,0 +1,99 @@
+"""One look at the server from outside: who is connected, and the server's counters.
+
+It shares no SQL with the manager's own census, so that a bug there cannot hide itself here.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pymysql.cursors import Cursor
+
+from loadtest.server import flavour
+from loadtest.server.target import Target
+
+COUNTERS = ("Aborted_clients", "Questions")
+
+
+class Look(NamedTuple):
+    """How to ask a certain server."""
+
+    flavour: str
+    connections: str  # one row: connections, running, sleeping, oldest sleep, max_connections
+    counters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Connections of functions, those that are still logging in included; counters since the start."""
+
+    connections_count: int
+    running_count: int
+    sleeping_count: int
+    oldest_sleep_s: float | None
+    max_connections: int
+    refused_count: int | None
+    aborted_clients_count: int | None
+    questions_count: int | None
+
+
+def shared_account(target: Target) -> bool:
+    """The harness has no account of its own."""
+    return target.admin.user == target.functions.user
+
+
+def look(of: str, performance_schema: bool, harness_user: str | None) -> Look:
+    """Left out are threads of the server itself and the harness's connections: all of
+    ``harness_user``, or only the asking one when that is None.
+    """
+    mine = "id <> CONNECTION_ID()" if harness_user is None else f"{_USER} <> '{_escaped(harness_user)}'"
+    connections = (
+        "SELECT COUNT(*), COALESCE(SUM(command <> 'Sleep'), 0), COALESCE(SUM(command = 'Sleep'), 0), "  # noqa: S608
+        f"MAX(IF(command = 'Sleep', {flavour.sleep_seconds(of)}, NULL)), @@GLOBAL.max_connections "
+        f"FROM {flavour.process_list(of, performance_schema)} "
+        f"WHERE {mine} AND command NOT IN ({_DAEMONS}) AND {_USER} NOT IN ('system user', 'event_scheduler')"
+    )
+    names = ", ".join(f"'{name}'" for name in (*COUNTERS, *flavour.COUNTERS[of]))
+    return Look(of, connections, f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
+
+
+_USER = "COALESCE(user, '')"  # null for a moment, and null compares with nothing
+_DAEMONS = "'Daemon', 'Slave_IO', 'Slave_SQL', 'Slave_worker'"
+
+
+def _escaped(user: str) -> str:
+    return user.replace("\\", "\\\\").replace("'", "''")
+
+
+def ask(cursor: Cursor, look: Look) -> Census:
+    """Two statements, about 0.6 ms (MySQL) to 0.9 ms. Raises what PyMySQL raises."""
+    cursor.execute(look.connections)
+    row = cursor.fetchone() or (0, 0, 0, None, 0)
+    cursor.execute(look.counters)
+    counters = {str(name): int(value) for name, value in cursor.fetchall()}
+    return Census(
+        connections_count=int(row[0]),
+        running_count=int(row[1]),
+        sleeping_count=int(row[2]),
+        oldest_sleep_s=None if row[3] is None else float(row[3]),
+        max_connections=int(row[4]),
+        refused_count=flavour.refused_count(look.flavour, counters),
+        aborted_clients_count=counters.get("Aborted_clients"),
+        questions_count=counters.get("Questions"),
+    )
+
+
+def take(cursor: Cursor, target: Target) -> Census:
+    """With the statement that fits the target. Raises what PyMySQL raises."""
+    performance_schema = target.variables.get("performance_schema") == "ON"
+    user = None if shared_account(target) else target.admin.user
+    return ask(cursor, look(target.flavour, performance_schema, user))
+
+
+def others(cursor: Cursor, target: Target) -> list[int]:
+    """Ids of all connections but the harness's own. Raises what PyMySQL raises."""
+    cursor.execute(
+        f"SELECT id FROM information_schema.processlist WHERE {_USER} <> %s AND command NOT IN ({_DAEMONS}) "  # noqa: S608
+        f"AND {_USER} NOT IN ('system user', 'event_scheduler')",
+        (target.admin.user,),
+    )
+    return [int(row[0]) for row in cursor.fetchall()]

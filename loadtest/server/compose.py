@@ -1,0 +1,268 @@
+"""MySQL in Docker Compose: started and taken down by ``docker compose``, its state read by docker."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pymysql
+
+from loadtest.dsn import Dsn
+from loadtest.errors import ServerUnavailable
+from loadtest.server import flavour, ports, reach
+from loadtest.server.accounts import Passwords, Started
+
+ENGINE_S = 5.0  # an engine that is up answers in some 50 ms
+START_S = 180.0
+PULL_S = 600.0
+ATTEMPTS = 4
+PROJECT = "compose.json"
+PUBLISHED_WARNING = (
+    "Docker publishes the server's port through a relay here: connects take longer and closes reach the "
+    "server late, which adds refusals of its own; compare such runs with each other only"
+)
+
+
+PORT_TAKEN = ("address already in use", "already allocated")
+
+
+class Engine(NamedTuple):
+    shares_network: bool
+    cpus_count: int
+    address: str  # of the engine's interface, for the docker package
+
+
+class NoEngine(ServerUnavailable):
+    """Docker cannot be used; ``reason`` is the message without its advice."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}: {advice}")
+        self.reason = reason
+
+
+class Exited(Exception):
+    """The container ended before its server answered."""
+
+
+def compose_file() -> Path:
+    """Beside a checkout its own, else the copy in the wheel. Raises :class:`ServerUnavailable`."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent / "docker-compose.yml"
+    if checkout.is_file() and (package.parent / "pyproject.toml").is_file():
+        return checkout
+    shipped = package / "shipped" / "docker-compose.yml"
+    if shipped.is_file():
+        return shipped
+    raise ServerUnavailable(f"no docker-compose.yml at {checkout} or {shipped}: install the package again")
+
+
+def engine() -> Engine:
+    """Asks whether an engine and Compose are there. Raises :class:`NoEngine`."""
+    try:
+        said = _docker(["info", "--format", "{{json .}}"], ENGINE_S)
+    except FileNotFoundError:
+        raise NoEngine("Docker is not installed", "install it, or take --server local") from None
+    except subprocess.TimeoutExpired:
+        raise NoEngine(
+            f"Docker is there but did not answer in {ENGINE_S:g} s", "restart it, or take --server local"
+        ) from None
+    info = _object(said.stdout)
+    problem = info.get("ServerErrors") or ([] if said.returncode == 0 else [_last(said.stderr)])
+    if problem:
+        cause = str(problem[0]).partition(': Get "')[0].partition(". Is the docker")[0]
+        raise NoEngine(
+            f"Docker is there but its engine cannot be used ({cause})",
+            "start it, see that you may use it, or take --server local",
+        )
+    try:
+        version = _docker(["compose", "version", "--short"], ENGINE_S)
+    except subprocess.TimeoutExpired:
+        raise NoEngine(f"docker compose did not answer in {ENGINE_S:g} s", "restart Docker") from None
+    if version.returncode or version.stdout.strip().startswith("1."):
+        raise NoEngine("Docker has no Compose v2", "install its plugin, or take --server local")
+    address = os.environ.get("DOCKER_HOST") or _context_address()
+    # Only then is the host's 127.0.0.1 the container's: no virtual machine, no engine elsewhere,
+    # no network namespace of a rootless engine.
+    shares = (
+        sys.platform == "linux"
+        and "Docker Desktop" not in str(info.get("OperatingSystem"))
+        and address.startswith("unix:")
+        and not any("rootless" in option for option in info.get("SecurityOptions") or ())
+    )
+    return Engine(shares, int(info.get("NCPU") or 1), address)
+
+
+def start(folder: Path, max_connections: int, engine: Engine) -> Started:
+    """Starts a project of its own and makes the accounts; returns when the server answers.
+
+    Raises :class:`ServerUnavailable`. What was started by then is the caller's to :func:`stop`.
+    """
+    project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
+    service = "mysql" if engine.shares_network else "mysql-published"
+    note = {"project": project, "address": engine.address, "file": str(compose_file())}
+    (folder / PROJECT).write_text(json.dumps(note), "utf-8")
+    _see_to_image(folder, service)
+    root = secrets.token_hex(16)
+    for attempt in range(1, ATTEMPTS + 1):
+        chosen = ports.choose()
+        superuser = Dsn("127.0.0.1", chosen.admin, "root", root)
+        values = _values(chosen, max_connections, root, engine)
+        try:
+            _compose(folder, ["up", "--detach", "--pull", "never", service], START_S, values)
+            _wait(folder, superuser)
+            break
+        except (Exited, ServerUnavailable) as error:
+            raced = any(sign in str(error).lower() for sign in PORT_TAKEN)
+            if not raced or attempt == ATTEMPTS or ports.fixed():
+                raise ServerUnavailable(f"MySQL did not start in Docker: {error}") from None
+            stop(folder, keep_note=True)
+    passwords = Passwords()
+    with reach.session(superuser) as cursor:
+        for statement in passwords.statements(flavour.MYSQL):
+            cursor.execute(statement)
+    if engine.shares_network:
+        return passwords.started(chosen)
+    return passwords.started(chosen, "published", (PUBLISHED_WARNING,))
+
+
+def _values(chosen: ports.Ports, max_connections: int, root: str, engine: Engine) -> dict[str, str]:
+    return {
+        "LOADTEST_PORT": str(chosen.functions),
+        "LOADTEST_ADMIN_PORT": str(chosen.admin),
+        "LOADTEST_MAX_CONNECTIONS": str(max_connections),
+        "LOADTEST_ROOT_PASSWORD": root,
+        "LOADTEST_CPUS": str(min(2, engine.cpus_count)),
+        # the server needs 156 KB and a thread per connection
+        "LOADTEST_MEMORY": f"{1536 + max_connections // 3}m",
+        # we ask ourselves: a client that is forked every 2 s disturbs what is measured
+        "LOADTEST_HEALTH_INTERVAL": "1h",
+    }
+
+
+def stop(folder: Path, keep_note: bool = False, timeout_s: float = 30.0) -> None:
+    """Takes the folder's project down, if it has one. Raises :class:`ServerUnavailable`."""
+    note = folder / PROJECT
+    if not note.exists():
+        return
+    arguments = ["--profile", "published", "down", "--timeout", "0", "--volumes", "--remove-orphans"]
+    _compose(folder, arguments, timeout_s)
+    if not keep_note:
+        note.unlink()
+
+
+def _see_to_image(folder: Path, service: str) -> None:
+    """Pulls the image when it is not there. Raises :class:`ServerUnavailable`."""
+    image = f"mysql:{os.environ.get('MYSQL_VERSION') or '9.7'}"
+    if _docker(["image", "inspect", image], ENGINE_S).returncode == 0:
+        return
+    try:
+        _compose(folder, ["pull", "--quiet", service], PULL_S)
+    except ServerUnavailable as error:
+        raise ServerUnavailable(
+            f"the image {image} is not here and cannot be pulled ({error}): see to the network or to "
+            "MYSQL_VERSION, or take --server local"
+        ) from None
+
+
+def _wait(folder: Path, superuser: Dsn) -> None:
+    """Until the server answers. Raises :class:`Exited` or :class:`ServerUnavailable`."""
+    deadline, look_at = time.monotonic() + START_S, time.monotonic() + 1.0
+    while True:
+        try:
+            reach.connect(superuser, timeout_s=2.0).close()
+            return
+        except (pymysql.Error, OSError, RuntimeError) as error:
+            last = error
+        if time.monotonic() > look_at:
+            problem = trouble(folder)
+            if problem:
+                raise Exited(problem)
+            look_at = time.monotonic() + 1.0
+        if time.monotonic() > deadline:
+            raise ServerUnavailable(f"no answer in {START_S:g} s, last {reach.why(last, superuser)}")
+        time.sleep(0.1)
+
+
+def trouble(folder: Path) -> str:
+    """Why the folder's container does not run, with its last lines; "" when it runs."""
+    import docker
+
+    note = _object((folder / PROJECT).read_text("utf-8"))
+    try:
+        client = docker.DockerClient(base_url=note["address"], timeout=int(ENGINE_S))
+    except docker.errors.DockerException:
+        return ""  # an engine that only the docker command reaches, by ssh: the wait has an end anyway
+    try:
+        label = f"com.docker.compose.project={note['project']}"
+        found: list[Any] = client.containers.list(all=True, filters={"label": label})
+        if not found:
+            return "its container is gone"
+        state = found[0].attrs["State"]
+        if state["Status"] in ("created", "running", "restarting"):
+            return ""
+        log = found[0].logs(tail=50).decode("utf-8", "replace").splitlines()
+        telling = [line.strip() for line in log if "error" in line.lower()] or log[-1:]
+        cause = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
+        return f"its container ended ({cause}): {' | '.join(telling[-3:]) or 'its log is empty'}"
+    except docker.errors.DockerException as error:
+        return f"its container cannot be looked at: {error}"
+    finally:
+        client.close()
+
+
+def _compose(
+    folder: Path, arguments: list[str], timeout_s: float, values: dict[str, str] | None = None
+) -> None:
+    note = _object((folder / PROJECT).read_text("utf-8"))
+    command = ["compose", "--project-name", note["project"], "--file", note["file"]]
+    command += ["--env-file", os.devnull, *arguments]  # a stranger's .env beside the file is not for us
+    try:
+        done = _docker(command, timeout_s, values)
+    except subprocess.TimeoutExpired:
+        raise ServerUnavailable(f"docker compose {arguments[0]} did not end in {timeout_s:g} s") from None
+    except FileNotFoundError:
+        raise ServerUnavailable("Docker is no longer installed") from None
+    if done.returncode:
+        raise ServerUnavailable(f"docker compose {arguments[0]}: {_last(done.stderr)}")
+
+
+def _docker(
+    arguments: list[str], timeout_s: float, values: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COMPOSE_", "LOADTEST_"))}
+    return subprocess.run(
+        ["docker", *arguments],
+        env={**environment, **(values or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        start_new_session=True,  # Ctrl-C in the terminal is for us
+    )
+
+
+def _context_address() -> str:
+    """Which engine the docker command talks to: it follows contexts, the docker package does not."""
+    try:
+        said = _docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ENGINE_S)
+    except subprocess.TimeoutExpired:
+        return ""
+    return said.stdout.strip() if said.returncode == 0 else ""
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,129 @@
+"""What differs between MySQL and MariaDB, all of it.
+
+Sources: MySQL 8.4 manual, 7.1.12.2 "Administrative Connection Management"; MariaDB knowledge base,
+"Thread Pool in MariaDB: extra_port".
+"""
+
+from pathlib import Path
+
+MYSQL = "mysql"
+MARIADB = "mariadb"
+
+# 130 broken handshakes from one address make a server block it (1129) at the default of 100.
+CONNECT_ERRORS = 1_000_000_000
+# A burst that overflows the listening queue waits for TCP to retransmit, a second at least: an
+# effect of the kernel, and of a default that differs from version to version (80 to 10,000).
+BACK_LOG = 1000
+# Distributions compile in a directory that is not there before their own service has run.
+NO_FILES = "--secure-file-priv=NULL"
+
+
+def of_version(text: str) -> str:
+    """From ``@@version`` or from what ``mysqld --version`` says: Debian's mysqld is a mariadbd."""
+    return MARIADB if "mariadb" in text.lower() else MYSQL
+
+
+def initialise_command(flavour: str, binary: Path, installer: Path | None, data: Path) -> list[str]:
+    """Makes an empty data directory, with a ``root`` without a password."""
+    if flavour == MARIADB:
+        return [
+            str(installer or "mariadb-install-db"),
+            "--no-defaults",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]
+    return [str(binary), "--no-defaults", "--initialize-insecure", f"--datadir={data}", NO_FILES]
+
+
+def server_options(flavour: str, port: int, admin_port: int, max_connections: int) -> list[str]:
+    """A modest server on 127.0.0.1 whose data may be lost."""
+    options = [
+        "--bind-address=127.0.0.1",
+        f"--port={port}",
+        f"--max-connections={max_connections}",
+        f"--max-connect-errors={CONNECT_ERRORS}",
+        f"--back-log={BACK_LOG}",
+        "--skip-name-resolve",
+        "--skip-log-bin",
+        "--table-open-cache=200",
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-flush-log-at-trx-commit=2",
+    ]
+    if flavour == MARIADB:
+        # 1 by default: not enough for the monitor and one more
+        return [*options, f"--extra-port={admin_port}", "--extra-max-connections=4"]
+    return [
+        *options,
+        "--mysqlx=OFF",  # listens on every interface else
+        "--admin-address=127.0.0.1",
+        f"--admin-port={admin_port}",
+        "--performance-schema=ON",
+        NO_FILES,
+    ]
+
+
+def accounts(flavour: str, admin: tuple[str, str], functions: tuple[str, str], schema: str) -> list[str]:
+    """Statements for the schema and both accounts, (user, password) each, one line each.
+
+    The functions' account is an ordinary one: PROCESS for the census, but nothing that opens the
+    extra administrator's connection. Passwords must be of letters and digits.
+    """
+    statements = [
+        f"CREATE DATABASE IF NOT EXISTS `{schema}`",
+        f"CREATE USER '{admin[0]}'@'%' IDENTIFIED BY '{admin[1]}'",
+        f"GRANT ALL ON *.* TO '{admin[0]}'@'%' WITH GRANT OPTION",  # with MySQL's SERVICE_CONNECTION_ADMIN
+        f"CREATE USER '{functions[0]}'@'%' IDENTIFIED BY '{functions[1]}'",
+        f"GRANT ALL ON `{schema}`.* TO '{functions[0]}'@'%'",
+        f"GRANT PROCESS ON *.* TO '{functions[0]}'@'%'",
+    ]
+    if flavour == MARIADB:
+        # the installer makes root@127.0.0.1 and root@<host name> too, without a password
+        statements += ["DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys' AND Host NOT IN ('%', '')"]
+        statements += ["FLUSH PRIVILEGES"]
+    return statements
+
+
+def process_list(flavour: str, performance_schema: bool) -> str:
+    """The cheapest table of connections: MySQL's needs no global lock, MariaDB has but one."""
+    if flavour == MYSQL and performance_schema:
+        return "performance_schema.processlist"
+    return "information_schema.processlist"
+
+
+def sleep_seconds(flavour: str) -> str:
+    """Column for how long a connection has been in its state: MySQL knows whole seconds only."""
+    return "time_ms / 1000" if flavour == MARIADB else "time"
+
+
+COUNTERS = {
+    MYSQL: ("Connection_errors_max_connections",),
+    MARIADB: (
+        "Connection_errors_max_connections",
+        "Aborted_connects",
+        "Aborted_connects_preauth",
+    ),
+}
+
+
+def refused_count(flavour: str, counters: dict[str, int]) -> int | None:
+    """Connects that were refused because the server was full, from :data:`COUNTERS`.
+
+    MariaDB lets the first client beyond its limit in as far as the password, since it might be an
+    administrator, and counts it among the aborted ones only: of 640 refused 579 were in the counter
+    that is meant for it, all 640 among the aborted ones. Those have wrong passwords among them, too;
+    they are not taken off, since Access_denied_errors counts denied statements as well.
+    """
+    meant = counters.get("Connection_errors_max_connections")
+    if meant is None or flavour == MYSQL:
+        return meant
+    return counters.get("Aborted_connects", 0) - counters.get("Aborted_connects_preauth", 0)
+
+
+def monitor_takes_one(flavour: str) -> bool:
+    """Whether a connection of the harness takes one of ``max_connections`` from the functions.
+
+    MySQL's admin_address lets an administrator in when the server is full, but counts him: with the
+    monitor connected functions get one less. MariaDB's extra_port has a count of its own.
+    """
+    return flavour == MYSQL

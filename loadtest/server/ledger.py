@@ -1,0 +1,26 @@
+"""Were acknowledged writes kept, and each of them once? Asked of the server after a repetition."""
+
+from loadtest.dsn import Dsn
+from loadtest.server.reach import session
+from loadtest.store import Repetition, read_rows
+
+
+def audit(admin: Dsn, repetition: Repetition) -> dict[str, int]:
+    """Compares the answered invocations with the ledger's rows.
+
+    Acknowledged: answered without an error. Lost: acknowledged and not there. Doubled: there more
+    than once, acknowledged or not. Raises :class:`~loadtest.errors.ServerUnavailable`.
+    """
+    rows = read_rows(repetition, "invocations")[0].select(["client", "arrival", "error"])
+    columns = (column.to_pylist() for column in rows.columns)
+    acknowledged = {
+        f"{client}/{arrival}" for client, arrival, error in zip(*columns, strict=True) if not error
+    }
+    with session(admin) as cursor:
+        cursor.execute("SELECT invocation, COUNT(*) FROM loadtest_ledger GROUP BY invocation")
+        written = {str(name): int(count) for name, count in cursor.fetchall()}
+    return {
+        "acknowledged_count": len(acknowledged),
+        "lost_count": len(acknowledged - written.keys()),
+        "doubled_count": sum(count > 1 for count in written.values()),
+    }

@@ -1,0 +1,124 @@
+"""``python -m loadtest.server.monitor SAMPLES_CSV``: samples the server from a process of its own.
+
+Its environment: ``LOADTEST_ADMIN_DSN``; ``LOADTEST_T0_MONOTONIC``, the ``time.monotonic()`` of the
+run's t0 (all processes of a machine share that clock); ``LOADTEST_DSN``, the functions' account, to
+tell whether it is the same; ``LOADTEST_MONITOR_HZ``, 5 by default.
+
+It ends on SIGTERM or SIGINT, and when the process that started it is gone. It says nothing; its
+exit code is 2 when it was not told what it needs, 3 when it could not write.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pymysql
+from pymysql.cursors import Cursor
+
+from loadtest.dsn import Dsn
+from loadtest.errors import LoadtestError
+from loadtest.growing import CsvAppender
+from loadtest.records import Sample
+from loadtest.server import census, flavour, reach
+
+TIMEOUT_S = 1.0
+DEFAULT_HZ = 5.0
+
+
+class Monitor:
+    """One connection, made anew after a sample that failed."""
+
+    def __init__(self, admin: Dsn, functions: Dsn | None, t0: float) -> None:
+        self._admin = admin
+        self._harness_user = None if functions and functions.user == admin.user else admin.user
+        self._t0 = t0
+        self._connection: pymysql.Connection[Cursor] | None = None
+        self._look: census.Look | None = None
+
+    def __repr__(self) -> str:
+        return f"<Monitor of {self._admin}, {'connected' if self._connection else 'not connected'}>"
+
+    def sample(self) -> Sample:
+        """Never raises for the server's sake, and never waits longer than about 2 s."""
+        at_s = time.monotonic() - self._t0
+        try:
+            connection = self._connection or self._connect()
+            with connection.cursor() as cursor:
+                self._look = self._look or self._suited_look(cursor)
+                seen = census.ask(cursor, self._look)
+        except (pymysql.Error, OSError, RuntimeError) as error:
+            self.close()
+            return Sample(at_s, error=reach.short(error))
+        return Sample(
+            at_s=at_s,
+            connections_count=seen.connections_count,
+            running_count=seen.running_count,
+            sleeping_count=seen.sleeping_count,
+            oldest_sleep_s=seen.oldest_sleep_s,
+            refused_count=seen.refused_count,
+            aborted_clients_count=seen.aborted_clients_count,
+            questions_count=seen.questions_count,
+            max_connections=seen.max_connections,
+        )
+
+    def _connect(self) -> "pymysql.Connection[Cursor]":
+        self._connection = reach.connect(self._admin, TIMEOUT_S)
+        return self._connection
+
+    def _suited_look(self, cursor: Cursor) -> census.Look:
+        cursor.execute("SELECT VERSION(), @@GLOBAL.performance_schema")
+        version, performance_schema = cursor.fetchone() or ("", 0)
+        return census.look(flavour.of_version(str(version)), bool(performance_schema), self._harness_user)
+
+    def close(self) -> None:
+        """Hard: a goodbye would wait for a server that hangs."""
+        if self._connection is not None:
+            self._connection._force_close()  # type: ignore[attr-defined]
+            self._connection = None
+
+
+def run(monitor: Monitor, rows: CsvAppender, hz: float, wait: Callable[[float], bool]) -> None:
+    """At a fixed rate, until ``wait(seconds)`` says True. A late sample is not made up for."""
+    period_s, start = 1.0 / hz, time.monotonic()
+    while True:
+        rows.append(monitor.sample())
+        ahead_s = period_s - (time.monotonic() - start) % period_s
+        if wait(ahead_s):
+            return
+
+
+def main(arguments: list[str]) -> int:
+    parent = os.getppid()
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        path = Path(arguments[0])
+        admin = Dsn.parse(os.environ["LOADTEST_ADMIN_DSN"])
+        functions = Dsn.parse(os.environ["LOADTEST_DSN"]) if os.environ.get("LOADTEST_DSN") else None
+        t0 = float(os.environ["LOADTEST_T0_MONOTONIC"])
+        hz = float(os.environ.get("LOADTEST_MONITOR_HZ") or DEFAULT_HZ)
+    except (LoadtestError, IndexError, KeyError, ValueError):
+        return 2
+    monitor = Monitor(admin, functions, t0)
+
+    def wait(seconds: float) -> bool:
+        return stopped.wait(seconds) or os.getppid() != parent
+
+    try:
+        rows = CsvAppender(path, Sample)
+        run(monitor, rows, hz, wait)
+        rows.close()
+    except OSError:
+        return 3
+    finally:
+        monitor.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

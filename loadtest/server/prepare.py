@@ -1,0 +1,36 @@
+"""Seeds the server of a plain ``locust -f …`` and says in JSON what it is.
+
+Run as ``python -m loadtest.server.prepare``, in a process that gevent has not patched.
+"""
+
+import json
+import os
+import sys
+
+from loadtest.dsn import Dsn
+from loadtest.errors import LoadtestError
+from loadtest.server import reach
+from loadtest.server.launch import seed
+from loadtest.server.target import describe
+
+
+def main() -> int:
+    try:
+        functions = Dsn.parse(os.environ["LOADTEST_DSN"])
+        admin = Dsn.parse(os.environ.get("LOADTEST_ADMIN_DSN") or os.environ["LOADTEST_DSN"])
+        reach.try_for(functions, 5.0)
+        target = describe(functions, admin, "given", path_to(functions), ())
+        seed(admin)
+    except LoadtestError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(json.dumps({**target.public(), "warnings": list(target.warnings)}))
+    return 0
+
+
+def path_to(dsn: Dsn) -> str:
+    return "host" if dsn.host in ("127.0.0.1", "::1", "localhost") else "remote"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The MySQL under pressure, as everybody else sees it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+from pymysql.constants import CLIENT
+from pymysql.cursors import Cursor
+
+from loadtest.dsn import Dsn
+from loadtest.errors import ServerUnavailable
+from loadtest.server import flavour
+from loadtest.server.reach import session
+
+VARIABLES = (
+    "back_log",
+    "connect_timeout",
+    "extra_max_connections",
+    "extra_port",
+    "innodb_buffer_pool_size",
+    "innodb_flush_log_at_trx_commit",
+    "interactive_timeout",
+    "admin_address",
+    "admin_port",
+    "max_connect_errors",
+    "max_connections",
+    "max_user_connections",
+    "net_read_timeout",
+    "net_write_timeout",
+    "open_files_limit",
+    "performance_schema",
+    "skip_name_resolve",
+    "thread_cache_size",
+    "thread_handling",
+    "tls_version",
+    "transaction_isolation",
+    "tx_isolation",
+    "version_comment",
+    "wait_timeout",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``variables`` are the server's own, numbers as numbers, and ``tls``: whether it offers TLS."""
+
+    functions: Dsn
+    admin: Dsn
+    kind: str  # docker, local, given
+    path: str  # host, published, remote
+    version: str
+    flavour: str  # mysql, mariadb
+    max_connections: int
+    variables: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def public(self) -> dict[str, Any]:
+        """For ``run.json`` and Locust's processes: no account, no password."""
+        return {
+            "version": self.version,
+            "flavour": self.flavour,
+            "max_connections": self.max_connections,
+            "functions_max_connections": self.functions_max_connections,
+            "path": self.path,
+            "kind": self.kind,
+            "variables": self.variables,
+        }
+
+    @property
+    def functions_max_connections(self) -> int:
+        """What functions can have while the monitor is connected."""
+        shared = self.admin.user == self.functions.user
+        return self.max_connections - (1 if shared or flavour.monitor_takes_one(self.flavour) else 0)
+
+
+def describe(
+    functions: Dsn, admin: Dsn, kind: str, path: str, warnings: tuple[str, ...] = (), timeout_s: float = 5.0
+) -> Target:
+    """Asks a live server, through both accounts. Raises :class:`ServerUnavailable`."""
+    # Through the functions' account too: a wrong grant shows here, and not as errors of a run; and
+    # the server's cache of passwords is warm when the first function comes.
+    with session(functions, timeout_s) as cursor:
+        greeting: Any = cursor.connection
+        offers_tls = bool(greeting.server_capabilities & CLIENT.SSL)
+    with session(admin, timeout_s) as cursor:
+        try:
+            variables = read_variables(cursor)
+        except pymysql.Error as error:
+            raise ServerUnavailable(
+                f"{admin.user!r} cannot read the server's variables: {error.args[-1]}"
+            ) from None
+        cursor.execute("SELECT VERSION()")
+        version = str((cursor.fetchone() or ("unknown",))[0])
+    return Target(
+        functions=functions,
+        admin=admin,
+        kind=kind,
+        path=path,
+        version=version,
+        flavour=flavour.of_version(version),
+        max_connections=int(variables["max_connections"]),
+        variables={**variables, "tls": offers_tls},
+        warnings=warnings,
+    )
+
+
+def read_variables(cursor: Cursor) -> dict[str, Any]:
+    """Of :data:`VARIABLES` those that the server knows."""
+    names = ", ".join(f"'{name}'" for name in VARIABLES)
+    cursor.execute(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")
+    return {str(name): _number(value) for name, value in cursor.fetchall()}
+
+
+def _number(value: str) -> int | str:
+    return int(value) if value.isdigit() else value

@@ -1,0 +1,180 @@
+"""What the harness itself costs. `make benchmarks` prints the ratios."""
+
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadtest.report.frames import read_repetition
+from loadtest.report.validity import overlaps_lag
+from loadtest.server.reach import session
+from tests.fleet.locusts import run
+
+HERE = Path(__file__).parent
+SECONDS = 6.0
+ROUNDS = 3
+SATURATED = {
+    "model": "closed", "think_time_ms": 0.0, "work_ms": 0.0, "rtt_ms": 0.0, "cold_start_ms": 0.0,
+    "workload": "select-1", "duration_s": SECONDS, "lifetime_s": 1000.0,
+}  # fmt: skip
+
+
+def per_second(ran):
+    answered = [row for row in ran.invocations if row["error"] == ""]
+    assert len(answered) == len(ran.invocations)
+    return len(answered) / (ran.meta["deadline_s"] - ran.meta["start_s"])
+
+
+def ratio_of_medians(ours, theirs):
+    return statistics.median(ours) / statistics.median(theirs)
+
+
+def test_p1_a_kept_connection_at_saturation_against_a_textbook_locustfile(mariadb_target, tmp_path, say):
+    account = mariadb_target.functions
+    ours, theirs = [], []
+    for number in range(ROUNDS):
+        ours.append(
+            per_second(run(mariadb_target, tmp_path / str(number), "cached", containers=10, **SATURATED))
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "locust", "-f", str(HERE / "textbook.py"), "--headless", "-u", "10",
+             "-r", "10", "-t", f"{SECONDS:.0f}s", "--only-summary"],
+            capture_output=True, text=True, check=True, cwd=tmp_path,
+            env={"PORT": str(account.port), "ACCOUNT": account.user, "PASSWORD": account.password,
+                 "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        theirs.append(float(done.stdout.split("RATE ")[1].split()[0]))
+    ratio = ratio_of_medians(ours, theirs)
+    say(
+        f"P1: {ratio:.2f} of a textbook locustfile ({statistics.median(ours):,.0f}/s with every row recorded)"
+    )
+    assert ratio >= 0.8
+
+
+def test_p2_connect_query_close_against_a_bare_gevent_loop(mysql_target, tmp_path, say, alone):
+    account = mysql_target.functions
+    ours, theirs = [], []
+    for number in range(ROUNDS):
+        ours.append(
+            per_second(run(mysql_target, tmp_path / str(number), "direct", containers=10, **SATURATED))
+        )
+        printed = alone("bare_loop.py", account.port, account.user, account.password, 10, SECONDS)
+        theirs.append(float(printed))
+    ratio = ratio_of_medians(ours, theirs)
+    say(f"P2: {ratio:.2f} of a bare gevent loop ({statistics.median(ours):,.0f}/s)")
+    assert ratio >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("strategy", "connections", "limit_bytes"), [("cached", 10_200, 15_000), ("managed", 0, 1_000)]
+)
+def test_p3_memory_of_ten_thousand_idle_containers(alone, say, strategy, connections, limit_bytes):
+    with subprocess.Popen(
+        ["bash", "-c", f"ulimit -n $(ulimit -Hn); exec {sys.executable} {HERE / 'handshakes.py'}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as stand_in:  # fmt: skip
+        port = stand_in.stdout.readline().strip()
+        each, open_count = alone("idle_containers.py", strategy, 10_000, port).split()
+        stand_in.stdin.close()
+    assert int(open_count) == connections
+    kept = "with" if connections else "without"
+    say(f"P3: {float(each):,.0f} bytes for an idle container {kept} a connection")
+    assert float(each) <= limit_bytes
+
+
+@contextmanager
+def statements_of(target):
+    """The server's own times of the workload's statements, collected before its short memory forgets."""
+    history = "performance_schema.events_statements_history_long"
+    consumer = (
+        "UPDATE performance_schema.setup_consumers SET enabled = %s "
+        "WHERE name = 'events_statements_history_long'"
+    )
+    found, over = {}, threading.Event()
+
+    def collect(cursor):
+        while not over.wait(1.0):
+            cursor.execute(
+                f"SELECT thread_id, event_id, timer_start, timer_wait / 1e12, sql_text FROM {history} "
+                "WHERE sql_text LIKE 'SELECT id, payload FROM loadtest_rows%'"
+            )
+            found.update({row[:2]: row[2:] for row in cursor.fetchall()})
+
+    with session(target.admin) as cursor:
+        cursor.execute(consumer, ("YES",))
+        cursor.execute(f"TRUNCATE {history}")
+        collector = threading.Thread(target=collect, args=(cursor,))
+        collector.start()
+        yield found
+        time.sleep(1.5)
+        over.set()
+        collector.join()
+        cursor.execute(consumer, ("NO",))
+
+
+def test_p7_reported_query_time_against_the_servers_own(mysql_target, tmp_path, say):
+    with statements_of(mysql_target) as found:
+        ran = run(mysql_target, tmp_path / "r", "ideal", rate=300.0, rtt_ms=0.0, work_ms=5.0, duration_s=10.0)
+    by_group = {}
+    for _, wait_s, text in sorted(found.values()):
+        by_group.setdefault(int(text.split()[-1]), []).append(float(wait_s))
+    frames = read_repetition(ran.repetition)
+    rows = frames.invocations.assign(disturbed=overlaps_lag(frames.invocations, frames.lags))
+    assert len(found) == len(rows)
+    differences_ms = []
+    for row in rows.sort_values("started_s").itertuples():
+        wait_s = by_group[1 + (row.client * 7919 + row.arrival) % 1000].pop(0)
+        if not row.disturbed:
+            differences_ms.append((row.query_s - wait_s) * 1000)
+    p50, p99 = np.percentile(differences_ms, [50, 99])
+    say(
+        f"P7: query time over the server's own, of {len(differences_ms):,} of {len(rows):,}: "
+        f"p50 {p50:.3f} ms, p99 {p99:.3f} ms"
+    )
+
+
+def test_p10_cpu_for_each_invocation_does_not_grow_with_the_fleet(mariadb_target, tmp_path, say):
+    costs = {}
+    for count in (10, 100, 1_000, 10_000):
+        think_s = count / 400.0
+        ramp_s = min(think_s, 25.0)
+        ran = run(
+            mariadb_target, tmp_path / str(count), "ideal", model="closed", containers=count,
+            think_time_ms=think_s * 1000, ramp_s=ramp_s, duration_s=ramp_s + 10.0, work_ms=0.0, rtt_ms=0.0,
+            workload="select-1", lifetime_s=1000.0, cold_start_ms=0.0,
+        )  # fmt: skip
+        from_s = ran.meta["start_s"] + ramp_s + 1.0
+        to_s = ran.meta["deadline_s"] - 1.0
+        seconds = [
+            float(row["cpu_ratio"])
+            for row in ran.repetition.csv_rows(ran.repetition.generator)
+            if from_s + 1.0 < float(row["at_s"]) < to_s
+        ]
+        count_there = sum(from_s < row["due_s"] < to_s for row in ran.invocations)
+        costs[count] = statistics.mean(seconds) * (to_s - from_s) / count_there * 1e6
+    say("P10: CPU for an invocation: " + ", ".join(f"{cost:.0f} µs at {n:,}" for n, cost in costs.items()))
+    ratio = costs[10_000] / costs[10]
+    say(f"P10: {ratio:.2f} from first to last")
+
+
+def test_recording_does_not_stall_the_loop(mysql_target, tmp_path, say):
+    lags_ms = {"with": [], "without": []}
+    for number in range(ROUNDS):
+        for name, locustfile in (("with", None), ("without", HERE / "unrecorded.py")):
+            folder = tmp_path / f"{name}{number}"
+            ran = run(
+                mysql_target, folder, "ideal", locustfile=locustfile, rate=500.0, duration_s=8.0, work_ms=20.0
+            )
+            seconds = ran.repetition.csv_rows(ran.repetition.generator)[1:-1]
+            lags_ms[name] += [float(row["loop_lag_max_ms"]) for row in seconds]
+    shown = {name: np.percentile(values, [50, 90]) for name, values in lags_ms.items()}
+    say(
+        "greatest lag of the loop in a second, p50 and p90 in ms: "
+        + ", ".join(f"{name} recording {p50:.2f} and {p90:.2f}" for name, (p50, p90) in shown.items())
+    )

@@ -1,0 +1,12 @@
+"""The open model with a recorder that forgets: what the loop's lag is without recording."""
+
+from loadtest.fleet.recorder import Recorder
+from loadtest.fleet.users import Client  # noqa: F401
+
+
+def forget(self):
+    for columns in self._columns.values():
+        columns.take()
+
+
+Recorder.flush = forget

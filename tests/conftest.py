@@ -1,0 +1,49 @@
+"""Real servers, each started once per session (once per worker under xdist)."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from loadtest.errors import ServerUnavailable
+from loadtest.server import compose, launch, local
+from loadtest.server.target import Target
+
+
+def missing(reason: str) -> None:
+    """A skip with its reason; in CI nothing may be missing."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI, and {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mariadb_target() -> Iterator[Target]:
+    """A private mariadbd, 90 connections."""
+    found = local.find()
+    if found is None or found.flavour != "mariadb":
+        missing(f"no mariadbd is installed, or a MySQL goes before it: {found}")
+    with launch.launched("local", 90) as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def docker() -> None:
+    """A Docker engine that answers."""
+    try:
+        compose.engine()
+    except ServerUnavailable as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def mysql_target(docker: None) -> Iterator[Target]:  # noqa: ARG001 - asked for what it checks
+    """MySQL in Docker, 90 connections."""
+    with launch.launched("docker", 90) as target:
+        yield target
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def target(request: pytest.FixtureRequest) -> Target:
+    """Each of the two kinds of server that we start."""
+    return request.getfixturevalue(f"{request.param}_target")

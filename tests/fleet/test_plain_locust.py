@@ -1,0 +1,123 @@
+"""`locust -f locustfiles/…` without our command line: headless, distributed, and from the web page."""
+
+import json
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+from loadtest import process
+from loadtest.fleet.shapes import Profile, client_arrivals
+from loadtest.store import RunFolder, read_rows
+from tests.waiting import wait_until
+
+LOCUSTFILES = Path(__file__).parent.parent.parent / "locustfiles"
+
+
+@contextmanager
+def locust(target, folder, *words, locustfile="clients.py"):
+    """In the folder, its output in a log there; ended as a group."""
+    log = folder / f"log-{len(list(folder.glob('log-*')))}"
+    env = process.environment(
+        folder, {"LOADTEST_DSN": target.functions.url(), "LOADTEST_ADMIN_DSN": target.admin.url()}
+    )
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILES / locustfile), *words]
+    started = process.start(command, folder, log, env)
+    try:
+        yield started, log
+    finally:
+        process.end(started)
+
+
+def the_run(folder):
+    """The folder that the test left, and its only repetition."""
+    run = RunFolder.open(folder / "results" / "latest")
+    (arm,) = run.arms()
+    (repetition,) = run.repetitions(arm)
+    return run, repetition
+
+
+def answered(repetition):
+    return [row for row in read_rows(repetition, "invocations")[0].to_pylist() if not row["error"]]
+
+
+def report(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", "report", str(folder / "results" / "latest"), "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def clients(seconds):
+    """Those of the forty that have an arrival in so many seconds."""
+    first = {n: next(client_arrivals(1, n, 1.0, False, Profile())).due_s for n in range(40)}
+    return {n for n, due_s in first.items() if due_s < seconds}
+
+
+LOAD = ("-u", "40", "-r", "100", "--strategy", "direct", "--duration", "2s", "--cold-start-ms", "20")
+
+
+def test_a_headless_test_ends_by_itself_and_leaves_a_run_folder(mariadb_target, tmp_path):
+    with locust(mariadb_target, tmp_path, "--headless", *LOAD) as (started, log):
+        assert started.wait(30) == 0, log.read_text()
+    run, repetition = the_run(tmp_path)
+    assert run.read_run()["server"]["max_connections"] == 90
+    assert len(answered(repetition)) > 40
+    assert report(tmp_path)["arms"]["direct"]["median"]["valid"] in (True, False)
+
+
+def test_two_workers_of_one_master_write_one_run_folder(mariadb_target, tmp_path):
+    port = str(process.free_port())
+    master = ("--master", "--headless", "--expect-workers", "2", "--master-bind-port", port)
+    worker = ("--worker", "--master-port", port)
+    with (
+        locust(mariadb_target, tmp_path, *master, *LOAD) as (leads, log),
+        locust(mariadb_target, tmp_path, *worker),
+        locust(mariadb_target, tmp_path, *worker),
+    ):
+        assert leads.wait(40) == 0, log.read_text()
+    _, repetition = the_run(tmp_path)
+    rows = answered(repetition)
+    assert {row["worker"] for row in rows} == {0, 1}
+    assert {row["client"] for row in rows} == clients(seconds=2.0)
+    assert repetition.read_meta()["workers_count"] == 2
+    assert "ended_s" in repetition.read_meta()
+
+
+def test_a_test_is_started_from_the_web_page(mariadb_target, tmp_path):
+    port = process.free_port()
+    page = f"http://127.0.0.1:{port}"
+    with locust(mariadb_target, tmp_path, "--web-host", "127.0.0.1", "--web-port", str(port)):
+        wait_until(lambda: fetched(page), 20)
+        assert '"zombie_ratio"' in fetched(page)
+        assert mariadb_target.functions.password not in fetched(page)
+        form = {"user_count": 20, "spawn_rate": 20, "strategy": "cached", "duration": "1s", "work_ms": "5.0"}
+        assert json.loads(fetched(f"{page}/swarm", form))["success"]
+        state = lambda: json.loads(fetched(f"{page}/stats/requests"))["state"]  # noqa: E731
+        wait_until(lambda: state() == "stopped", 20)
+        wait_until(lambda: (tmp_path / "results" / "latest").exists())
+        _, repetition = the_run(tmp_path)
+        wait_until(lambda: "ended_s" in repetition.read_meta())
+    assert len(answered(repetition)) > 5
+
+
+def fetched(address, form=None):
+    data = urllib.parse.urlencode(form).encode() if form else None
+    try:
+        with urllib.request.urlopen(address, data, timeout=5) as answer:  # noqa: S310 - our own page
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
+def test_the_closed_model_has_a_locustfile_of_its_own(mariadb_target, tmp_path):
+    words = ("--headless", *LOAD, "--think-time-ms", "50")
+    with locust(mariadb_target, tmp_path, *words, locustfile="containers.py") as (started, log):
+        assert started.wait(30) == 0, log.read_text()
+    run, repetition = the_run(tmp_path)
+    assert run.read_run()["settings"]["model"] == "closed"
+    assert {row["client"] for row in answered(repetition)} == set(range(40))

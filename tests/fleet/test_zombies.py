@@ -1,0 +1,250 @@
+"""What becomes of the connections of containers, on real servers."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+
+import pymysql
+import pytest
+
+from loadtest.dsn import Dsn
+from loadtest.fleet.clock import Clock
+from loadtest.fleet.fleet import Fleet, label
+from loadtest.fleet.shapes import Arrival
+from loadtest.fleet.strategies import parse
+from loadtest.fleet.zombies import Book
+from loadtest.server.reach import session
+from loadtest.settings import Settings
+from tests.server.pressure import full
+from tests.waiting import wait_until
+
+
+class World:
+    """A fleet of one worker, in this process and without the load."""
+
+    def __init__(self, target, strategy="cached", server=None, **settings):
+        self.rows, self.lives, self.kills = [], [], []
+        clock = Clock(time.monotonic())
+        self.book = Book(clock, 0, self.lives.append, self.kills.append)
+        chosen = Settings(**{"cold_start_ms": 0.0, "work_ms": 0.0, "rtt_ms": 0.0, **settings})
+        self.fleet = Fleet(
+            chosen, parse(strategy), server or target.functions, self.book, clock, self.rows.append
+        )
+        self.number, self.containers = 0, []
+
+    def invoke(self, container):
+        self.number += 1
+        return self.fleet.invoke(container, 0, self.number, 0.0)
+
+    def new(self):
+        self.containers.append(self.fleet.new_container(self.fleet.part_of(0.0)))
+        return self.containers[-1]
+
+    def called(self, times=3):
+        """A container that was called a few times."""
+        container = self.new()
+        for _ in range(times):
+            assert self.invoke(container).error == ""
+        return container
+
+    def newest_lives(self):
+        self.book.poll()
+        self.book.flush()
+        return {(life.server_id, life.opened_s): life for life in self.lives}.values()
+
+    def life(self):
+        """Of the connection that was opened last."""
+        return max(self.newest_lives(), key=lambda life: life.opened_s)
+
+    def end(self):
+        """Whatever its containers still hold is closed."""
+        for container in self.containers:
+            if container.function is not None:
+                getattr(container.function, "close", lambda: None)()
+        self.book.close()
+
+
+@pytest.fixture
+def world(target):
+    worlds = []
+
+    def make(*args, **settings):
+        worlds.append(World(target, *args, **settings))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.end()
+    wait_until(lambda: asleep(target) == set())
+
+
+def asleep(target):
+    """Ids of the functions' connections that the server lists as asleep."""
+    with session(target.admin) as cursor:
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist WHERE user = %s AND command = 'Sleep'",
+            (target.functions.user,),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_a_reaped_container_leaves_its_connection_on_the_server_until_wait_timeout(world, target):
+    lambdas = world("managed")
+    container = lambdas.called()
+    left = lambdas.life().server_id
+    lambdas.fleet.reap(container, leave_zombie=True)
+    assert left in asleep(target)
+    assert lambdas.life().fate == "zombie"
+    assert lambdas.book.zombies_count == 1
+    # The manager's lease is a wait_timeout of one second.
+    wait_until(lambda: left not in asleep(target), 3.0)
+    wait_until(lambda: lambdas.life().fate == "expired", 1.0)
+    life = lambdas.life()
+    assert 0.5 < life.gone_s - life.reaped_s < 1.5
+    assert lambdas.book.zombies_count == 0
+
+
+def test_without_a_lease_a_zombie_stays(world, target):
+    lambdas = world("cached")
+    container = lambdas.called()
+    lambdas.fleet.reap(container, leave_zombie=True)
+    time.sleep(1.5)
+    assert lambdas.life().server_id in asleep(target)
+
+
+def test_a_graceful_reap_leaves_nothing_behind(world, target):
+    lambdas = world("cached")
+    container = lambdas.called()
+    lambdas.fleet.reap(container, leave_zombie=False)
+    assert lambdas.life().fate == "closed"
+    wait_until(lambda: lambdas.life().server_id not in asleep(target))
+
+
+def test_a_killed_zombie_is_known_as_killed_and_by_whom(world):
+    lambdas = world("cached")
+    killer, victim = lambdas.called(), lambdas.new()
+    lambdas.invoke(victim)
+    zombie = next(life for life in lambdas.newest_lives() if life.container == victim.number).server_id
+    lambdas.fleet.reap(victim, leave_zombie=True)
+    killer.function._connection.query(f"KILL {zombie}")
+
+    def fate():
+        return next(life for life in lambdas.newest_lives() if life.server_id == zombie)
+
+    wait_until(lambda: fate().fate == "killed")
+    assert fate().killed_by == killer.number
+    assert [(kill.server_id, kill.error) for kill in lambdas.kills] == [(zombie, "")]
+
+
+def test_the_end_of_a_frozen_containers_connection_is_seen_when_it_happens(world, target):
+    lambdas = world("cached")
+    lambdas.called()
+    with session(target.admin) as cursor:
+        cursor.execute(f"KILL {lambdas.life().server_id}")
+    wait_until(lambda: lambdas.life().gone_s == lambdas.life().gone_s)
+    assert lambdas.life().closed_s != lambdas.life().closed_s  # its own side does not know yet
+    assert lambdas.book.open_count == 0
+
+
+def test_at_max_connections_the_next_connect_is_refused_with_1040(world, target):
+    lambdas = world("direct")
+    with full(target):
+        assert lambdas.invoke(lambdas.new()).error == "1040 ER_CON_COUNT_ERROR"
+    assert lambdas.rows[-1].connects_count == 1
+    assert lambdas.rows[-1].retries_count == 0
+
+
+def test_times_of_an_invocation_add_up(world):
+    lambdas = world("direct", rtt_ms=2.0, work_ms=5.0)
+    row = lambdas.invoke(lambdas.new())
+    took_s = row.finished_s - row.started_s
+    assert row.connect_s > 4 * 0.002  # TCP, greeting, login, character set
+    assert 0.002 < row.query_s < took_s - row.connect_s - 0.005
+    assert row.connect_s + row.query_s + row.manage_s + 0.005 <= took_s + 1e-3
+    assert row.overhead_queries_count == 0
+
+
+def test_statements_beside_the_workloads_own_are_counted(world):
+    lambdas = world("managed")
+    container = lambdas.new()
+    assert lambdas.invoke(container).overhead_queries_count == 1  # the lease
+    # kept or not is asked for: a look, and how many connections there may be
+    assert lambdas.invoke(container).overhead_queries_count == 3
+    assert lambdas.invoke(container).overhead_queries_count == 0
+
+
+class Relay:
+    """A TCP relay on loopback that counts what the client sends."""
+
+    def __init__(self, port):
+        self.sent_count = 0
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._port))
+            for source, sink, counted in ((client, server, True), (server, client, False)):
+                threading.Thread(target=self._pump, args=(source, sink, counted), daemon=True).start()
+
+    def _pump(self, source, sink, counted):
+        with suppress(OSError):  # either side may go without a word
+            while data := source.recv(65536):
+                if counted:
+                    self.sent_count += len(data)
+                sink.sendall(data)
+
+    def close(self):
+        self._listener.close()
+
+
+@pytest.mark.parametrize("strategy", ["cached", "managed", "classic"])
+def test_a_frozen_container_sends_nothing(world, target, strategy):
+    relay = Relay(target.functions.port)
+    functions = target.functions
+    through = Dsn("127.0.0.1", relay.port, functions.user, functions.password, functions.database)
+    lambdas = world(strategy, server=through)
+    lambdas.called()
+    time.sleep(0.1)
+    before = relay.sent_count
+    assert before > 0
+    time.sleep(1.0)
+    assert relay.sent_count == before
+    relay.close()
+
+
+def test_arrivals_are_served_by_the_container_that_was_used_last(world):
+    lambdas = world("direct")
+    first, second = lambdas.called(1), lambdas.called(1)
+    lambdas.fleet._idle["direct"].extend([first, second])
+    for number in range(5):
+        lambdas.fleet.arrive(0, Arrival(number, 0.0, 0.5, 0.5, 0.5), 0.0)
+    assert (first.invocations_count, second.invocations_count) == (1, 6)
+
+
+def test_a_deployment_replaces_every_container_and_leaves_their_connections(world, target):
+    lambdas = world("cached")
+    idle = [lambdas.called(1) for _ in range(3)]
+    lambdas.fleet._idle["cached"].extend(idle)
+    lambdas.fleet.deploy()
+    assert lambdas.fleet.containers_count == 0
+    assert len(asleep(target)) == 3
+    assert lambdas.book.zombies_count == 3
+
+
+def test_an_error_is_named_by_its_number_and_symbol():
+    assert label(pymysql.OperationalError(1040, "Too many connections")) == "1040 ER_CON_COUNT_ERROR"
+    assert label(pymysql.OperationalError(2013, "Lost")) == "2013 CR_SERVER_LOST"
+    assert label(pymysql.InterfaceError(0, "")) == "InterfaceError"
+
+
+def test_a_container_is_made_without_a_connection(world, target):
+    world("cached").new()
+    assert asleep(target) == set()

@@ -1,0 +1,42 @@
+"""What the tests of servers share."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+
+import psutil
+import pymysql
+
+from loadtest.server import launch, reach
+from loadtest.server.target import Target
+
+
+def server_process(target: Target) -> psutil.Process:
+    """The server's own process, also when it runs in a container on the host's network."""
+    marker = f"--port={target.functions.port}"
+    found = [p for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or ())]
+    servers = [p for p in found if p.name() in ("mysqld", "mariadbd")]
+    assert len(servers) == 1, found
+    return servers[0]
+
+
+@contextmanager
+def connections(target: Target, count: int) -> Iterator[list[pymysql.Connection]]:
+    """Ordinary ones, of the functions' account."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(closing(reach.connect(target.functions))) for _ in range(count)]
+
+
+@contextmanager
+def full(target: Target) -> Iterator[None]:
+    """Whatever else is connected."""
+    with ExitStack() as stack:
+        with suppress(pymysql.err.OperationalError):
+            while True:
+                stack.enter_context(closing(reach.connect(target.functions)))
+        yield
+
+
+def start(choice: str, max_connections: int) -> None:
+    """Up and down again; for starts that fail."""
+    with launch.launched(choice, max_connections):
+        pass

@@ -1,0 +1,148 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from itertools import pairwise
+
+import psutil
+import pytest
+
+from loadtest.growing import last_rows
+from loadtest.records import Sample
+from loadtest.server import launch, reach
+from tests.server.pressure import connections, server_process
+from tests.waiting import wait_until
+
+COMMAND = [sys.executable, "-m", "loadtest.server.monitor"]
+
+
+def environment(target, **more):
+    return {
+        **os.environ,
+        "LOADTEST_ADMIN_DSN": target.admin.url(),
+        "LOADTEST_DSN": target.functions.url(),
+        "LOADTEST_T0_MONOTONIC": repr(time.monotonic()),
+        **more,
+    }
+
+
+@contextmanager
+def monitor(target, path, **more):
+    process = subprocess.Popen([*COMMAND, str(path)], env=environment(target, **more), stdout=subprocess.PIPE)
+    try:
+        wait_until(lambda: rows(path), 5.0)
+        yield process
+    finally:
+        process.terminate()
+        out, _ = process.communicate(timeout=5)
+        assert out == b""
+
+
+def rows(path):
+    return list(last_rows(path, Sample._fields, 1_000_000))
+
+
+def newest(path):
+    return rows(path)[-1]
+
+
+def test_the_monitor_keeps_its_rate_and_leaves_itself_out(target, tmp_path):
+    launch.reset(target)
+    path = tmp_path / "samples.csv"
+    with monitor(target, path) as process:
+        time.sleep(2.0)
+        with reach.session(target.admin), connections(target, 4):
+            wait_until(lambda: newest(path)["connections_count"] == "4")
+            wait_until(lambda: newest(path)["sleeping_count"] == "4")
+            assert newest(path)["running_count"] == "0"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(3) == 0
+    seen = rows(path)
+    assert [row["error"] for row in seen] == [""] * len(seen)
+    assert {row["connections_count"] for row in seen[:5]} == {"0"}
+    assert seen[0]["max_connections"] == "90"
+    times = [float(row["at_s"]) for row in seen]
+    assert (len(times) - 1) / (times[-1] - times[0]) >= 4.0
+    assert times[0] >= 0
+
+
+def test_a_connection_that_never_says_hello_counts(target, tmp_path):
+    launch.reset(target)
+    path = tmp_path / "samples.csv"
+    address = (target.functions.host, target.functions.port)
+    with monitor(target, path), closing(socket.create_connection(address)):
+        wait_until(lambda: newest(path)["connections_count"] == "1")
+
+
+def test_the_monitor_sees_refused_connects(target, tmp_path):
+    launch.reset(target)
+    path = tmp_path / "samples.csv"
+    full = target.functions_max_connections
+    with monitor(target, path), connections(target, full):
+        before = int(newest(path)["refused_count"])
+        for _ in range(7):
+            with pytest.raises(Exception, match="Too many connections"):
+                reach.connect(target.functions)
+        wait_until(
+            lambda: int(newest(path)["refused_count"]) == before + 7,
+            what=f"from {before} to {before + 7}: {[row['refused_count'] for row in rows(path)]}",
+        )
+        wait_until(lambda: newest(path)["connections_count"] == str(full))
+
+
+def test_a_stopped_server_is_rows_with_an_error_and_then_samples_go_on(target, tmp_path):
+    path = tmp_path / "samples.csv"
+    server = server_process(target)
+    with monitor(target, path):
+        server.suspend()
+        try:
+            wait_until(lambda: newest(path)["error"], 5.0)
+            stopped_at = time.monotonic()
+            time.sleep(2.0)
+        finally:
+            server.resume()
+        wait_until(lambda: not newest(path)["error"], 5.0)
+        assert time.monotonic() - stopped_at < 5.0
+    failed = [row for row in rows(path) if row["error"]]
+    assert {row["error"] for row in failed} == {"2013 CR_SERVER_LOST"}
+    assert {row["connections_count"] for row in failed} == {""}
+    times = [float(row["at_s"]) for row in rows(path)]
+    assert max(b - a for a, b in pairwise(times)) < 2.5
+
+
+def test_with_one_account_for_all_the_monitor_leaves_out_its_own_connection_only(mariadb_target, tmp_path):
+    launch.reset(mariadb_target)
+    path = tmp_path / "samples.csv"
+    same = mariadb_target.functions.url()
+    with monitor(mariadb_target, path, LOADTEST_ADMIN_DSN=same), connections(mariadb_target, 3):
+        wait_until(lambda: newest(path)["connections_count"] == "3")
+
+
+def test_the_monitor_ends_with_its_parent(mariadb_target, tmp_path):
+    path = tmp_path / "samples.csv"
+    script = (
+        "import subprocess, sys, time; "
+        f"print(subprocess.Popen({[*COMMAND, str(path)]!r}).pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment(mariadb_target), stdout=subprocess.PIPE, text=True
+    )
+    child = psutil.Process(int(parent.stdout.readline()))
+    wait_until(lambda: rows(path), 5.0)
+    parent.kill()
+    parent.communicate()
+    child.wait(3)
+
+
+@pytest.mark.parametrize(("arguments", "env"), [([], {}), (["x.csv"], {"LOADTEST_ADMIN_DSN": "nonsense"})])
+def test_a_monitor_that_was_not_told_what_it_needs_ends_with_2(arguments, env):
+    done = subprocess.run([*COMMAND, *arguments], env={**os.environ, **env}, check=False)
+    assert done.returncode == 2
+
+
+def test_a_monitor_that_cannot_write_ends_with_3(mariadb_target):
+    done = subprocess.run([*COMMAND, "/dev/full"], env=environment(mariadb_target), check=False)
+    assert done.returncode == 3

@@ -1,0 +1,177 @@
+"""The README does what it says: its commands run, in order, in a copy of the checkout."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from loadtest.server import owned
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text("utf-8")
+QUICK_S = 100  # the whole scenario, the server's start included
+COPIED = (
+    "loadtest", "locustfiles", ".ci", "Makefile", "README.md", "LICENSE", "pyproject.toml",
+    "docker-compose.yml",
+)  # fmt: skip
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+
+
+def blocks(*languages: str) -> list[Block]:
+    found = [Block(*match) for match in re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.M | re.S)]
+    return [block for block in found if block.language in languages]
+
+
+def commands() -> list[str]:
+    """One by one as a shell reads them; `make test` runs this very test."""
+    lines = "".join(block.text for block in blocks("sh")).replace("\\\n", "").splitlines()
+    return [line for line in lines if line.strip() and line != "make test"]
+
+
+class Ran(NamedTuple):
+    folder: Path
+    code: int
+    said: str
+
+
+@pytest.fixture(scope="module")
+def ran() -> Iterator[Ran]:
+    """All commands in one shell, since some set what later ones read; it stops at the first that fails."""
+    if owned.standing():
+        pytest.skip("a server of `loadtest server up` is up here, which the README would take down")
+    # Short, and of our own: servers that the commands start are made in it.
+    scratch = Path(tempfile.mkdtemp(prefix="readme", dir="/tmp"))
+    folder = scratch / "checkout"
+    folder.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, folder / name)
+    (folder / "results").mkdir()
+    (folder / "package").mkdir()
+    _environment(folder / ".venv")
+    for block in blocks("python"):
+        name = re.match(r"# (\w+\.py)\n", block.text)
+        if name:
+            (folder / name[1]).write_text(block.text, "utf-8")
+    env = {
+        k: v for k, v in os.environ.items() if not k.startswith(("LOADTEST_", "LOCUST_", "MAKE", "MFLAGS"))
+    }
+    env |= {
+        "PATH": f"{folder / '.venv/bin'}:{env['PATH']}",
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": str(folder),
+    }
+    script = "set -e\n" + "".join(f"echo '$ {c.replace(chr(39), '')}'\n{c}\n" for c in commands())
+    log = scratch / "log"
+    try:
+        with log.open("wb") as output:
+            done = subprocess.run(
+                ["bash", "-c", script],
+                cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=400,
+                check=False,
+            )  # fmt: skip
+        yield Ran(folder, done.returncode, log.read_text("utf-8", "replace"))
+    finally:
+        if list(scratch.glob("loadtest-*")):
+            subprocess.run(
+                [sys.executable, "-m", "loadtest", "server", "down"], env=env, cwd=folder, check=False
+            )
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _environment(at: Path) -> None:
+    """As if `make` had just made it: the installation that runs this test, with stamps of its own."""
+    at.mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if not entry.name.startswith("."):
+            (at / entry.name).symlink_to(entry)
+    (at / ".bench").touch()
+    (at / ".dev").touch()
+
+
+def test_there_is_something_to_run() -> None:
+    assert commands()[0] == "make bench", "the first screen leads"
+    assert len(commands()) > 10
+    assert "```python\n# shop.py" in TEXT
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.text.splitlines()[0])
+def test_an_example_is_python(block: Block) -> None:
+    ast.parse(block.text)
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_an_example_is_a_scenario(block: Block, tmp_path: Path) -> None:
+    from loadtest.cli import plan_of
+
+    file = tmp_path / "slow.toml"
+    file.write_text(block.text, "utf-8")
+    assert plan_of(str(file), None, {}).scenario == "slow"
+
+
+def test_a_file_that_it_names_is_there() -> None:
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
+        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.alone
+def test_every_command_of_the_readme_ends_well(ran: Ran) -> None:
+    assert ran.code == 0, ran.said[-6000:]
+
+
+@pytest.mark.alone
+def test_make_bench_shows_what_each_strategy_does_to_a_real_server(ran: Ran) -> None:
+    run, summary = _quick(ran)
+    assert run["settings"]["strategies"] == ["direct", "cached", "classic", "managed", "ideal"]
+    errors = {
+        name: [repetition["errors"] for repetition in arm["repetitions"]]
+        for name, arm in summary["arms"].items()
+    }
+    assert {name: len(found) for name, found in errors.items()} == dict.fromkeys(errors, 2)
+    assert all(found.get("1040 ER_CON_COUNT_ERROR", 0) > 500 for found in errors["cached"])
+    assert not any("1040" in name for arm in ("managed", "ideal") for found in errors[arm] for name in found)
+    assert all(arm["median"]["arrivals_count"] > 2000 for arm in summary["arms"].values())
+
+
+@pytest.mark.alone
+def test_quick_takes_less_than_100_seconds(ran: Ran) -> None:
+    run, _ = _quick(ran)
+    ended = (_quick_folder(ran) / "summary.json").stat().st_mtime
+    assert ended - run["t0"] < QUICK_S
+
+
+@pytest.mark.alone
+def test_a_strategy_of_ones_own_is_an_arm_like_the_others(ran: Ran) -> None:
+    found = [s for s in _summaries(ran) if "ping" in s["arms"]]
+    assert len(found) == 1
+    ping = found[0]["arms"]["ping"]["repetitions"][0]
+    assert ping["arrivals_count"] > 1000
+    assert ping["connections"]["opened_count"] > 0
+    assert set(ping["errors"]) <= {"1040 ER_CON_COUNT_ERROR"}, "it answered, or found no room"
+
+
+def _quick_folder(ran: Ran) -> Path:
+    """Of `make bench`, which is the first command; later ones run parts of the same scenario."""
+    return min((ran.folder / "results").glob("[0-9]*-quick"))
+
+
+def _quick(ran: Ran) -> tuple[dict, dict]:
+    folder = _quick_folder(ran)
+    return json.loads((folder / "run.json").read_text()), json.loads((folder / "summary.json").read_text())
+
+
+def _summaries(ran: Ran) -> list[dict]:
+    return [json.loads(p.read_text()) for p in (ran.folder / "results").glob("[0-9]*/summary.json")]
