@@ -590,3 +590,34 @@ def test_plain_locust_that_is_interrupted_ends_with_130_and_its_rows(place, serv
     assert place.left() == []
     (folder,) = (path for path in (place.folder / "results").iterdir() if not path.is_symlink())
     assert place.run("report", folder).code == 0
+
+
+# A strategy whose module makes the last step of writing take long, as a slow disk would.
+SLOW_DISK = """
+import time
+from loadtest.fleet import recorder
+from loadtest.fleet.strategies import Direct
+
+merge_parts = recorder.merge_parts
+
+def slowly(*args):
+    time.sleep(0.5)
+    merge_parts(*args)
+
+recorder.merge_parts = slowly
+Slow = Direct
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_plain_locust_that_is_interrupted_waits_for_its_last_rows(place, server_env, number):
+    (place.folder / "slow_disk.py").write_text(SLOW_DISK)
+    with place.start(
+        *locust("--strategy", "slow=slow_disk:Slow"), module="locust", env=server_env
+    ) as process:
+        wait_until(lambda: is_measuring(place), 30)
+        process.send_signal(number)
+        ran = ended(process, END_S)
+    assert ran.code == 130, ran
+    (rows,) = place.folder.glob("results/2*/arms/slow/01/invocations")
+    assert len(list(rows.iterdir())) == 1, "parts are left"

@@ -18,6 +18,7 @@ from typing import Any
 import gevent
 import msgspec
 from gevent.event import Event
+from gevent.lock import RLock
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError, ServerUnavailable, UsageError
@@ -49,6 +50,7 @@ class Run:
         self._monitor: subprocess.Popen[bytes] | None = None
         self._done_count = 0
         self._all_done = Event()
+        self._closing = RLock()
         self._indices: list[int] = []
         self._next_index = 0
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -191,14 +193,19 @@ class Run:
                 runner.stop()
 
     def close_generator(self) -> None:
-        """The last rows; safe to call again."""
-        generator, self.generator = self.generator, None
-        if generator is None:
-            return
-        generator.close(hurry=self.interrupted)
-        self._note(deadline_s=generator.deadline_s)
-        if self.is_worker:
-            self.environment.runner.send_message(DONE, {"deadline_s": generator.deadline_s})
+        """The last rows; safe to call again.
+
+        Whoever comes second waits for the first: what follows may end the process, and a native thread
+        that is still writing then aborts it.
+        """
+        with self._closing:
+            generator, self.generator = self.generator, None
+            if generator is None:
+                return
+            generator.close(hurry=self.interrupted)
+            self._note(deadline_s=generator.deadline_s)
+            if self.is_worker:
+                self.environment.runner.send_message(DONE, {"deadline_s": generator.deadline_s})
 
     def stopping(self) -> None:
         """Locust stops the test: by its own clock, by the web page, or by a signal."""
