@@ -47,6 +47,7 @@ class Run:
         self._described: dict[str, Any] | None = None
         self._folder: RunFolder | None = None
         self._repetition: Repetition | None = None
+        self._t0_monotonic = 0.0
         self._monitor: subprocess.Popen[bytes] | None = None
         self._done_count = 0
         self._all_done = Event()
@@ -80,6 +81,7 @@ class Run:
         """On the master or single process, before any user is spawned."""
         described, self._described = self._described or describe(), None
         t0_monotonic = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
+        self._t0_monotonic = t0_monotonic
         self._repetition = self._make_folder(settings, strategy, described, t0_monotonic)
         self._start_monitor(self._repetition, t0_monotonic)
         workers_count = self.environment.runner.worker_count if self.is_master else 1
@@ -222,12 +224,8 @@ class Run:
                 monitor.wait(5)
             except subprocess.TimeoutExpired:
                 monitor.kill()
-        repetition = self._repetition
-        if repetition is not None:
-            start_s = repetition.read_meta().get("start_s", 0.0)
-            t0_monotonic = float(os.environ.get("LOADTEST_T0_MONOTONIC") or 0.0)
-            ended = {"ended_s": time.monotonic() - t0_monotonic} if t0_monotonic else {"ended_s": start_s}
-            self._note(cut_off=self.interrupted, **ended)
+        if self._repetition is not None:
+            self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self._t0_monotonic)
             self._repetition = None
 
     def _note(self, **values: Any) -> None:

@@ -67,7 +67,9 @@ def test_a_headless_test_ends_by_itself_and_leaves_a_run_folder(mariadb_target, 
     run, repetition = the_run(tmp_path)
     assert run.read_run()["server"]["max_connections"] == 90
     assert len(answered(repetition)) > 40
-    assert report(tmp_path)["arms"]["direct"]["median"]["valid"] in (True, False)
+    (figures,) = report(tmp_path)["arms"]["direct"]["repetitions"]
+    assert figures["throughput_per_s"] > 20
+    assert figures["connections"]["opened_count"] >= len(answered(repetition))
 
 
 def test_two_workers_of_one_master_write_one_run_folder(mariadb_target, tmp_path):
