@@ -22,6 +22,7 @@ from gevent.lock import RLock
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError, ServerUnavailable, UsageError
+from loadtest.fleet import resolver
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.strategies import arm_name
 from loadtest.provenance import machine
@@ -56,6 +57,7 @@ class Run:
         self._next_index = 0
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is an open file
+        resolver.install()
         runner = environment.runner
         if self.is_master:
             runner.register_message(DONE, self._worker_done)
