@@ -1,58 +1,44 @@
 """Rows while they happen, without stalling the loop.
 
-A row is appended to columns of machine numbers. About once a second :meth:`Recorder.flush` hands
-the columns to a writer, which encodes them elsewhere (a native thread) and puts them on disk whole.
+A row is packed into a buffer of machine numbers. About once a second :meth:`Recorder.flush` hands
+the buffers to a writer, which encodes them elsewhere (a native thread) and puts them on disk whole.
 """
 
-from array import array
 from collections.abc import Callable
+from struct import Struct
 from typing import Any, get_type_hints
 
 from loadtest.records import ROW_TYPES
 from loadtest.store import Repetition, arrow_schema, merge_parts, write_parquet
 
-TYPECODES = {int: "q", float: "d", bool: "b"}
+FORMATS = {int: "q", float: "d", bool: "?", str: "q"}
 
 
-class Columns:
-    """Rows of one kind as columns; text is kept as codes into a list of the texts seen."""
+class Rows:
+    """Rows of one kind, packed; text is kept as codes into a list of the texts seen."""
 
     def __init__(self, kind: str) -> None:
         hints = get_type_hints(ROW_TYPES[kind])
+        types = [hints[name] for name in ROW_TYPES[kind]._fields]  # type: ignore[attr-defined]
         self.kind = kind
-        self._types: list[type] = [hints[name] for name in ROW_TYPES[kind]._fields]  # type: ignore[attr-defined]
+        self._struct = Struct("=" + "".join(FORMATS[t] for t in types))
+        self._text_indices = [i for i, t in enumerate(types) if t is str]
         self._codes: dict[str, int] = {}
-        self._start()
-
-    def _start(self) -> None:
-        self._arrays = [array(TYPECODES.get(t, "l")) for t in self._types]
-        self._adders: list[Callable[[Any], None]] = [
-            self._text_adder(a) if t is str else a.append
-            for t, a in zip(self._types, self._arrays, strict=True)
-        ]
-
-    def _text_adder(self, column: "array[int]") -> Callable[[str], None]:
-        codes, add = self._codes, column.append
-
-        def append(text: str) -> None:
-            code = codes.get(text)
-            if code is None:
-                code = codes[text] = len(codes)
-            add(code)
-
-        return append
+        self._buffer = bytearray()
 
     def __len__(self) -> int:
-        return len(self._arrays[0])
+        return len(self._buffer) // self._struct.size
 
     def append(self, row: tuple[Any, ...]) -> None:
-        for add, value in zip(self._adders, row, strict=True):
-            add(value)
+        values: list[Any] = list(row)
+        codes = self._codes
+        for i in self._text_indices:
+            values[i] = codes.setdefault(values[i], len(codes))
+        self._buffer += self._struct.pack(*values)
 
-    def take(self) -> tuple[list["array[Any]"], list[str]]:
+    def take(self) -> tuple[bytearray, list[str]]:
         """What has come since the last time, and the texts that its codes mean."""
-        taken = self._arrays
-        self._start()
+        taken, self._buffer = self._buffer, bytearray()
         return taken, list(self._codes)
 
 
@@ -69,30 +55,30 @@ class Recorder:
         self._worker = worker
         self._run_elsewhere = run_elsewhere
         self._part = 0
-        self._columns = {kind: Columns(kind) for kind in ROW_TYPES}
-        self.invocation = self._columns["invocations"].append
-        self.connection = self._columns["connections"].append
-        self.kill = self._columns["kills"].append
-        self.lag = self._columns["lags"].append
+        self._rows = {kind: Rows(kind) for kind in ROW_TYPES}
+        self.invocation = self._rows["invocations"].append
+        self.connection = self._rows["connections"].append
+        self.kill = self._rows["kills"].append
+        self.lag = self._rows["lags"].append
         self._warm_up()
 
     def _warm_up(self) -> None:
         """The first arrow array costs 0.6 s of imports: now, not while the load runs."""
-        for columns in self._columns.values():
-            arrow_table(columns.kind, *columns.take())
+        for rows in self._rows.values():
+            arrow_table(rows.kind, *rows.take())
 
     def flush(self) -> None:
         """Puts on disk what has come. Raises :class:`~loadtest.errors.ResultsError`."""
         self._part += 1
         part = self._part
-        taken = [(c.kind, *c.take()) for c in self._columns.values() if len(c)]
+        taken = [(rows.kind, *rows.take()) for rows in self._rows.values() if len(rows)]
         if taken:
             self._run_elsewhere(lambda: self._write(taken, part))
 
-    def _write(self, taken: list[tuple[str, list["array[Any]"], list[str]]], part: int) -> None:
-        for kind, arrays, texts in taken:
+    def _write(self, taken: list[tuple[str, bytearray, list[str]]], part: int) -> None:
+        for kind, packed, texts in taken:
             write_parquet(
-                self._repetition.part_file(kind, self._worker, part), arrow_table(kind, arrays, texts)
+                self._repetition.part_file(kind, self._worker, part), arrow_table(kind, packed, texts)
             )
 
     def close(self) -> None:
@@ -105,21 +91,21 @@ class Recorder:
             merge_parts(self._repetition, kind, self._worker)
 
 
-def arrow_table(kind: str, arrays: list["array[Any]"], texts: list[str]) -> Any:
-    """Columns as a pyarrow table; NaN becomes null."""
+def arrow_table(kind: str, packed: bytearray, texts: list[str]) -> Any:
+    """Packed rows as a pyarrow table; NaN becomes null."""
     import numpy as np
     import pyarrow as pa
 
     schema, columns = arrow_schema(kind), []
-    for field, values in zip(schema, arrays, strict=True):
-        numbers = (
-            np.frombuffer(values, dtype=values.typecode) if len(values) else np.empty(0, values.typecode)
-        )
+    numpy_types = {"string": "i8", "int64": "i8", "double": "f8", "bool": "?"}
+    rows = np.frombuffer(packed, dtype=[(field.name, numpy_types[str(field.type)]) for field in schema])
+    for field in schema:
+        values = np.ascontiguousarray(rows[field.name])
         if pa.types.is_string(field.type):
-            codes = pa.array(numbers.astype("int32"))
+            codes = pa.array(values.astype("int32"))
             columns.append(
                 pa.DictionaryArray.from_arrays(codes, pa.array(texts, pa.string())).cast(pa.string())
             )
         else:
-            columns.append(pa.array(numbers, from_pandas=True).cast(field.type))
+            columns.append(pa.array(values, from_pandas=True))
     return pa.Table.from_arrays(columns, schema=schema)

@@ -5,8 +5,8 @@ from loadtest.fleet.users import Client  # noqa: F401
 
 
 def forget(self):
-    for columns in self._columns.values():
-        columns.take()
+    for rows in self._rows.values():
+        rows.take()
 
 
 Recorder.flush = forget
