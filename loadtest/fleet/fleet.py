@@ -37,10 +37,6 @@ class Connector:
         self._fleet = fleet
         self.meter = meter
 
-    @property
-    def account(self) -> dict[str, Any]:
-        return {"user": self._fleet.arguments["user"]}
-
     def __call__(self, **arguments: Any) -> MeteredConnection:
         fleet = self._fleet
         return MeteredConnection(

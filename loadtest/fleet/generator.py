@@ -157,7 +157,7 @@ class Generator:
         container, born_s, number = fleet.new_container(fleet.part_of(rng.random())), clock.now(), 0
         think_s = settings.think_time_ms / 1000
         while clock.now() < self.deadline_s and user not in self._left:
-            reap_draw, zombie_draw = rng.random(), rng.random()
+            reap_draw, zombie_draw, pause_draw = rng.random(), rng.random(), rng.random()
             fleet.invoke(container, user, number, clock.now())
             number += 1
             gone = container.state is State.GONE
@@ -168,7 +168,8 @@ class Generator:
             if gone:
                 container, born_s = fleet.new_container(container.part), clock.now()
             if think_s or gone:  # without, the wait for the next answer gives way to others
-                gevent.sleep(think_s)
+                # Spread by a tenth: containers that keep the same pace end up in step, an artefact.
+                gevent.sleep(think_s * (0.9 + 0.2 * pause_draw))
 
     # The end
 

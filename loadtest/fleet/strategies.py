@@ -103,9 +103,7 @@ class WithManager:
     __slots__ = ("_db",)
 
     def __init__(self, connect: Connect, policy: Classic | None = None) -> None:
-        # `classic` looks for its own account's sleepers, so it has to know the name.
-        config = connect.account if policy else None  # type: ignore[attr-defined]
-        self._db = ConnectionManager(config, library=connect, policy=policy)
+        self._db = ConnectionManager(library=connect, policy=policy)
 
     def invoke(self, work: Any, context: Any) -> None:
         with self._db.invocation(context):

@@ -1,29 +1,56 @@
 """How long to wait before the next try. Pure: the random source is an argument.
 
-Source of both: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+Source of `full` and `decorrelated`: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
+Blog, 2015; their bounds are those of serverless-mysql 2.1.0.
 """
 
 from collections.abc import Callable
 from random import Random
 
-# (last wait in seconds, number of failed tries so far, random source) -> seconds to wait
-Backoff = Callable[[float, int, Random], float]
+# (last wait in seconds, number of failed tries so far, this one included) -> seconds to wait
+Backoff = Callable[[float, int], float]
+
+BASE_S, CAP_S = 0.002, 0.1
+SLOWEST_S = 2.0
+EARLY_COUNT = 8
 
 
-def full(base_s: float = 0.002, cap_s: float = 0.1) -> Backoff:
+def full(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
     """Anything between nothing and an exponentially growing bound."""
 
-    def wait_s(_last_s: float, tries_count: int, rng: Random) -> float:
-        # 2**64 would overflow a float's exponent only much later, but costs nothing to bound.
+    def wait_s(_last_s: float, tries_count: int) -> float:
+        # The exponent is bounded because 2.0 ** 1024 is no float any more.
         return rng.uniform(0.0, min(cap_s, base_s * 2.0 ** min(tries_count, 64)))
 
     return wait_s
 
 
-def decorrelated(base_s: float = 0.002, cap_s: float = 0.1) -> Backoff:
+def decorrelated(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
     """Between the base and three times the last wait: spreads sooner than :func:`full`."""
 
-    def wait_s(last_s: float, _tries_count: int, rng: Random) -> float:
+    def wait_s(last_s: float, _tries_count: int) -> float:
         return min(cap_s, rng.uniform(base_s, max(base_s, last_s * 3.0)))
 
     return wait_s
+
+
+def patient(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
+    """Decorrelated for the first eight tries (about a quarter of a second), then ever slower.
+
+    A shortage that outlives those is no burst. From there on the bound grows by a quarter with each
+    try, which makes the number of tries logarithmic in the time waited: hundreds of waiters at a
+    fixed cap would keep the server busy with refusing them.
+    """
+
+    early = decorrelated(rng, base_s, cap_s)
+
+    def wait_s(last_s: float, tries_count: int) -> float:
+        if tries_count <= EARLY_COUNT:
+            return early(last_s, tries_count)
+        bound_s = min(max(cap_s, SLOWEST_S), cap_s * 1.25 ** min(tries_count - EARLY_COUNT, 64))
+        return rng.uniform(bound_s / 2, bound_s)
+
+    return wait_s
+
+
+BY_NAME = {"full": full, "decorrelated": decorrelated, "patient": patient}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pymysql.constants import COMMAND
+from pymysql.cursors import Cursor
 
 from loadtest.manager.policy import Census
 
@@ -13,34 +14,44 @@ CLASSIC_LIMIT = (
     "LEAST(@@max_user_connections, @@max_connections), @@max_connections)"
 )
 CLASSIC_SLEEPERS = (
-    "SELECT id FROM information_schema.processlist "
+    "SELECT id, time FROM information_schema.processlist "
     "WHERE command = 'Sleep' AND time >= %s AND user = %s ORDER BY time DESC"
+)
+LIMITS = "SELECT @@max_connections, @@max_user_connections"
+# Without PROCESS an account sees its own connections, which are those that its limit counts.
+OWN = (
+    "SELECT COUNT(*) FROM information_schema.processlist WHERE user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1)"
 )
 
 
 def rows(connection: Any, sql: str, args: Any = None) -> list[tuple[Any, ...]]:
-    """Rows as tuples, whatever cursor class the connection was given."""
-    from pymysql.cursors import Cursor
-
-    with connection.cursor(Cursor) as cursor:
+    """Rows as tuples, whatever cursor class a PyMySQL connection was given."""
+    ours = hasattr(connection, "cursorclass")
+    with connection.cursor(Cursor) if ours else connection.cursor() as cursor:
         cursor.execute(sql, args)
         return list(cursor.fetchall())
 
 
-def limit_count(connection: Any) -> int:
+def classic_limit_count(connection: Any) -> int:
     """Connections that this account may have, at most those of the server."""
     return int(rows(connection, CLASSIC_LIMIT)[0][0])
 
 
-def classic_census(connection: Any, limit: int) -> Census:
+def classic_census(connection: Any, limit_count: int) -> Census:
     """Scans the process list, as serverless-mysql 2.1.0 does at the end of every invocation."""
     used, oldest = rows(connection, CLASSIC_USED)[0]
-    return Census(int(used), limit, float(oldest or 0))
+    return Census(int(used), limit_count, float(oldest or 0))
 
 
-def sleepers(connection: Any, idle_s: float, user: str) -> list[int]:
-    """Ids of this user's connections that have slept for at least ``idle_s``."""
-    return [int(row[0]) for row in rows(connection, CLASSIC_SLEEPERS, (idle_s, user))]
+def sleepers(connection: Any, idle_s: float, user: str) -> list[tuple[int, float]]:
+    """Ids and idle seconds of this user's connections that have slept for at least ``idle_s``."""
+    return [(int(row[0]), float(row[1])) for row in rows(connection, CLASSIC_SLEEPERS, (idle_s, user))]
+
+
+def limits(connection: Any) -> tuple[int, int]:
+    """``max_connections``, and the account's own limit (0: none)."""
+    server, own = rows(connection, LIMITS)[0]
+    return int(server), int(own)
 
 
 def used_count(connection: Any) -> int:
@@ -49,9 +60,14 @@ def used_count(connection: Any) -> int:
     COM_STATISTICS costs about a ping. On MariaDB its "Threads" includes cached ones, so there, and
     with a client that has no such command, the status variable is read.
     """
-    mariadb = "MariaDB" in (connection.get_server_info() or "")
+    mariadb = "MariaDB" in str(connection.get_server_info() or "")
     if not mariadb and hasattr(connection, "_execute_command"):
         connection._execute_command(COMMAND.COM_STATISTICS, b"")
         text = connection._read_packet().get_all_data().decode("ascii", "replace")
         return int(text.split("Threads: ")[1].split()[0])
     return int(rows(connection, "SHOW GLOBAL STATUS LIKE 'Threads_connected'")[0][1])
+
+
+def own_count(connection: Any) -> int:
+    """This account's connections."""
+    return int(rows(connection, OWN)[0][0])

@@ -1,93 +1,74 @@
 """ConnectionManager: one connection for one container, held as its policy decides."""
 
-import random
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import pymysql
 
-from loadtest.manager import backoff as backoffs
-from loadtest.manager import census as asking
-from loadtest.manager.errors import CLASSIC_RETRIED, LOST, REFUSED, AnswerLost, NoConnection, code_of, is_lost
-from loadtest.manager.liveness import is_readable
-from loadtest.manager.policy import (
-    Census,
-    Classic,
-    Close,
-    Decision,
-    Keep,
-    Kill,
-    Look,
-    Managed,
-    Rhythm,
-    decide_classic,
-    decide_managed,
-)
+from loadtest.manager import connection_string, sql
+from loadtest.manager.door import Door
+from loadtest.manager.ending import Ending
+from loadtest.manager.errors import CLASSIC_QUERY_RETRIED, TRANSIENT, Fate, TransactionLost, code_of
+from loadtest.manager.held import Held, errors_of, named
+from loadtest.manager.options import DEFAULT, NAMES, Options, log
+from loadtest.manager.policy import Classic, Managed, Rhythm
+from loadtest.manager.running import Ended, Result
+from loadtest.manager.stats import Stats
 from loadtest.manager.transaction import Transaction
+from loadtest.manager.view import View
 
-_shared_rng = random.Random()
-# One for all: a fleet has thousands of managers.
 _NOTHING: Mapping[str, Any] = {}
-_FULL, _DECORRELATED = backoffs.full(), backoffs.decorrelated()
-
-
-class Result(list[Any]):
-    """The rows of a statement, with what it changed."""
-
-    __slots__ = ("affected_rows", "insert_id")
-
-    def __init__(self, rows: Any = (), affected_rows: int = 0, insert_id: int = 0) -> None:
-        super().__init__(rows)
-        self.affected_rows = affected_rows
-        self.insert_id = insert_id
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class ConnectionManager:
     """Lives at a function's module level, as long as its container.
 
-    ``library`` is any module with a PyMySQL-compatible ``connect``, or such a function; ``config``
-    and further keyword arguments go to it. Autocommit is on unless the config says otherwise.
-    Not thread-safe: a container serves one invocation at a time. Nothing runs between invocations.
+    ``config`` is a mapping of PyMySQL's connect arguments or a connection string
+    (``mysql://user:password@host/database``); keyword arguments are
+    :class:`~loadtest.manager.options.Options`, and what is none of those goes over the config.
+    ``library`` is any module with a PyMySQL-compatible ``connect``, or such a function. Autocommit is
+    on unless the config says otherwise. Nothing is connected before the first statement, and nothing
+    runs between invocations. A manager serves one thread at a time, as a container serves one
+    invocation at a time; different managers have nothing to do with each other.
     """
 
     __slots__ = (
-        "_backoff", "_census", "_census_at", "_config", "_connect_function", "_connection", "_deadline",
-        "_ended_at", "_in_invocation", "_limit", "_limit_at", "_policy", "_retries_count", "_rhythm", "_rng",
-        "_used_at",
+        "_at_s", "_config", "_deadline", "_door", "_held", "_in_invocation", "_library", "_options",
+        "_rhythm", "_stats", "_view",
     )  # fmt: skip
 
+    escape = staticmethod(sql.escape)
+    escape_id = staticmethod(sql.escape_id)
+    format = staticmethod(sql.format)
+
     def __init__(
-        self,
-        config: Mapping[str, Any] | None = None,
-        *,
-        policy: Managed | Classic | None = None,
-        library: Any = pymysql,
-        backoff: backoffs.Backoff | None = None,
-        rng: random.Random | None = None,
-        **more: Any,
+        self, config: Mapping[str, Any] | str | None = None, *, library: Any = pymysql, **more: Any
     ) -> None:
-        self._config: Mapping[str, Any] = {**(config or {}), **more} if more else (config or _NOTHING)
-        self._policy = policy or Managed()
-        self._connect_function: Callable[..., Any] = getattr(library, "connect", library)
-        classic = isinstance(self._policy, Classic)
-        self._backoff = backoff or (_FULL if classic else _DECORRELATED)
-        self._rng = rng or _shared_rng
-        self._connection: Any = None
+        """Raises :class:`ValueError` for a connection string or an option that cannot be."""
+        named_here = {name: more.pop(name) for name in NAMES & more.keys()}
+        chosen = {name: value for name, value in named_here.items() if value is not None}
+        self._options = Options(**chosen) if chosen else DEFAULT
+        self._library = library
+        self._config = _NOTHING
+        if config or more:
+            self.config(config or _NOTHING, **more)
+        self._held: Held | None = None
+        self._door: Door | None = None
         self._rhythm = Rhythm()
+        self._stats = Stats()
+        self._view: View | None = None
         self._in_invocation = False
         self._deadline: float | None = None
-        self._ended_at: float | None = None
-        self._used_at = 0.0
-        self._retries_count = 0
-        self._limit: int | None = None
-        self._limit_at = 0.0
-        self._census: Census | None = None
-        self._census_at = 0.0
+        self._at_s: float | None = None  # when the last invocation ended, or this one began
 
     def __repr__(self) -> str:
-        held = f"connection {self._connection.thread_id()}" if self._connection else "no connection"
+        client = self.get_client()
+        held = f"connection {client.thread_id()}" if client is not None else "no connection"
         return f"<ConnectionManager {held}, {self._rhythm.invocations_count} invocations>"
 
     # One invocation
@@ -104,206 +85,216 @@ class ConnectionManager:
         finally:
             self.end()
 
+    def handler(self, function: Handler) -> Handler:
+        """Decorates ``handler(event, context)``, so that its body is one invocation."""
+
+        @functools.wraps(function)
+        def wrapped(event: Any, context: Any = None, *args: Any, **kwargs: Any) -> Any:
+            with self.invocation(context):
+                return function(event, context, *args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
     def _begin(self, context: Any = None) -> None:
         now = time.monotonic()
         self._in_invocation = True
-        self._rhythm.called(None if self._ended_at is None else now - self._ended_at)
+        self._rhythm.called(None if self._at_s is None else now - self._at_s)
+        self._at_s = now
         remaining = getattr(context, "get_remaining_time_in_millis", None)
         if remaining is not None:
             self._deadline = now + remaining() / 1000.0
         else:
             self._deadline = None if context is None else now + float(context)
+        self._stats.reuses_count += self._open is not None
 
     def end(self) -> None:
-        """After each invocation: keep, close, or kill, as the policy decides."""
+        """After each invocation: keep, close, or kill, as the policy decides. Raises nothing of MySQL's."""
         if not self._in_invocation:
             self._begin()
+        held, options = self._open, self._options
         try:
-            if self._connection is not None:
-                self._carry_out(self._decide())
-        except pymysql.MySQLError:
+            self._rhythm.worked(time.monotonic() - (self._at_s or 0.0))
+            if held is not None:
+                held.served_count += 1
+                if options.manage:
+                    self._view = self._view or View()
+                    ending = Ending(
+                        held, self._view, self._rhythm, options, self._stats, errors_of(self._library)
+                    )
+                    ending.carry_out(ending.decide(self.remaining_s()))
+        except errors_of(self._library, OSError) as error:
             # Asking failed, so this connection is of no further use; the answer is out already.
-            self._drop()
+            if held is not None:
+                held.lose(error)
         finally:
             self._in_invocation = False
             self._deadline = None
-            self._ended_at = time.monotonic()
+            self._at_s = time.monotonic()
 
     def quit(self) -> None:
         """Closes the connection, whatever the policy: before the container goes, if it is told."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(pymysql.MySQLError, OSError):  # it was gone already, which is what was wanted
-                connection.close()
+        if self._held is not None:
+            self._held.close()
 
     # Statements
 
-    def query(self, sql: str, args: Any = None, *, idempotent: bool = False) -> Result:
+    def query(
+        self, sql: str, args: Any = None, *, idempotent: bool = False, timeout_s: float | None = None
+    ) -> Result:
         """Runs one statement, connecting first where needed. ``args`` as in PyMySQL.
 
-        A statement is sent again only if it cannot have run, or with ``idempotent=True``.
+        A statement is sent again only if it cannot have run, or with ``idempotent=True``, or, with
+        ``max_query_retries``, after an answer that says that it took no effect; never in a
+        transaction. It gets ``timeout_s`` at most, and never longer than the invocation has.
+
         Raises :class:`NoConnection` when none was to be had before the deadline (nothing was sent),
-        :class:`AnswerLost` when the connection broke with the statement under way, and PyMySQL's
-        own errors for whatever the server answers.
+        :class:`AnswerLost` when the connection broke with the statement under way,
+        :class:`QueryTimeout` (one of those) when the time was over, :class:`TransactionLost` when the
+        connection had gone with a transaction open, and PyMySQL's own errors for whatever the server
+        answers.
         """
-        repeats = 1 if idempotent or isinstance(self._policy, Classic) else 0
+        options = self._options
+        classic = isinstance(options.policy, Classic)
+        resends = 1
+        retries, wait_s = 0, 0.0
         while True:
-            self.connect()
+            held = self._connected()
+            in_transaction = held.in_transaction()
             try:
-                return self._execute(sql, args)
-            except pymysql.MySQLError as error:
-                if not is_lost(error):
-                    raise
-                self._drop()
-                if repeats == 0:
-                    text = f"{error.args[-1]}: the statement may have run, or not"
-                    raise AnswerLost(code_of(error) or 2013, text) from error
-                repeats -= 1
-            except BaseException:
-                self._drop()  # cut in the middle of an answer: what is read next would belong to this one
-                raise
+                return held.execute(sql, args, self._allowed_s(timeout_s))
+            except Ended as ended:
+                error = ended.error
+                if in_transaction:
+                    raise error from error.__cause__
+                again = ended.fate is Fate.NOT_SENT or (
+                    ended.fate is Fate.UNKNOWN and (idempotent or classic)
+                )
+                # The published module runs a statement again whose answer was lost, a write as well.
+                if again and resends:
+                    resends -= 1
+                    continue
+                retried = CLASSIC_QUERY_RETRIED if classic else TRANSIENT
+                if code_of(error) not in retried or retries >= options.max_query_retries:
+                    raise error from error.__cause__
+                retries += 1
+                # Its other flaw: the wait is reckoned from the count of connects, so it does not grow.
+                wait_s = options.query_wait_s(0.0, 0) if classic else options.query_wait_s(wait_s, retries)
+                left_s = self.remaining_s()
+                if left_s is not None and wait_s >= left_s and not classic:
+                    raise error from error.__cause__
+                self._stats.query_retries_count += 1
+                log.info("statement retried after %s", named(error))
+                options.fire("on_query_retry", error, retries, wait_s, options.query_algorithm)
+                time.sleep(wait_s)
 
     def transaction(self) -> Transaction:
-        """``with db.transaction() as t: t.query(…)``: commits on the way out, rolls back on an error."""
+        """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""
         return Transaction(self)
+
+    def change_user(
+        self, user: str | None = None, password: str | None = None, database: str | None = None
+    ) -> None:
+        """From now on as another user, or with another database. Raises PyMySQL's errors.
+
+        The database alone is changed on the open connection. PyMySQL has no COM_CHANGE_USER, so
+        another user means another connection; when it is refused, the old user stays.
+        """
+        wanted = {"user": user, "password": password, "database": database}
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        before = self._config
+        if changes.keys() - {"database"}:
+            self.quit()
+            self.config(changes)
+            try:
+                self.connect()
+            except BaseException:
+                self._config = before
+                raise
+        elif changes:
+            self._connected().connection.select_db(database)
+            self.config(changes)
+
+    # What it is and has done
+
+    def config(self, changes: Mapping[str, Any] | str = _NOTHING, **more: Any) -> dict[str, Any]:
+        """Changes arguments of the next connect; returns all of them. A connection string will do."""
+        parsed = connection_string.parse(changes) if isinstance(changes, str) else changes
+        self._config = {**self._config, **parsed, **more}
+        return dict(self._config)
+
+    def get_config(self) -> dict[str, Any]:
+        """The connect arguments, the password among them."""
+        return dict(self._config)
+
+    def get_client(self) -> Any:
+        """The library's connection; None when there is none."""
+        return None if self._held is None else self._held.connection
+
+    def get_counter(self) -> int:
+        """Invocations that the present connection has served."""
+        return 0 if self._open is None else self._open.served_count
+
+    def get_error_count(self) -> int:
+        """Connections that broke."""
+        return self._stats.lost_count
+
+    @property
+    def stats(self) -> Stats:
+        """A snapshot."""
+        return replace(self._stats)
+
+    @property
+    def lease_s(self) -> int | None:
+        """The lease that a session begins with, in seconds; None for a policy without one."""
+        return self._options.lease_s
 
     def remaining_s(self) -> float | None:
         """Seconds until this invocation's deadline; None when it has none."""
         return None if self._deadline is None else self._deadline - time.monotonic()
 
-    @property
-    def lease_s(self) -> int | None:
-        """The lease of the session in seconds; None for a policy without one."""
-        return self._policy.lease_s if isinstance(self._policy, Managed) else None
-
-    def _execute(self, sql: str, args: Any) -> Result:
-        with self._connection.cursor() as cursor:
-            affected = cursor.execute(sql, args)
-            result = Result(cursor.fetchall(), affected, cursor.lastrowid or 0)
-        self._used_at = time.monotonic()
-        return result
-
-    # Connecting
+    # The connection
 
     def connect(self) -> None:
         """Makes sure that there is a live connection; waits its turn when the server is full.
 
         Raises :class:`NoConnection` at the deadline, PyMySQL's errors for what waiting cannot cure.
         """
+        self._connected()
+
+    @property
+    def _open(self) -> Held | None:
+        return self._held if self._held is not None and self._held.is_open else None
+
+    def _connected(self) -> Held:
         if not self._in_invocation:
             self._begin()
-        if self._connection is not None:
-            if isinstance(self._policy, Classic) or not self._is_dead():
-                return
-            self._drop()
-        started, wait_s, tries = time.monotonic(), 0.0, 0
-        while True:
-            try:
-                self._connection = self._connect_function(**self._arguments())
-            except pymysql.MySQLError as error:
-                tries += 1
-                self._retries_count += 1
-                wait_s = self._backoff(wait_s, self._retries_count, self._rng)
-                if not self._may_retry(error, started, wait_s):
-                    raise self._explained(error, started, tries) from error
-                time.sleep(wait_s)
-            else:
-                self._retries_count = 0
-                self._used_at = time.monotonic()
-                return
+        held, classic = self._open, isinstance(self._options.policy, Classic)
+        if held is not None:
+            if classic or not held.is_dead():
+                return held
+            open_transaction = held.in_transaction()
+            held.drop()
+            self._stats.expired_count += 1
+            if open_transaction:
+                text = "the connection was lost with a transaction open: all of it was rolled back"
+                raise TransactionLost(2006, text)
+        door = self._door or Door(self._options, self._stats)
+        if classic:
+            self._door = door  # only the published policy's count of retries outlives an invocation
+        refused_count = self._stats.refused_count
+        try:
+            connection = door.open(self._library, self._config, self._deadline)
+        finally:
+            if self._stats.refused_count > refused_count and not classic:
+                self._view = self._view or View()
+                self._view.refused(time.monotonic(), self._rhythm.invocations_count)
+        self._held = Held(connection, errors_of(self._library), self._options, self._stats)
+        return self._held
 
-    def _arguments(self) -> dict[str, Any]:
-        arguments = {"autocommit": True, **self._config}
-        if isinstance(self._policy, Managed) and "init_command" not in arguments:
-            arguments["init_command"] = f"SET SESSION wait_timeout = {self._policy.lease_s}"
-        return arguments
-
-    def _may_retry(self, error: BaseException, started: float, wait_s: float) -> bool:
-        if isinstance(self._policy, Classic):
-            # Its flaw: the count is reset by a successful connect only, so a spent budget makes the
-            # next invocation's first refusal final.
-            return code_of(error) in CLASSIC_RETRIED and self._retries_count <= self._policy.max_retries
-        self._retries_count = 0 if code_of(error) not in REFUSED | LOST else self._retries_count
-        return code_of(error) in REFUSED | LOST and time.monotonic() + wait_s < self._give_up_at(started)
-
-    def _give_up_at(self, started: float) -> float:
-        policy = self._policy
-        assert isinstance(policy, Managed)  # noqa: S101 (only asked for a managed connection)
-        if self._deadline is None:
-            return started + policy.patience_s
-        return max(started, self._deadline - policy.margin_s)
-
-    def _explained(self, error: pymysql.MySQLError, started: float, tries: int) -> pymysql.MySQLError:
-        code = code_of(error)
-        if code not in REFUSED or isinstance(self._policy, Classic):
-            return error
-        self._retries_count = 0
-        waited_s = time.monotonic() - started
-        seen = f", which had {self._census.used_count} of {self._census.limit_count}" if self._census else ""
-        text = f"no connection after {waited_s:.1f} s and {tries} tries: {error.args[-1]}{seen}"
-        return NoConnection(code, text)
-
-    def _is_dead(self) -> bool:
-        """Whether the server has closed the connection: a look at the socket, nothing is sent.
-
-        PyMySQL cannot tell an expired lease from a lost answer. A live idle connection has nothing
-        to read; a readable one holds the server's goodbye. A lease that has run out by our own
-        clock is taken as expired: the server's answer may be on its way.
-        """
-        policy = self._policy
-        if isinstance(policy, Managed) and time.monotonic() - self._used_at >= policy.lease_s:
-            return True
-        return is_readable(getattr(self._connection, "_sock", None))
-
-    def _drop(self) -> None:
-        """Lets go of a connection without a word to the server: it is gone, or in an unknown state."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            getattr(connection, "_force_close", connection.close)()
-
-    # Deciding
-
-    def _decide(self) -> Decision:
-        policy, now = self._policy, time.monotonic()
-        if isinstance(policy, Classic):
-            if not policy.manage:
-                return Keep()
-            if self._census is None or now - self._census_at >= policy.used_cache_s:
-                self._census = asking.classic_census(
-                    self._connection, self._limit_count(policy.limit_cache_s)
-                )
-                self._census_at = now
-            return decide_classic(self._census, policy)
-        fresh = self._census if now - self._census_at < policy.look_every_s else None
-        decision = decide_managed(self._rhythm, fresh, policy)
-        if isinstance(decision, Look):
-            limit = self._limit_count(policy.limit_cache_s)
-            self._census = Census(asking.used_count(self._connection), limit)
-            self._census_at = self._used_at = time.monotonic()
-            decision = decide_managed(self._rhythm, self._census, policy)
-        return Close() if isinstance(decision, Look) else decision
-
-    def _limit_count(self, cache_s: float) -> int:
-        now = time.monotonic()
-        if self._limit is None or now - self._limit_at >= cache_s:
-            self._limit, self._limit_at = asking.limit_count(self._connection), now
-        return self._limit
-
-    def _carry_out(self, decision: Decision) -> None:
-        if isinstance(decision, Close):
-            self.quit()
-        elif isinstance(decision, Kill):
-            died = self._kill(decision.idle_s)
-            if died == 0 and decision.close_if_none_died:
-                self.quit()
-
-    def _kill(self, idle_s: float) -> int:
-        died = 0
-        for thread in asking.sleepers(self._connection, idle_s, str(self._config.get("user", ""))):
-            try:
-                asking.rows(self._connection, f"KILL {thread:d}")
-                died += 1
-            except pymysql.MySQLError as error:
-                if is_lost(error):
-                    raise
-        return died
+    def _allowed_s(self, timeout_s: float | None) -> float | None:
+        """What a statement may take: a function that is cut in the middle could not tell anybody."""
+        policy, left_s = self._options.policy, self.remaining_s()
+        if left_s is None or not isinstance(policy, Managed):
+            return timeout_s
+        left_s -= min(policy.margin_s, left_s / 2)
+        return left_s if timeout_s is None else min(timeout_s, left_s)

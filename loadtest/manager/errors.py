@@ -1,19 +1,40 @@
-"""Errors of MySQL and MariaDB: which can be waited out, and which leave no doubt. Pure.
+"""Errors of MySQL and MariaDB: what each says about the statement, and what can be waited out. Pure.
 
 Sources: MySQL 9.7 Error Message Reference; MariaDB Error Code Reference; measured where they are silent.
 """
 
 import functools
+from enum import Enum
 
 import pymysql
 from pymysql.constants import CR, ER
 
-# Refused at the door: no statement was sent, and a slot may come free.
-REFUSED = frozenset({1040, 1203, 1226, 1041})  # server full, global and account limits, out of resources
-# The connection is gone. Whether a statement under way ran, nobody can tell from the client.
-LOST = frozenset({2006, 2013, 2014, 2055, 1927, 4031, 1053, 1152, 1159, 1161})
-# What serverless-mysql 2.1.0 retries when it connects, beside ETIMEDOUT.
+
+class Fate(Enum):
+    """What became of the statement, as far as the client can tell."""
+
+    NOT_SENT = "not sent"  # nothing, or no whole statement, reached the server: it did not run
+    REFUSED = "refused"  # turned away at the door; a slot may come free
+    DEFINITE = "definite"  # the server answered with an error: it took no effect
+    UNKNOWN = "unknown"  # the answer was lost: it may have run, or not
+
+
+# Turned away at the door: server full, global and account limits, out of resources.
+REFUSED = frozenset({1040, 1203, 1226, 1041})
+# An answer was due and did not come, or was the server's goodbye.
+UNKNOWN = frozenset({2013, 2014, 2055, 1927, 4031, 1053, 1152, 1159, 1161})
+SERVER_GONE = 2006  # PyMySQL: the statement could not be written whole
+UNREACHABLE = 2003
+LOST = UNKNOWN | {SERVER_GONE}
+DENIED = 1045
+EXPIRED = 4031
+# Answers after which the same statement may well succeed: deadlock, lock wait, interrupted, too slow,
+# locking service.
+TRANSIENT = frozenset({1213, 1205, 1317, 3024, 3132, 3133})
+# What serverless-mysql 2.1.0 retries when it connects. Its ETIMEDOUT is a 2003 in PyMySQL.
 CLASSIC_RETRIED = frozenset({1203, 1040, 1226, 1041, 2006, 2013, 2003})
+# And what it retries when it queries.
+CLASSIC_QUERY_RETRIED = TRANSIENT | {1927, 1152, 2006, 2013}
 
 
 class NoConnection(pymysql.OperationalError):
@@ -30,15 +51,53 @@ class AnswerLost(pymysql.OperationalError):
     """
 
 
+class QueryTimeout(AnswerLost):
+    """No answer in the time that the statement was given; it may still be running on the server."""
+
+
+class TransactionLost(pymysql.OperationalError):
+    """The connection went with a transaction open: the server rolled back all of it.
+
+    The statement that found out was not sent.
+    """
+
+
 def code_of(error: BaseException) -> int | None:
-    """MySQL's error number, None for an error without one."""
-    code = error.args[0] if isinstance(error, pymysql.MySQLError) and error.args else None
+    """MySQL's error number, None for an error without one. Also for other libraries' errors."""
+    code = error.args[0] if error.args else None
     return code if isinstance(code, int) else None
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether the connection is gone. PyMySQL says InterfaceError 0 for one that it closed itself."""
     return code_of(error) in LOST or (isinstance(error, pymysql.InterfaceError) and code_of(error) == 0)
+
+
+def fate(error: BaseException, goodbye: int | None = None) -> Fate:
+    """What became of the statement that ended with ``error``.
+
+    ``goodbye`` is the code that the server sent of its own accord, if one was found unread: 4031 says
+    that the lease ran out before the server read the statement.
+    """
+    code = code_of(error)
+    if code == SERVER_GONE or goodbye == EXPIRED or (code == 0 and isinstance(error, pymysql.InterfaceError)):
+        return Fate.NOT_SENT
+    if code in UNKNOWN:
+        return Fate.UNKNOWN
+    return Fate.DEFINITE
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a connect that failed so may succeed in a moment."""
+    code = code_of(error)
+    if code == 1226:
+        # Of the account's limits only the concurrent one frees itself soon; the others count by the hour.
+        return "per_hour" not in str(error) and "max_questions" not in str(error)
+    if code == UNREACHABLE:
+        # A name that does not resolve is a setting; a port that refuses may be a server that restarts.
+        origin = getattr(error, "original_exception", None)
+        return isinstance(origin, ConnectionError | TimeoutError)
+    return code in REFUSED or code in LOST
 
 
 @functools.cache

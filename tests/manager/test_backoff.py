@@ -2,32 +2,46 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.manager.backoff import decorrelated, full
+from loadtest.manager.backoff import decorrelated, full, patient
 
 SEEDS = st.integers(0, 2**32)
 
 
 @given(SEEDS, st.integers(0, 10_000), st.floats(0, 1))
 def test_full_jitter_is_below_the_exponential_bound_and_the_cap(seed, tries, last_s):
-    wait_s = full(0.002, 0.1)(last_s, tries, Random(seed))
+    wait_s = full(Random(seed), 0.002, 0.1)(last_s, tries)
     assert 0 <= wait_s <= min(0.1, 0.002 * 2.0 ** min(tries, 64))
 
 
 @given(SEEDS, st.integers(1, 100), st.floats(0, 1))
 def test_decorrelated_jitter_is_between_base_and_thrice_the_last_wait(seed, tries, last_s):
-    wait_s = decorrelated(0.002, 0.1)(last_s, tries, Random(seed))
+    wait_s = decorrelated(Random(seed), 0.002, 0.1)(last_s, tries)
     assert min(0.002, 0.1) <= wait_s <= min(0.1, max(0.002, last_s * 3))
 
 
-def test_the_same_seed_gives_the_same_waits():
-    def waits(seed):
-        rng, wait_s, found = Random(seed), 0.0, []
-        for tries in range(20):
-            wait_s = decorrelated()(wait_s, tries, rng)
-            found.append(wait_s)
-        return found
+def waits(make, seed, count):
+    backoff, wait_s, found = make(Random(seed)), 0.0, []
+    for tries in range(1, count + 1):
+        wait_s = backoff(wait_s, tries)
+        found.append(wait_s)
+    return found
 
-    assert waits(7) == waits(7) != waits(8)
+
+@pytest.mark.parametrize("make", [full, decorrelated, patient])
+def test_the_same_seed_gives_the_same_waits(make):
+    assert waits(make, 7, 20) == waits(make, 7, 20) != waits(make, 8, 20)
+
+
+@given(SEEDS)
+def test_patience_begins_as_decorrelated_jitter(seed):
+    assert waits(patient, seed, 8) == waits(decorrelated, seed, 8)
+
+
+@given(SEEDS)
+def test_ten_seconds_of_patience_are_at_most_sixty_tries(seed):
+    """At a fixed cap of 100 ms they would be two hundred, from each of hundreds of waiters."""
+    assert sum(waits(patient, seed, 60)) > 10.0

@@ -16,6 +16,7 @@ from loadtest.manager.policy import (
     Rhythm,
     decide_classic,
     decide_managed,
+    look_is_due,
 )
 
 # Recorded from serverless-mysql 2.1.0 itself: the process list that it was shown, whom it killed,
@@ -61,33 +62,61 @@ def test_classic_decides_as_the_published_module_did(case):
     assert act(case) == (case["killed"], case["kill_failed"], case["closed_own"])
 
 
-def called(count, gap_s):
+def called(count, gap_s, busy_s=0.02):
     rhythm = Rhythm()
     rhythm.called(None)
+    rhythm.worked(busy_s)
     for _ in range(count - 1):
         rhythm.called(gap_s)
+        rhythm.worked(busy_s)
     return rhythm
 
 
-POLICY = Managed(lease_s=1, gap_s=0.25, calm_ratio=0.5, tight_ratio=0.8)
+POLICY = Managed()
 
 
 @pytest.mark.parametrize(
-    ("count", "gap_s", "used", "expected"),
+    ("count", "gap_s", "used", "lease_s", "expected"),
     [
-        (1, 0.0, 0, Close()),  # a new container: most of a burst are not called again
-        (2, 0.01, None, Look()),  # nobody was asked lately
-        (2, 0.01, 72, Keep()),  # called often, and the server has room
-        (2, 0.01, 73, Close()),  # called often, and the server is tight
-        (2, 0.5, 45, Keep()),  # called seldom, and the server is calm
-        (2, 0.5, 46, Close()),
-        (2, 1.0, 0, Close()),  # would expire before it is used again
-        (9, 0.24, 72, Keep()),
+        (1, 0.0, 0, 1, Close()),  # a new container: most of a burst are not called again
+        (2, 0.1, None, 1, Look()),  # nobody was asked lately
+        (2, 0.1, 72, 1, Keep()),  # called often, and the server has room
+        (2, 0.1, 73, 1, Close()),  # called often, and the server is tight
+        (2, 0.02, 90, 1, Keep()),  # in use half of the time, on a full server
+        (2, 0.021, 90, 1, Close()),
+        (2, 0.5, 45, 1, Keep()),  # called seldom, and the server is calm
+        (2, 0.5, 46, 1, Close()),
+        (2, 1.0, 45, 1, Close()),  # would expire before it is used again
+        (9, 0.24, 72, 1, Keep()),
+        (9, 0.3, 22, 1, Keep()),  # an idle server, and a lease that suffices
+        (9, 0.4, 22, 1, Keep(3)),  # an idle server: a longer lease
+        (9, 0.4, 22, 3, Keep()),
+        (9, 9.0, 22, 3, Keep(30)),
+        (9, 12.0, 22, 30, Keep()),  # the longest there is
+        (9, 30.0, 22, 1, Close()),
+        (9, 0.1, 23, 3, Keep(1)),  # no longer idle: the short lease again
+        (9, 0.01, 90, 12, Keep(1)),
+        (9, 0.1, 22, 61, Keep(30)),  # a transaction had lengthened it
     ],
 )
-def test_managed_keeps_while_there_is_room(count, gap_s, used, expected):
+def test_managed_keeps_while_there_is_room(count, gap_s, used, lease_s, expected):
     census = None if used is None else Census(used, 90)
-    assert decide_managed(called(count, gap_s), census, POLICY) == expected
+    assert decide_managed(called(count, gap_s), census, POLICY, lease_s) == expected
+
+
+@pytest.mark.parametrize(
+    ("used", "age_s", "invocations", "due"),
+    [
+        (80, 0.9, 99, False),  # once a second at most
+        (80, 1.0, 1, True),
+        (45, 1.0, 9, False),  # calm: every tenth invocation
+        (45, 1.0, 10, True),
+        (45, 29.0, 1, False),
+        (45, 30.0, 1, True),
+    ],
+)
+def test_a_look_at_a_calm_server_lasts_longer(used, age_s, invocations, due):
+    assert look_is_due(Census(used, 90), age_s, invocations, POLICY) is due
 
 
 def test_a_container_that_slows_down_is_soon_known_as_slow():

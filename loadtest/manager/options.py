@@ -1,0 +1,87 @@
+"""What may be chosen of a manager, and the callbacks that it calls."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.manager import backoff as backoffs
+from loadtest.manager.backoff import Backoff
+from loadtest.manager.policy import Classic, Managed
+
+log = logging.getLogger("loadtest.manager")
+_shared_rng = random.Random()  # jitter, not secrets
+# One for all: a fleet has thousands of managers.
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(slots=True, kw_only=True)
+class Options:
+    """Times in seconds.
+
+    ``backoff`` and ``query_retry_backoff``: ``"full"``, ``"decorrelated"``, ``"patient"``, or a function
+    of the last wait and the number of tries that returns the next wait; without, `classic` takes
+    full and `managed` patient. ``credentials`` is called before every connect and returns arguments that go
+    over the config's (rotating secrets, tokens). ``session_variables`` are set in the statement that
+    carries the lease. ``manage=False``: :meth:`ConnectionManager.end` keeps the connection.
+    Raises :class:`ValueError` for what cannot be.
+    """
+
+    policy: Managed | Classic = field(default_factory=Managed)
+    manage: bool = True
+    backoff: str | Backoff | None = None
+    base_s: float = backoffs.BASE_S
+    cap_s: float = backoffs.CAP_S
+    max_query_retries: int = 0
+    query_retry_backoff: str | Backoff | None = None
+    return_final_sql_query: bool = False
+    credentials: Callable[[], Mapping[str, Any]] | None = None
+    session_variables: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    rng: random.Random = field(default_factory=lambda: _shared_rng)
+    on_connect: Callable[[Any], object] | None = None  # the connection
+    on_connect_error: Callable[[Exception], object] | None = None
+    on_retry: Callable[[Exception, int, float, str], object] | None = None  # error, count, wait, algorithm
+    on_close: Callable[[], object] | None = None
+    on_error: Callable[[Exception], object] | None = None
+    on_kill: Callable[[int, float], object] | None = None  # connection id, seconds it had slept
+    on_kill_error: Callable[[Exception], object] | None = None
+    on_query_retry: Callable[[Exception, int, float, str], object] | None = None
+    wait_s: Backoff = field(init=False)
+    algorithm: str = field(init=False)
+    query_wait_s: Backoff = field(init=False)
+    query_algorithm: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wait_s, self.algorithm = self._backoff("backoff", self.backoff)
+        self.query_wait_s, self.query_algorithm = self._backoff(
+            "query_retry_backoff", self.query_retry_backoff
+        )
+        if self.max_query_retries < 0:
+            raise ValueError(f"max_query_retries is {self.max_query_retries}; it cannot be less than 0")
+
+    def _backoff(self, name: str, chosen: str | Backoff | None) -> tuple[Backoff, str]:
+        if callable(chosen):
+            return chosen, "custom"
+        algorithm = chosen or ("full" if isinstance(self.policy, Classic) else "patient")
+        if algorithm not in backoffs.BY_NAME:
+            raise ValueError(f"{name} is {chosen!r}; there are {', '.join(backoffs.BY_NAME)}, or a function")
+        return backoffs.BY_NAME[algorithm](self.rng, self.base_s, self.cap_s), algorithm
+
+    @property
+    def lease_s(self) -> int | None:
+        """What a session begins with; None for a policy without a lease."""
+        return self.policy.lease_s if isinstance(self.policy, Managed) else None
+
+    def fire(self, event: str, *args: Any) -> None:
+        """Calls the user's callback; its exceptions are logged and change nothing."""
+        callback = getattr(self, event)
+        if callback is not None:
+            try:
+                callback(*args)
+            except Exception:
+                log.exception("the callback %s failed", event)
+
+
+NAMES = frozenset(name for name, made in Options.__dataclass_fields__.items() if made.init)
+DEFAULT = Options()

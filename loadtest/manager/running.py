@@ -1,0 +1,89 @@
+"""Runs one statement on a connection, within a time, and says what became of it."""
+
+import time
+from typing import Any
+
+from pymysql import MySQLError
+from pymysql.connections import Connection
+
+from loadtest.manager.errors import AnswerLost, Fate, QueryTimeout, code_of, fate
+from loadtest.manager.limited import limited
+
+
+class Result(list[Any]):
+    """The rows of a statement, with what it changed.
+
+    ``sql`` is the statement as it was sent, if ``return_final_sql_query`` is on; else None.
+    """
+
+    __slots__ = ("affected_rows", "insert_id", "sql")
+
+    def __init__(
+        self, rows: Any = (), affected_rows: int = 0, insert_id: int = 0, sql: str | None = None
+    ) -> None:
+        super().__init__(rows)
+        self.affected_rows = affected_rows
+        self.insert_id = insert_id
+        self.sql = sql
+
+
+class Ended(Exception):
+    """A statement ended with ``error``; ``fate`` says what became of it."""
+
+    def __init__(self, error: Exception, what: Fate, lost: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.fate = what
+        self.lost = lost  # the connection is gone, or of no use any more
+
+
+def run(
+    connection: Any,
+    sql: str,
+    args: Any,
+    timeout_s: float | None,
+    errors: Any = MySQLError,
+    final: bool = False,
+) -> Result:
+    """Raises :class:`Ended` for one of the library's ``errors``, with what to tell the caller in it."""
+    ours = isinstance(connection, Connection)
+    sock, reader = (connection._sock, connection._rfile) if ours else (None, None)
+    started, text = time.monotonic(), None
+    try:
+        with limited(connection, timeout_s), connection.cursor() as cursor:
+            if final:
+                text = cursor.mogrify(sql, args)
+            affected = cursor.execute(sql, args)
+            return Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text)
+    except errors as error:
+        what = fate(error, _goodbye(sock, reader, error) if ours else None)
+        lost = what is not Fate.DEFINITE or (ours and not connection.open)
+        told: Exception = error
+        if what is Fate.UNKNOWN:
+            elapsed_s = time.monotonic() - started
+            if timeout_s is not None and elapsed_s >= timeout_s:
+                doing = f"no answer within {elapsed_s:.3f} s: the statement may have run, or still be running"
+                told = QueryTimeout(2013, doing)
+            else:
+                doing = f"{error.args[-1]}: the statement may have run, or not"
+                told = AnswerLost(code_of(error) or 2013, doing)
+            told.__cause__ = error
+        if text is not None:
+            told.sql = text  # type: ignore[attr-defined]
+        raise Ended(told, what, lost) from error
+
+
+def _goodbye(sock: Any, reader: Any, error: BaseException) -> int | None:
+    """The error number in a packet that PyMySQL left unread; None if there is none.
+
+    MySQL says 4031 with sequence number 0 when a lease runs out. PyMySQL raises 2013 for any packet
+    with that number, having read its header only, and closes; the reader still holds the rest.
+    """
+    if reader is None or code_of(error) != 2013 or reader.closed:
+        return None
+    try:
+        sock.settimeout(0.0)
+        rest = reader.peek(3)[:3]
+    except (OSError, ValueError):
+        return None
+    return int.from_bytes(rest[1:3], "little") if len(rest) == 3 and rest[0] == 0xFF else None

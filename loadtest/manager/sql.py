@@ -1,0 +1,45 @@
+"""SQL text without a connection: escaping, and a statement with its arguments filled in. Pure.
+
+Assumes the server's default SQL mode: with NO_BACKSLASH_ESCAPES escape through the connection.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymysql import converters
+
+_CHARSET = "utf8mb4"
+
+
+def escape(value: Any) -> str:
+    """A value as a literal: ``O'Neil`` becomes ``'O\\'Neil'``, a list ``(1,2)``, None ``NULL``.
+
+    Raises :class:`TypeError` for a type that has no literal.
+    """
+    if isinstance(value, bytes | bytearray):
+        return converters.escape_bytes(bytes(value))
+    if isinstance(value, Mapping):
+        raise TypeError("a mapping has no literal; name its values in the statement: %(name)s")
+    return converters.escape_item(value, _CHARSET)
+
+
+def escape_id(name: str | list[str] | tuple[str, ...], *, qualified: bool = True) -> str:
+    """A name in backticks: ``a.b`` becomes ```a`.`b```, or one name with ``qualified=False``.
+
+    Several names are joined with commas.
+    """
+    if not isinstance(name, str):
+        return ", ".join(escape_id(part, qualified=qualified) for part in name)
+    parts = name.split(".") if qualified else [name]
+    return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
+
+
+def format(sql: str, args: Any = None) -> str:  # noqa: A001 - the published module's name
+    """The statement with ``%s`` or ``%(name)s`` filled in, as PyMySQL would send it."""
+    if args is None:
+        return sql
+    if isinstance(args, Mapping):
+        return sql % {name: escape(value) for name, value in args.items()}
+    if isinstance(args, tuple | list):
+        return sql % tuple(escape(value) for value in args)
+    return sql % escape(args)
