@@ -55,8 +55,8 @@ class ConnectionManager:
         self._options = Options(**chosen) if chosen else DEFAULT
         self._library = library
         self._config = _NOTHING
-        if config or more:
-            self.config(config or _NOTHING, **more)
+        if config is not None or more:
+            self.config(_NOTHING if config is None else config, **more)
         self._held: Held | None = None
         self._door: Door | None = None
         self._rhythm = Rhythm()
@@ -113,20 +113,22 @@ class ConnectionManager:
             self._begin()
         held, options = self._open, self._options
         try:
-            self._rhythm.worked(time.monotonic() - (self._at_s or 0.0))
             if held is not None:
+                # Without the wait for it: how long the connection itself was in use.
+                self._rhythm.worked(time.monotonic() - max(self._at_s or 0.0, held.opened_at))
                 held.served_count += 1
                 if options.manage:
-                    self._view = self._view or View()
-                    ending = Ending(
-                        held, self._view, self._rhythm, options, self._stats, errors_of(self._library)
-                    )
+                    view = self._view or View()
+                    ending = Ending(held, view, self._rhythm, options, self._stats, errors_of(self._library))
                     ending.carry_out(ending.decide(self.remaining_s()))
+                    self._view = view if view.has_seen else None
         except errors_of(self._library, OSError) as error:
             # Asking failed, so this connection is of no further use; the answer is out already.
             if held is not None:
                 held.lose(error)
         finally:
+            if self._open is None:
+                self._held = None
             self._in_invocation = False
             self._deadline = None
             self._at_s = time.monotonic()

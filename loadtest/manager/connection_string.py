@@ -26,6 +26,8 @@ def parse(text: str) -> dict[str, Any]:
         raise _refused(f"its scheme is neither {' nor '.join(SCHEMES)}")
     if re.search(r"[\s\x00-\x1f]", text):
         raise _refused("it has white space in it; write %20 for a blank")
+    if "#" in text:
+        raise _refused("it has a # in it; write %23")
     try:
         parts = urlsplit(text)
         host = parts.hostname
@@ -36,8 +38,6 @@ def parse(text: str) -> dict[str, Any]:
     except ValueError:
         # Python's own text has the port in it, which is the password where an @ or / was not encoded.
         raise _refused("its port is no number up to 65535; / : @ in a password are %2F %3A %40") from None
-    if parts.fragment:
-        raise _refused("it has a # in it; write %23")
     if not host:
         raise _refused("it names no host")
     if port == 0:

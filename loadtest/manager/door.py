@@ -34,7 +34,8 @@ class Door:
     def open(self, library: Any, config: Mapping[str, Any], deadline: float | None) -> Any:
         """A connection. Raises :class:`NoConnection`, or the library's errors for what will not pass."""
         options, started = self._options, time.monotonic()
-        connect = getattr(library, "connect", library)
+        # A class's own connect is a method of what it makes.
+        connect = library if isinstance(library, type) else getattr(library, "connect", library)
         settings = session_settings(options.lease_s, options.session_variables)
         give_up_at = self._give_up_at(started, deadline)
         credentials: Mapping[str, Any] = options.credentials() if options.credentials else {}

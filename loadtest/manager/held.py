@@ -27,6 +27,7 @@ class Held:
         "_stats",
         "connection",
         "lease_s",
+        "opened_at",
         "served_count",
         "used_at",
     )
@@ -35,7 +36,7 @@ class Held:
         self, connection: Any, errors: tuple[type[Exception], ...], options: Options, stats: Stats
     ) -> None:
         self.connection = connection
-        self.used_at = time.monotonic()
+        self.opened_at = self.used_at = time.monotonic()
         self.lease_s = options.lease_s or 0
         self.served_count = 0  # invocations
         self._errors = errors

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymysql import converters
 
-_CHARSET = "utf8mb4"
+SEQUENCES = (tuple, list, set, frozenset)
 
 
 def escape(value: Any) -> str:
@@ -17,10 +17,12 @@ def escape(value: Any) -> str:
     Raises :class:`TypeError` for a type that has no literal.
     """
     if isinstance(value, bytes | bytearray):
-        return converters.escape_bytes(bytes(value))
+        return f"X'{value.hex()}'"
+    if type(value) in SEQUENCES:  # not isinstance: time.struct_time is a tuple, too
+        return "(" + ",".join(map(escape, value)) + ")"
     if isinstance(value, Mapping):
         raise TypeError("a mapping has no literal; name its values in the statement: %(name)s")
-    return converters.escape_item(value, _CHARSET)
+    return str(converters.escape_item(value))
 
 
 def escape_id(name: str | list[str] | tuple[str, ...], *, qualified: bool = True) -> str:

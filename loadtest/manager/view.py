@@ -20,6 +20,11 @@ class View:
         self._limits: tuple[int, int] | None = None
         self._limits_at_s = 0.0
 
+    @property
+    def has_seen(self) -> bool:
+        """Whether it is worth keeping."""
+        return self._census is not None
+
     def refused(self, now: float, invocations_count: int) -> None:
         """A refusal says for nothing that the server is full."""
         self._saw(FULL, now, invocations_count)

@@ -1,0 +1,222 @@
+"""Options and callbacks, against real servers."""
+
+import logging
+import types
+
+import pymysql
+import pytest
+from pymysql.cursors import DictCursor
+
+from loadtest.manager import Classic, ConnectionManager, Managed, NoConnection
+from tests.manager.acting import filled, ids_on_the_server, killed_in_the_middle, often, own_id
+from tests.waiting import wait_until
+
+
+def test_any_module_or_function_that_connects_like_pymysql_will_do(config):
+    class OwnError(Exception):
+        pass
+
+    module = types.SimpleNamespace(
+        connect=lambda **arguments: pymysql.connect(**arguments), MySQLError=pymysql.MySQLError
+    )
+    plain = pymysql.connect
+
+    def no_deferring(host, port, user, password, database, autocommit, connect_timeout, ssl_disabled):
+        return plain(
+            host=host, port=port, user=user, password=password, database=database, autocommit=autocommit,
+            connect_timeout=connect_timeout, ssl_disabled=ssl_disabled,
+        )  # fmt: skip
+
+    for library in (module, no_deferring):
+        db = ConnectionManager(config, library=library)
+        with db.invocation():
+            assert db.query("SELECT @@SESSION.wait_timeout") == [(1,)]
+
+    def refused(**_):
+        raise OwnError(1040, "Too many connections")
+
+    library = types.SimpleNamespace(connect=refused, MySQLError=OwnError)
+    db = ConnectionManager(config, library=library, policy=Managed(patience_s=0.2))
+    with pytest.raises(NoConnection, match="Too many"):
+        db.query("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"backoff": "fibonacci"}, {"query_retry_backoff": "no"}, {"max_query_retries": -1}]
+)
+def test_an_option_that_cannot_be_is_refused_at_once(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ConnectionManager(**wrong)
+
+
+def test_unmanaged_connections_are_kept(made):
+    db = made(manage=False)
+    assert often(db, 1) == often(db, 1)
+    assert db.stats.overhead_statements_count == 0
+
+
+def test_session_variables_and_the_lease_ride_on_the_statement_that_connects(made):
+    """PyMySQL's SET NAMES: the only one before ours."""
+    db = made(session_variables={"time_zone": "+03:00", "sql_mode": "ANSI"})
+    with db.invocation():
+        zone = db.query("SELECT @@SESSION.time_zone, @@SESSION.wait_timeout, @@character_set_client")
+        assert zone == [("+03:00", 1, "utf8mb4")]
+        assert "ANSI" in db.query("SELECT @@SESSION.sql_mode")[0][0]
+        [(_, questions)] = db.query("SHOW SESSION STATUS LIKE 'Questions'")
+    plain = pymysql.connect(**db.get_config(), autocommit=True)
+    with plain, plain.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        cursor.execute("SELECT 1")
+        cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")
+        assert questions == cursor.fetchone()[1]
+
+
+def test_a_collation_goes_with_them(made):
+    db = made(collation="utf8mb4_bin")
+    assert db.query("SELECT @@collation_connection, @@SESSION.wait_timeout") == [("utf8mb4_bin", 1)]
+
+
+def test_any_cursor_class_will_do(made):
+    db = made(cursorclass=DictCursor)
+    for _ in range(3):
+        with db.invocation():
+            assert db.query("SELECT 1 AS one") == [{"one": 1}]
+    assert db.stats.connects_count == 2
+
+
+# Callbacks
+
+
+def recorded(names):
+    told = []
+
+    def recorder(name):
+        return lambda *args: told.append((name, *args))
+
+    return told, {f"on_{name}": recorder(name) for name in names}
+
+
+def test_connect_and_close_are_told(made):
+    told, callbacks = recorded(["connect", "close"])
+    db = made(**callbacks)
+    db.connect()
+    client = db.get_client()
+    db.quit()
+    assert told == [("connect", client), ("close",)]
+
+
+def test_retries_and_the_end_of_patience_are_told(made, target):
+    told, callbacks = recorded(["retry", "connect_error"])
+    with filled(target), pytest.raises(NoConnection) as raised:
+        made(Managed(patience_s=0.3), backoff="full", **callbacks).query("SELECT 1")
+    *retries, last = told
+    assert last == ("connect_error", raised.value)
+    assert [count for _, _, count, _, _ in retries] == list(range(1, len(retries) + 1))
+    assert {(error.args[0], algorithm) for _, error, _, _, algorithm in retries} == {(1040, "full")}
+    assert all(delay_s <= 0.1 for _, _, _, delay_s, _ in retries)
+
+
+def test_an_own_backoff_is_asked_with_the_last_wait_and_the_count(made, target):
+    asked = []
+
+    def backoff(last_s, count):
+        asked.append((last_s, count))
+        return 0.05
+
+    told, callbacks = recorded(["retry"])
+    with filled(target), pytest.raises(NoConnection):
+        made(Managed(max_retries=3), backoff=backoff, **callbacks).query("SELECT 1")
+    assert asked == [(0.0, 1), (0.05, 2), (0.05, 3)]
+    assert [entry[2:] for entry in told] == [(1, 0.05, "custom"), (2, 0.05, "custom"), (3, 0.05, "custom")]
+
+
+def test_a_connection_that_breaks_is_told_and_counted(made, admin):
+    told, callbacks = recorded(["error"])
+    db = made(**callbacks)
+    with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError) as raised:
+        db.query("SELECT SLEEP(3)")
+    assert told == [("error", raised.value)]
+    assert db.get_error_count() == 1
+
+
+def test_query_retries_are_told_and_counted_on_their_own(made):
+    """A statement that is interrupted, by `KILL QUERY` or a limit, took no effect."""
+    told, callbacks = recorded(["query_retry"])
+    db = made(max_query_retries=2, query_retry_backoff=lambda _last_s, count: 0.01 * count, **callbacks)
+    with pytest.raises(pymysql.MySQLError) as raised:
+        db.query("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if by deadlock'")
+    assert raised.value.args[0] == 1213
+    assert [entry[2:] for entry in told] == [(1, 0.01, "custom"), (2, 0.02, "custom")]
+    assert db.stats.query_retries_count == 2
+    assert db.stats.refused_count == 0
+
+
+def test_kills_and_failing_kills_are_told(mariadb_target, admin_of_mariadb):
+    """`classic` only, and on MariaDB: on MySQL 8.0 and later it finds nobody."""
+    config = {**mariadb_target.functions.connect_arguments(), "ssl_disabled": True}
+    told, callbacks = recorded(["kill", "kill_error"])
+    sleeper = pymysql.connect(**config)
+    db = ConnectionManager(config, policy=Classic(utilisation_ratio=0.01, zombie_min_s=1.0), **callbacks)
+    identity = sleeper.thread_id()
+    try:
+        wait_until(lambda: slept(admin_of_mariadb, identity) >= 1)
+        with db.invocation():
+            db.query("SELECT 1")
+        assert [entry[:2] for entry in told] == [("kill", identity)]
+        assert told[0][2] >= 1.0
+        assert db.stats.killed_count == 1
+    finally:
+        db.quit()
+
+
+def slept(cursor, identity):
+    cursor.execute("SELECT time FROM information_schema.processlist WHERE id = %s", (identity,))
+    return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize("event", ["on_connect", "on_close", "on_error", "on_retry", "on_query_retry"])
+def test_an_exception_of_a_callback_changes_no_outcome(made, admin, target, caplog, event):
+    def fail(*_):
+        raise ZeroDivisionError("the callback's own")
+
+    db = made(**{event: fail}, max_query_retries=1, backoff=lambda *_: 0.01)
+    with db.invocation():
+        if event == "on_error":
+            with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError):
+                db.query("SELECT SLEEP(3)")
+        if event == "on_query_retry":
+            with pytest.raises(pymysql.MySQLError, match="as if"):
+                db.query("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if'")
+        if event == "on_retry":
+            db.quit()
+            with filled(target) as taken:
+                db._options.wait_s = lambda *_: taken.pop().close() or 0.05
+                assert db.query("SELECT 1") == [(1,)]
+        assert db.query("SELECT 1") == [(1,)]
+    assert f"the callback {event} failed" in caplog.text
+
+
+def test_the_log_has_numbers_and_no_secret(made, admin, target, caplog):
+    caplog.set_level(logging.DEBUG, logger="loadtest.manager")
+    db = made()
+    with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError):
+        db.query("SELECT SLEEP(3), 'a secret'")
+    with pytest.raises(pymysql.OperationalError):
+        made(password="another secret").query("SELECT 1")
+    assert "connection lost: 2013 CR_SERVER_LOST" in caplog.text
+    assert "no connection: 1045 ER_ACCESS_DENIED_ERROR after 1 tries" in caplog.text
+    assert "secret" not in caplog.text
+    assert target.functions.password not in caplog.text
+    assert "secret" not in repr(db.stats)
+
+
+def test_the_counters(made, admin, target):
+    db = made(Managed())
+    assert db.get_counter() == 0
+    often(db, 3)
+    assert db.get_counter() == 2  # the first invocation closed its connection
+    assert (db.stats.connects_count, db.stats.reuses_count, db.stats.closed_count) == (2, 1, 1)
+    assert db.get_client().thread_id() in ids_on_the_server(admin, target)
+    db.quit()
+    assert db.get_counter() == 0
+    assert db.get_client() is None

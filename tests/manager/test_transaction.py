@@ -1,0 +1,195 @@
+"""Transactions against real servers, as a block and as a chain."""
+
+import time
+
+import pymysql
+import pytest
+
+from loadtest.manager import AnswerLost, Managed, TransactionLost
+from tests.manager.acting import killed_in_the_middle, own_id
+from tests.waiting import wait_until
+
+INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
+
+
+def test_a_block_commits_at_its_end(made, ledger):
+    with made().transaction() as transaction:
+        assert transaction.query(INSERT, ("kept",)).affected_rows == 1
+        assert ledger() == []
+    assert ledger() == ["kept"]
+
+
+def test_a_block_rolls_back_on_an_error_of_the_server_and_raises_it(made, ledger):
+    with pytest.raises(pymysql.ProgrammingError), made().transaction() as transaction:
+        transaction.query(INSERT, ("undone",))
+        transaction.query("SELECT nothing FROM nowhere")
+    assert ledger() == []
+
+
+def test_a_block_rolls_back_on_an_error_of_its_own(made, ledger):
+    db = made()
+    with pytest.raises(KeyError), db.transaction() as transaction:
+        transaction.query(INSERT, ("undone",))
+        raise KeyError("one's own")
+    assert ledger() == []
+    assert db.query("SELECT 1") == [(1,)]
+
+
+def test_queries_of_the_manager_within_a_block_belong_to_it(made, ledger):
+    db = made()
+    with pytest.raises(KeyError), db.transaction():
+        db.query(INSERT, ("undone",))
+        raise KeyError
+    assert ledger() == []
+
+
+def test_a_transaction_within_a_transaction_is_refused(made):
+    db = made()
+    with db.transaction(), pytest.raises(RuntimeError, match="open already"), db.transaction():
+        pass
+
+
+def test_a_chain_runs_at_its_commit_and_returns_all_results(made, ledger):
+    chain = made().transaction().query(INSERT, ("a",)).query("SELECT COUNT(*) FROM loadtest_ledger")
+    assert ledger() == []
+    inserted, counted = chain.commit()
+    assert inserted.affected_rows == 1
+    assert counted == [(1,)]
+    assert ledger() == ["a"]
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_function_in_a_chain_gets_the_last_and_all_results(made):
+    seen = []
+
+    def following(last, results):
+        seen.append((last.affected_rows, len(results)))
+        return "SELECT invocation FROM loadtest_ledger LIMIT %s", (last.affected_rows,)
+
+    def first(last, results):
+        assert last is None
+        assert results == []
+        return INSERT, ("a",)
+
+    results = made().transaction().query(first).query(following).commit()
+    assert results[1] == [("a",)]
+    assert seen == [(1, 1)]
+
+
+@pytest.mark.parametrize("nothing", [None, "", (), []], ids=repr)
+def test_a_function_that_returns_nothing_is_skipped_and_keeps_its_place(made, ledger, nothing):
+    chain = made().transaction().query(INSERT, ("a",)).query(lambda *_: nothing).query("SELECT 5")
+    assert [list(result) for result in chain.commit()] == [[], [], [(5,)]]
+    assert ledger() == ["a"]
+
+
+def fails_in_a_function(chain):
+    def fail(*_):
+        raise LookupError("one's own")
+
+    return chain.query(fail), LookupError
+
+
+def fails_in_a_statement(chain):
+    return chain.query("SELECT nothing FROM nowhere"), pymysql.ProgrammingError
+
+
+@pytest.mark.parametrize("failing", [fails_in_a_function, fails_in_a_statement])
+def test_what_fails_in_a_chain_rolls_back_calls_the_handler_once_and_is_raised(made, ledger, failing):
+    told = []
+    chain, kind = failing(made().transaction().query(INSERT, ("undone",)))
+    with pytest.raises(kind) as raised:
+        chain.rollback(told.append).commit()
+    assert told == [raised.value]
+    assert ledger() == []
+
+
+def test_a_connection_lost_in_a_chain_rolls_back_calls_the_handler_once_and_is_raised(made, ledger, admin):
+    db, told = made(), []
+    identity = own_id(db)
+    chain = db.transaction().query(INSERT, ("undone",)).query("SELECT SLEEP(3)").query(INSERT, ("never",))
+    with killed_in_the_middle(admin, identity), pytest.raises(AnswerLost) as raised:
+        chain.rollback(told.append).commit()
+    assert told == [raised.value]
+    wait_until(lambda: ledger() == [])
+    assert db.query("SELECT 1") == [(1,)]
+
+
+def test_an_exception_of_the_handler_is_logged_and_the_first_one_raised(made, caplog):
+    def handler(_error):
+        raise ZeroDivisionError
+
+    with pytest.raises(pymysql.ProgrammingError):
+        made().transaction().query("SELECT nothing FROM nowhere").rollback(handler).commit()
+    assert "rollback callback failed" in caplog.text
+
+
+def test_a_block_that_hides_the_loss_of_its_connection_is_not_taken_as_committed(made, ledger, admin):
+    db = made()
+    identity = own_id(db)
+    with pytest.raises(TransactionLost), db.transaction() as transaction:
+        transaction.query(INSERT, ("undone",))
+        with killed_in_the_middle(admin, identity), pytest.raises(AnswerLost):
+            transaction.query("SELECT SLEEP(3)")
+    assert ledger() == []
+
+
+def test_a_statement_in_a_transaction_is_never_repeated(made, admin):
+    """Not even one that may be, on a manager that retries."""
+    db = made(max_query_retries=5, backoff="full")
+    identity, began = own_id(db), []
+    with pytest.raises(TransactionLost), db.transaction():
+        began.append(own_id(db))
+        with killed_in_the_middle(admin, identity), pytest.raises(AnswerLost):
+            db.query("SELECT SLEEP(3)", idempotent=True)
+    assert began == [identity]
+    assert db.stats.query_retries_count == 0
+
+
+def test_a_connection_that_dies_in_an_open_transaction_is_not_silently_replaced(made, admin, ledger):
+    """Also one that was opened by hand: what follows would be committed without what went before."""
+    db = made()
+    with db.invocation():
+        identity = own_id(db)
+        db.query("BEGIN")
+        db.query(INSERT, ("undone",))
+        admin.execute(f"KILL {identity}")
+        time.sleep(0.2)
+        with pytest.raises(TransactionLost, match="rolled back"):
+            db.query(INSERT, ("alone",))
+        assert ledger() == []
+        assert db.query("SELECT 1") == [(1,)]
+
+
+def test_a_container_does_not_freeze_with_a_transaction_open(made, ledger):
+    db = made()
+    for _ in range(3):
+        with db.invocation():
+            db.query("BEGIN")
+            db.query(INSERT, ("forgotten",))
+        assert db.get_client() is None
+    wait_until(lambda: ledger() == [])
+
+
+def test_a_lease_does_not_break_a_transaction_within_its_deadline(made, ledger):
+    """Slow work between two statements, longer than the lease."""
+    db = made(Managed(lease_s=1, idle_ratio=0.0))
+    with db.invocation(10.0), db.transaction() as transaction:
+        transaction.query(INSERT, ("slow",))
+        time.sleep(1.6)
+        transaction.query(INSERT, ("work",))
+    assert ledger() == ["slow", "work"]
+
+
+def test_the_lease_of_a_transaction_ends_with_its_invocation_unless_the_server_idles(made):
+    def lease_after_a_transaction(idle_ratio):
+        db = made(Managed(lease_s=1, idle_ratio=idle_ratio))
+        db.query("SELECT 1")
+        db.end()
+        with db.invocation(10.0), db.transaction() as transaction:
+            transaction.query("SELECT 1")
+        with db.invocation():
+            return db.query("SELECT @@SESSION.wait_timeout")[0][0]
+
+    assert lease_after_a_transaction(0.0) == 1
+    assert lease_after_a_transaction(0.25) == 11
