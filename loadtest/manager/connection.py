@@ -59,7 +59,7 @@ class ConnectionManager:
             self.config(_NOTHING if config is None else config, **more)
         self._held: Held | None = None
         self._door: Door | None = None
-        self._rhythm = Rhythm()
+        self._rhythm = Rhythm(self._options.unproven_gap_s)
         self._stats = Stats()
         self._view: View | None = None
         self._in_invocation = False

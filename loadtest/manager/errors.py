@@ -80,7 +80,11 @@ def fate(error: BaseException, goodbye: int | None = None) -> Fate:
     that the lease ran out before the server read the statement.
     """
     code = code_of(error)
-    if code == SERVER_GONE or goodbye == EXPIRED or (code == 0 and isinstance(error, pymysql.InterfaceError)):
+    if (
+        code == SERVER_GONE
+        or EXPIRED in (code, goodbye)
+        or (code == 0 and isinstance(error, pymysql.InterfaceError))
+    ):
         return Fate.NOT_SENT
     if code in UNKNOWN:
         return Fate.UNKNOWN

@@ -73,6 +73,11 @@ class Options:
         """What a session begins with; None for a policy without a lease."""
         return self.policy.lease_s if isinstance(self.policy, Managed) else None
 
+    @property
+    def unproven_gap_s(self) -> float:
+        """What a container expects before it knows its rhythm; of no meaning to `classic`."""
+        return self.policy.unproven_gap_s if isinstance(self.policy, Managed) else 0.0
+
     def fire(self, event: str, *args: Any) -> None:
         """Calls the user's callback; its exceptions are logged and change nothing."""
         callback = getattr(self, event)

@@ -75,6 +75,10 @@ class Managed:
     * beyond, when it uses its connection at least half of the time: giving that back would cost the
       server more than it gains.
 
+    One short gap proves little: in a burst each new container is called again at once, as the one
+    that was used last, and then never more, as newer ones bury it. So the mean begins with
+    ``unproven_gap_s``, and only gaps in a row bring it down.
+
     Up to ``idle_ratio`` the lease is lengthened, up to ``long_lease_s``, for containers that are
     called seldom: what they and their zombies can hold of the server is bounded by that ratio.
     """
@@ -82,6 +86,7 @@ class Managed:
     lease_s: int = 1  # MySQL's wait_timeout: whole seconds, 1 at least
     long_lease_s: int = 30
     gap_s: float = 0.25
+    unproven_gap_s: float = 1.0  # what the mean gap begins with
     idle_ratio: float = 0.25
     calm_ratio: float = 0.5
     tight_ratio: float = 0.8
@@ -98,26 +103,24 @@ class Managed:
 
 @dataclass(slots=True)
 class Rhythm:
-    """How often this container is called, and for how long it works, both as running means."""
+    """How often this container is called, and for how long it works, both as running means.
 
+    Half the weight is on the newest: containers change their pace when the load does.
+    """
+
+    gap_mean_s: float  # from the end of an invocation to the beginning of the next
     invocations_count: int = 0
-    gap_mean_s: float | None = None  # from the end of an invocation to the beginning of the next
     busy_mean_s: float | None = None
 
     def called(self, gap_s: float | None) -> None:
         """A new invocation, ``gap_s`` after the last one ended (None: the first)."""
         self.invocations_count += 1
         if gap_s is not None:
-            self.gap_mean_s = _mean(self.gap_mean_s, gap_s)
+            self.gap_mean_s = (self.gap_mean_s + gap_s) / 2
 
     def worked(self, busy_s: float) -> None:
         """The invocation ends after ``busy_s``."""
-        self.busy_mean_s = _mean(self.busy_mean_s, busy_s)
-
-
-def _mean(before: float | None, new: float) -> float:
-    # Half the weight on the newest: containers change their pace when the load does.
-    return new if before is None else (before + new) / 2
+        self.busy_mean_s = busy_s if self.busy_mean_s is None else (self.busy_mean_s + busy_s) / 2
 
 
 def decide_classic(census: Census, policy: Classic) -> Decision:
@@ -135,7 +138,7 @@ def decide_managed(
 ) -> Keep | Close | Look:
     """``census`` None: the server was not asked lately. ``lease_s`` is what the session has now."""
     gap_s = rhythm.gap_mean_s
-    if gap_s is None:
+    if rhythm.invocations_count < 2:
         return Close()
     if gap_s >= max(policy.lease_s, policy.long_lease_s):
         return Close()  # it would expire before it is used again
@@ -146,7 +149,7 @@ def decide_managed(
         return _kept(policy.lease_s, lease_s) if gap_s <= (rhythm.busy_mean_s or 0.0) else Close()
     if pressure > policy.calm_ratio:
         return _kept(policy.lease_s, lease_s) if gap_s < policy.gap_s else Close()
-    if pressure > policy.idle_ratio:
+    if pressure > policy.idle_ratio or rhythm.invocations_count < SETTLED_COUNT:
         return _kept(policy.lease_s, lease_s) if gap_s < policy.lease_s else Close()
     if LEASE_GAPS * gap_s > lease_s:
         # Twice what is needed now, so that it need not be set again at the next longer gap.
@@ -157,6 +160,9 @@ def decide_managed(
 
 # Calls at random times come within three mean gaps in 95 of 100 cases (1 - exp(-3)).
 LEASE_GAPS = 3.0
+# Invocations before a mean gap says more of the container than of what it was assumed to be: a longer
+# lease costs a round trip, and holds longer what may never be used again.
+SETTLED_COUNT = 4
 
 
 def _kept(wanted_s: int, lease_s: int) -> Keep:

@@ -47,8 +47,15 @@ def run(
 ) -> Result:
     """Raises :class:`Ended` for one of the library's ``errors``, with what to tell the caller in it."""
     ours = isinstance(connection, Connection)
-    sock, reader = (connection._sock, connection._rfile) if ours else (None, None)
-    started, text = time.monotonic(), None
+    started, text, goodbye = time.monotonic(), None, None
+
+    def force_close() -> None:
+        nonlocal goodbye
+        goodbye = _unread(connection)
+        type(connection)._force_close(connection)
+
+    if ours:
+        connection._force_close = force_close
     try:
         with limited(connection, timeout_s), connection.cursor() as cursor:
             if final:
@@ -56,7 +63,7 @@ def run(
             affected = cursor.execute(sql, args)
             return Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text)
     except errors as error:
-        what = fate(error, _goodbye(sock, reader, error) if ours else None)
+        what = fate(error, goodbye)
         lost = what is not Fate.DEFINITE or (ours and not connection.open)
         told: Exception = error
         if what is Fate.UNKNOWN:
@@ -71,19 +78,20 @@ def run(
         if text is not None:
             told.sql = text  # type: ignore[attr-defined]
         raise Ended(told, what, lost) from error
+    finally:
+        if ours:
+            del connection._force_close
 
 
-def _goodbye(sock: Any, reader: Any, error: BaseException) -> int | None:
-    """The error number in a packet that PyMySQL left unread; None if there is none.
+def _unread(connection: Any) -> int | None:
+    """The error number in a packet that PyMySQL is about to throw away; None if there is none.
 
     MySQL says 4031 with sequence number 0 when a lease runs out. PyMySQL raises 2013 for any packet
     with that number, having read its header only, and closes; the reader still holds the rest.
     """
-    if reader is None or code_of(error) != 2013 or reader.closed:
-        return None
     try:
-        sock.settimeout(0.0)
-        rest = reader.peek(3)[:3]
-    except (OSError, ValueError):
+        connection._sock.settimeout(0.0)
+        rest = connection._rfile.peek(3)[:3]
+    except (AttributeError, OSError, ValueError):
         return None
     return int.from_bytes(rest[1:3], "little") if len(rest) == 3 and rest[0] == 0xFF else None

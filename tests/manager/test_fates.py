@@ -98,11 +98,14 @@ def test_the_limit_of_an_account_counts_its_own_connections_only(admin, target):
     others = [connect(target.functions) for _ in range(60)]
     try:
         with account(admin, target, "MAX_USER_CONNECTIONS 4") as config:
-            calm = Managed(idle_ratio=0.0, calm_ratio=0.7, tight_ratio=0.7)
-            db = ConnectionManager(config, policy=calm)
+            policy = Managed(idle_ratio=0.0, calm_ratio=0.8, look_every_s=0.0, look_every_count=1)
+            db = ConnectionManager(config, policy=policy)
             held = [pymysql.connect(**config) for _ in range(2)]
             invoke(db)
-            assert db.get_client() is not None  # 3 of 4 were 0.75; 63 of 90 are 0.7
+            assert db.get_client() is not None  # 3 of its own 4, not 63
+            held.append(pymysql.connect(**config))
+            invoke(db)
+            assert db.get_client() is None  # 4 of 4, not 64 of 90
     finally:
         for connection in others:
             connection.close()

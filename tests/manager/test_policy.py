@@ -62,14 +62,9 @@ def test_classic_decides_as_the_published_module_did(case):
     assert act(case) == (case["killed"], case["kill_failed"], case["closed_own"])
 
 
-def called(count, gap_s, busy_s=0.02):
-    rhythm = Rhythm()
-    rhythm.called(None)
-    rhythm.worked(busy_s)
-    for _ in range(count - 1):
-        rhythm.called(gap_s)
-        rhythm.worked(busy_s)
-    return rhythm
+def called(count, gap_s):
+    """A container that was called so often, by now with this mean gap, and works for 20 ms each time."""
+    return Rhythm(gap_mean_s=gap_s, invocations_count=count, busy_mean_s=0.02)
 
 
 POLICY = Managed()
@@ -88,6 +83,8 @@ POLICY = Managed()
         (2, 0.5, 46, 1, Close()),
         (2, 1.0, 45, 1, Close()),  # would expire before it is used again
         (9, 0.24, 72, 1, Keep()),
+        (3, 0.4, 22, 1, Keep()),  # an idle server, but nobody knows yet how long a lease is needed
+        (3, 2.0, 22, 1, Close()),
         (9, 0.3, 22, 1, Keep()),  # an idle server, and a lease that suffices
         (9, 0.4, 22, 1, Keep(3)),  # an idle server: a longer lease
         (9, 0.4, 22, 3, Keep()),
@@ -117,6 +114,18 @@ def test_managed_keeps_while_there_is_room(count, gap_s, used, lease_s, expected
 )
 def test_a_look_at_a_calm_server_lasts_longer(used, age_s, invocations, due):
     assert look_is_due(Census(used, 90), age_s, invocations, POLICY) is due
+
+
+def test_one_short_gap_proves_little():
+    """Else each container of a burst would keep a connection that it never uses again."""
+    rhythm = Rhythm(POLICY.unproven_gap_s)
+    kept = []
+    for gap_s in (None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0):
+        rhythm.called(gap_s)
+        rhythm.worked(0.02)
+        kept.append([decide_managed(rhythm, Census(used, 90), POLICY, 1) == Keep() for used in (45, 72, 90)])
+    calm, busy, full = (column.index(True) for column in zip(*kept, strict=True))
+    assert (calm, busy, full) == (1, 3, 6)
 
 
 def test_a_container_that_slows_down_is_soon_known_as_slow():

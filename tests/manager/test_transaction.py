@@ -6,7 +6,7 @@ import pymysql
 import pytest
 
 from loadtest.manager import AnswerLost, Managed, TransactionLost
-from tests.manager.acting import killed_in_the_middle, own_id
+from tests.manager.acting import killed_in_the_middle, often, own_id
 from tests.waiting import wait_until
 
 INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
@@ -184,8 +184,7 @@ def test_a_lease_does_not_break_a_transaction_within_its_deadline(made, ledger):
 def test_the_lease_of_a_transaction_ends_with_its_invocation_unless_the_server_idles(made):
     def lease_after_a_transaction(idle_ratio):
         db = made(Managed(lease_s=1, idle_ratio=idle_ratio))
-        db.query("SELECT 1")
-        db.end()
+        often(db, 4)
         with db.invocation(10.0), db.transaction() as transaction:
             transaction.query("SELECT 1")
         with db.invocation():

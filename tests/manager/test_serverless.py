@@ -1,0 +1,246 @@
+"""Habits of a function: deadlines, freezes, one invocation at a time."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pymysql
+import pytest
+
+from loadtest.manager import Managed, NoConnection, QueryTimeout
+from loadtest.manager.liveness import is_readable
+from tests.manager.acting import filled, ids_on_the_server, often, own_id
+from tests.waiting import wait_until
+
+
+class Context:
+    """What Lambda hands to a handler."""
+
+    def __init__(self, left_ms):
+        self._ends_at = time.monotonic() + left_ms / 1000
+
+    def get_remaining_time_in_millis(self):
+        return int((self._ends_at - time.monotonic()) * 1000)
+
+
+# Ways in
+
+
+def test_a_decorated_handler_is_one_invocation(made):
+    db = made()
+
+    @db.handler
+    def handler(event, _context):
+        """What the function does."""
+        assert 0 < db.remaining_s() <= 2
+        return db.query("SELECT %s", (event["id"],))[0][0]
+
+    assert [handler({"id": n}, Context(2000)) for n in (1, 2, 3)] == [1, 2, 3]
+    assert db.stats.connects_count == 2  # kept from the second invocation on: end() ran
+    assert handler.__name__ == "handler"
+    assert handler.__doc__ == "What the function does."
+
+
+def test_a_handler_s_own_error_comes_out_and_its_invocation_ends(made):
+    db = made()
+
+    @db.handler
+    def handler(_event, _context):
+        db.connect()
+        raise LookupError("its own")
+
+    with pytest.raises(LookupError, match="its own"):
+        handler({}, None)
+    assert db.get_client() is None
+
+
+def test_end_without_a_block_ends_an_invocation(made):
+    db = made()
+    for _ in range(3):
+        db.query("SELECT 1")
+        db.query("SELECT 1")
+        db.end()
+    assert db.stats.connects_count == 2
+    assert db.get_counter() == 2
+
+
+def test_an_end_without_a_query_does_nothing_on_the_server(made):
+    db = made()
+    for _ in range(3):
+        with db.invocation():
+            pass
+    assert db.stats.connects_count == 0
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("context", [Context, lambda left_ms: left_ms / 1000], ids=["lambda", "seconds"])
+def test_the_deadline_is_the_context_s(made, target, context):
+    with filled(target):
+        db, started = made(), time.monotonic()
+        with pytest.raises(NoConnection), db.invocation(context(800)):
+            db.query("SELECT 1")
+        assert 0.3 < time.monotonic() - started < 0.8
+
+
+def test_without_a_deadline_patience_has_an_end(made, target):
+    with filled(target):
+        db = made(Managed(patience_s=0.4))
+        with pytest.raises(NoConnection, match=r"after 0\.[45] s"), db.invocation():
+            db.query("SELECT 1")
+
+
+def test_a_statement_ends_before_the_function_does(made):
+    """A function that is cut in the middle can tell nobody, and leaves its connection behind."""
+    db, started = made(), time.monotonic()
+    with pytest.raises(QueryTimeout), db.invocation(Context(800)):
+        db.query("SELECT SLEEP(5)")
+    assert time.monotonic() - started < 0.8
+
+
+# Freezes
+
+
+def test_a_connection_that_the_freeze_outlived_is_not_tried(made, admin, target):
+    db = made()
+    before = often(db)
+    wait_until(lambda: before not in ids_on_the_server(admin, target), 3.0)
+    with db.invocation():
+        assert own_id(db) != before
+    assert db.stats.expired_count == 1
+    assert db.get_error_count() == 0
+
+
+def test_nothing_runs_between_invocations(made):
+    threads = threading.active_count()
+    db = made()
+    often(db)
+    assert threading.active_count() == threads
+    assert not is_readable(db.get_client()._sock)
+
+
+def test_a_frozen_transaction_is_not_kept(made, admin):
+    """It would hold its locks for as long as the container is frozen."""
+    db = made(autocommit=False)
+    admin.execute("DROP TABLE IF EXISTS frozen")
+    admin.execute("CREATE TABLE frozen (id INT PRIMARY KEY)")
+    try:
+        for _ in range(3):
+            with db.invocation():
+                db.query("INSERT INTO frozen VALUES (1)")
+            assert db.get_client() is None
+        admin.execute("SELECT COUNT(*) FROM frozen")
+        assert admin.fetchone() == (0,)
+    finally:
+        admin.execute("DROP TABLE frozen")
+
+
+# Imports and threads
+
+
+def test_an_import_starts_and_connects_nothing():
+    script = """if True:
+        import socket, sys, threading
+        def no(*_, **__):
+            raise AssertionError("at import")
+        socket.socket.connect = threading.Thread.start = no
+        from loadtest.manager import ConnectionManager
+        ConnectionManager("mysql://me:p@nowhere.invalid/shop")
+        foreign = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+        print(sorted(name for name in foreign if not name.startswith("_")))
+        """
+    done = subprocess.run([sys.executable, "-Ic", script], capture_output=True, text=True, check=True)
+    allowed = {"loadtest", "pymysql", "cryptography", "cffi", "sitecustomize"}
+    found = set(done.stdout.strip("[]\n").replace("'", "").split(", "))
+    assert {"loadtest", "pymysql"} <= found
+    assert found - allowed == set()
+
+
+def test_two_threads_on_one_manager_are_refused(made):
+    db, errors = made(), []
+    db.connect()
+
+    def second():
+        time.sleep(0.2)
+        try:
+            db.query("SELECT 2")
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert db.query("SELECT SLEEP(0.6)") == [(0,)]
+    thread.join()
+    assert errors == ["this ConnectionManager is busy with another statement: give each thread its own"]
+    assert db.query("SELECT 1") == [(1,)]
+
+
+def test_managers_of_several_threads_have_nothing_to_do_with_each_other(made):
+    answers = {}
+
+    def work(number, db):
+        for turn in range(20):
+            with db.invocation(5.0):
+                answers[number, turn] = db.query("SELECT %s", (number * 100 + turn,))[0][0]
+
+    threads = [threading.Thread(target=work, args=(number, made())) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {(n, turn): n * 100 + turn for n in range(8) for turn in range(20)}
+
+
+# Another user, another database
+
+
+def test_the_database_alone_changes_on_the_open_connection(made):
+    db = made()
+    identity = own_id(db)
+    db.change_user(database="information_schema")
+    assert db.query("SELECT DATABASE(), CONNECTION_ID()") == [("information_schema", identity)]
+    db.quit()
+    assert db.query("SELECT DATABASE()") == [("information_schema",)]
+
+
+def test_a_database_that_is_not_there_changes_nothing(made, target):
+    db = made()
+    with pytest.raises(pymysql.OperationalError) as raised:
+        db.change_user(database="nowhere")
+    assert raised.value.args[0] in (1044, 1049)
+    db.quit()
+    assert db.query("SELECT DATABASE()") == [(target.functions.database,)]
+
+
+def test_another_user(made, admin):
+    admin.execute("CREATE USER other@'%' IDENTIFIED BY 'of a test'")
+    try:
+        db = made()
+        db.connect()
+        db.change_user("other", "of a test", "information_schema")
+        assert db.query("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1), DATABASE()") == [
+            ("other", "information_schema")
+        ]
+        db.quit()
+    finally:
+        admin.execute("DROP USER other@'%'")
+
+
+def test_an_unknown_user_is_refused_and_the_old_one_stays(made, target):
+    db = made()
+    db.connect()
+    with pytest.raises(pymysql.OperationalError) as raised:
+        db.change_user("nobody", "wrong")
+    assert raised.value.args[0] == 1045
+    assert db.query("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)") == [(target.functions.user,)]
+
+
+def test_use_in_a_query_lasts_as_long_as_the_connection(made, target):
+    """As any state of the session; what has to last stands in the config."""
+    db = made()
+    db.query("USE information_schema")
+    assert db.query("SELECT DATABASE()") == [("information_schema",)]
+    db.quit()
+    assert db.query("SELECT DATABASE()") == [(target.functions.database,)]
