@@ -12,18 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loadtest.arguments import PERCENT, plan_of, plan_options
 from loadtest.errors import Interrupted, LoadtestError, UsageError
-from loadtest.settings import (
-    STRATEGIES,
-    Option,
-    Plan,
-    build,
-    duration_text,
-    nearest,
-    options,
-    read_scenario,
-    scenario_names,
-)
+from loadtest.settings import STRATEGIES, nearest, read_scenario, scenario_names
 from loadtest.signals import Interrupts, handled, ignored
 
 if TYPE_CHECKING:
@@ -107,24 +98,6 @@ def main() -> None:
     """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
 
 
-def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each field of a plan; what is not given is left to the scenario."""
-    for option in reversed(list(options(Plan))):
-        command = _click_option(option)(command)
-    return command
-
-
-def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    shown = duration_text(option.default) if option.kind == "duration" else str(option.default)
-    return click.option(
-        f"--{option.name.replace('_', '-')}",
-        option.field,
-        metavar="|".join(option.choices)
-        or {"float": "NUMBER", "int": "N"}.get(option.kind, option.kind.upper()),
-        help=f"{option.help}  [{shown or 'none'}]",
-    )
-
-
 @main.command(epilog=ENDED)
 @click.argument("scenario", default="quick")
 @click.option("--strategies", help="comma-separated; also package.module:attribute, name=…, a:0.3+b:0.7")
@@ -154,7 +127,7 @@ def bench(
     SCENARIO is one of `loadtest scenarios` or a TOML file of your own.
     """
     from loadtest.bench import Bench
-    from loadtest.report.recompute import write_summary
+    from loadtest.report.files import write_report
 
     plan = plan_of(scenario, strategies, given)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
@@ -171,38 +144,16 @@ def bench(
         if run.measured:
             _show_what_there_is(run.folder, as_json, f"the run did not end by itself: {error}")
         raise
-    _print_summary(write_summary(run.folder), run.folder.path, as_json)
-
-
-def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
-    """The command line before the scenario's file, and that before the defaults."""
-    from_file = build(Plan, read_scenario(scenario), f"scenario {scenario}")
-    values = {
-        option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
-    }
-    if strategies is not None:
-        values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
-    whole = {**_as_given(from_file), **values}
-    return build(Plan, whole, "options")  # type: ignore[no-any-return]
-
-
-def _as_given(plan: Plan) -> dict[str, Any]:
-    values = {option.name: getattr(plan, option.field) for option in options(Plan)}
-    return {
-        **values,
-        "scenario": plan.scenario,
-        "strategies": plan.strategies,
-        "description": plan.description,
-    }
+    _print_summary(write_report(run.folder), run.folder.path, as_json)
 
 
 def _show_what_there_is(folder: "RunFolder", as_json: bool, warning: str) -> None:
     """What ended the run is what matters: that nothing can be shown is no second error."""
-    from loadtest.report.recompute import write_summary
+    from loadtest.report.files import write_report
 
     with suppress(LoadtestError):
         folder.add_warning(warning)
-        _print_summary(write_summary(folder), folder.path, as_json)
+        _print_summary(write_report(folder), folder.path, as_json)
 
 
 def _print_summary(summary: dict[str, Any], path: Path, as_json: bool) -> None:
@@ -246,12 +197,64 @@ def teller() -> "Callable[[Progress], None]":
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="print the summary as JSON instead of the table")
 def report(run: Path, as_json: bool) -> None:
-    """Recompute a run's summary from its rows and show it."""
-    from loadtest.report.recompute import write_summary
+    """Make a run's summary and reports again from its rows, and show them."""
+    from loadtest.report.files import write_report
     from loadtest.store import RunFolder
 
     folder = RunFolder.open(run)
-    _print_summary(write_summary(folder), run, as_json)
+    _print_summary(write_report(folder), run, as_json)
+
+
+@main.command("compare-reports", epilog=ENDED)
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BASE CANDIDATE [MORE]…"
+)
+@click.option(
+    "--arms",
+    "pairs",
+    multiple=True,
+    metavar="A:B",
+    help="arm A of BASE with arm B of CANDIDATE; again for more",
+)
+@click.option("--html", type=click.Path(path_type=Path), help="write a page with plots")
+@click.option("--md", type=click.Path(path_type=Path), help="write Markdown, for a pull request")
+@click.option("--junit", type=click.Path(path_type=Path), help="write JUnit: a case per gating measure")
+@click.option("--json", "as_json", is_flag=True, help="print JSON instead of the table")
+@click.option(
+    "--threshold",
+    type=PERCENT,
+    default="5%",
+    show_default=True,
+    help="the smallest change of a time that matters",
+)
+@click.option(
+    "--threshold-ratio",
+    type=PERCENT,
+    default="0.5%",
+    show_default=True,
+    help="the same of a ratio, in percentage points",
+)
+@click.option("--normalise", metavar="ARM", help="divide times by this arm's of the same run, e.g. ideal")
+@click.option("--strict", is_flag=True, help="any warning ends with 4")
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="regression|MEASURE",
+    help="end with 1 where a gating measure, or MEASURE, is worse",
+)
+def compare_reports(runs: tuple[Path, ...], **given: Any) -> int:
+    """What changed between runs, and whether the evidence carries it.
+
+    Each is a run folder, a name like `results/latest`, or a summary.json. The first is the base. With
+    --arms A:B one run will do.
+    """
+    from loadtest.comparing import Request, compare_runs
+
+    found = compare_runs(Request(runs=runs, width=_width(), color=_color(), **given))
+    say(found.text, nl=False)
+    for line in found.complaints:
+        say(f"loadtest: {line}", err=True)
+    return found.exit_code
 
 
 @main.command()

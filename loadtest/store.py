@@ -75,6 +75,9 @@ class RunFolder:
         self.path = path
         self.run = path / "run.json"
         self.summary = path / "summary.json"
+        self.report_html = path / "report.html"
+        self.report_md = path / "report.md"
+        self.junit = path / "junit.xml"
         self._made: list[Path] = []
         self._latest_before: Path | None = None
 

@@ -1,5 +1,6 @@
 """A run folder in, its summary out, always from the rows: the same folder gives the same bytes."""
 
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
@@ -12,12 +13,17 @@ from loadtest.report.measured import Frames
 from loadtest.report.summary import summarise, summarise_repetition
 from loadtest.report.validity import RULE, Rule
 from loadtest.settings import STRATEGIES, Settings
-from loadtest.store import Repetition, RunFolder, write_json
+from loadtest.store import Repetition, RunFolder
+
+Look = Callable[[str, str, Frames, bool], None]
 
 
-def summarise_run(folder: RunFolder, rule: Rule = RULE) -> dict[str, Any]:
-    """Reads everything. Raises :class:`NothingMeasured` without a single arrival, :class:`UsageError`
-    where ``run.json`` does not say what was asked for."""
+def summarise_run(folder: RunFolder, rule: Rule = RULE, look: Look | None = None) -> dict[str, Any]:
+    """Reads everything; ``look`` sees each repetition's arm, number, frames and validity.
+
+    Raises :class:`NothingMeasured` without a single arrival, :class:`UsageError` where ``run.json`` does
+    not say what was asked for.
+    """
     run = folder.read_run()
     settings = _settings(folder, run)
     arms: dict[str, list[dict[str, Any]]] = {}
@@ -30,18 +36,13 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE) -> dict[str, Any]:
             figures = summarise_repetition(frames, settings, rule)
             arms.setdefault(arm, []).append(figures)
             warnings += _warnings(repetition, frames, figures)
+            if look is not None:
+                look(arm, repetition.number, frames, figures["valid"])
     if not measured:
         raise NothingMeasured(f"{folder.path}: nothing was measured: it holds not a single arrival")
     warnings += [f"{arm} was not run" for arm in _missing(arms, run["settings"])]
     summary = summarise({**run, "warnings": list(dict.fromkeys(warnings))}, arms)
     return _finite(summary)  # type: ignore[no-any-return]
-
-
-def write_summary(folder: RunFolder, rule: Rule = RULE) -> dict[str, Any]:
-    """Recomputes ``summary.json`` and returns it. Raises :class:`ResultsError` where it cannot be written."""
-    summary = summarise_run(folder, rule)
-    write_json(folder.summary, summary)
-    return summary
 
 
 def _settings(folder: RunFolder, run: dict[str, Any]) -> Settings:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.records import ConnectionLife, Invocation, Kill, Lag, Sample
-from loadtest.report.recompute import summarise_run, write_summary
+from loadtest.report.files import write_report
+from loadtest.report.recompute import summarise_run
 
 from .conftest import Writer, generator_second
 
@@ -184,7 +185,7 @@ def test_the_median_has_no_times_where_no_repetition_is_valid_but_all_counts(gol
 
 
 def test_the_same_folder_gives_the_same_bytes(golden):
-    write_summary(golden.folder)
+    write_report(golden.folder)
     first = golden.folder.summary.read_bytes()
-    write_summary(golden.folder)
+    write_report(golden.folder)
     assert golden.folder.summary.read_bytes() == first

@@ -1,5 +1,6 @@
 """Numbers as people read them: the only place that rounds or scales. Pure."""
 
+TIMES = "×"  # noqa: RUF001  a multiplication sign
 NOTHING = "–"  # noqa: RUF001  an unknown figure
 
 
@@ -42,10 +43,10 @@ def seconds(value: float | None) -> str:
 
 
 def times(ratio: float) -> str:
-    """A multiple with two significant digits: ``1.2 ×``."""  # noqa: RUF002
+    """A multiple with two significant digits: 1.2 times."""
     rounded = float(f"{ratio:.2g}")
     decimals = 0 if rounded >= 10 else 1 if rounded >= 1 else 2
-    return f"{rounded:,.{decimals}f} ×"  # noqa: RUF001
+    return f"{rounded:,.{decimals}f} {TIMES}"
 
 
 def code(error: str) -> str:

@@ -1,18 +1,17 @@
 """The table of a run for a terminal or a pipe. Returns text; only the command line prints."""
 
-from collections.abc import Callable, Iterator
-from io import StringIO
+from collections.abc import Callable, Collection, Iterator
 from textwrap import fill
 from typing import Any, NamedTuple
 
 from loadtest.report.finding import sentence
 from loadtest.report.render.figures import NOTHING, code, count, number, percent, plain, seconds, shortened
+from loadtest.report.render.grid import GAP, grid
 from loadtest.report.validity import RULE
 
 DISTURBED, INVALID = "~", "†"
 NARROWEST = 20  # a terminal below it gets lines of this width and may cut them
 NAME_LENGTH = 24
-GAP = 2  # blanks between two columns; rich draws one of them as the invisible divider of its box
 
 Median = dict[str, Any]
 
@@ -33,20 +32,16 @@ def table(summary: dict[str, Any], width: int, color: bool) -> str:
     the first few fit, each arm becomes a list of lines.
     """
     width = max(width, NARROWEST)
-    lines = list(_lines(summary))
-    rows = [[column.cell(median) for column in COLUMNS] for _, median in lines]
-    names = [_name(name, median) for name, median in lines]
+    arms = list(lines(summary))
+    rows = [[column.cell(median) for column in COLUMNS] for _, median in arms]
+    names = [_name(name, median) for name, median in arms]
     shown = _fitting(names, rows, width)
     if shown is None:
         shown = list(range(len(COLUMNS)))
         body = _lists(names, rows, width)
     else:
         body = _grid(names, rows, shown, width, color)
-    hidden = [c.title for i, c in enumerate(COLUMNS) if i not in shown]
-    marks = {cell[-1:] for row in rows for i, cell in enumerate(row) if i in shown and _is_latency(i)}
-    marks |= {INVALID for name in names if name.endswith(INVALID)}
-    notes = [fill(note, width) for note in _notes(summary, marks, hidden)]
-    return "\n".join([body, *notes])
+    return "\n".join([body, *(fill(note, width) for note in notes(summary, shown))])
 
 
 def text(summary: dict[str, Any], width: int, color: bool) -> str:
@@ -63,7 +58,7 @@ def text(summary: dict[str, Any], width: int, color: bool) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _lines(summary: dict[str, Any]) -> Iterator[tuple[str, Median]]:
+def lines(summary: dict[str, Any]) -> Iterator[tuple[str, Median]]:
     """Each arm, and under a mixed fleet each of its functions, of which less is known."""
     for name, arm in summary["arms"].items():
         median = arm["median"]
@@ -127,33 +122,13 @@ def _fitting(names: list[str], rows: list[list[str]], width: int) -> list[int] |
 
 
 def _grid(names: list[str], rows: list[list[str]], shown: list[int], width: int, color: bool) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False)
-    grid.add_column("strategy\n", no_wrap=True)
-    for i in shown:
-        column = COLUMNS[i]
-        left = column.title == "errors"  # a code follows the share, and shares are read as a column
-        grid.add_column(f"{column.title}\n{column.unit}", justify="left" if left else "right", no_wrap=True)
-    for name, row in zip(names, rows, strict=True):
-        # As Text, since a name or an error of a stranger's may look like rich's markup.
-        cells = [Text(row[i], style=_style(row[i], COLUMNS[i].title)) for i in shown]
-        grid.add_row(Text(name, style="bold"), *cells)
-    out = StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        legacy_windows=False,
-        _environ={},
-    )
-    console.print(grid)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    # Errors to the left: a code follows the share, and shares are read as a column.
+    heads = [(f"{COLUMNS[i].title}\n{COLUMNS[i].unit}", COLUMNS[i].title != "errors") for i in shown]
+    cells = [
+        [(name, "bold"), *((row[i], _style(row[i], COLUMNS[i].title)) for i in shown)]
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return grid([("strategy\n", False), *heads], cells, width, color)
 
 
 def _style(cell: str, title: str) -> str:
@@ -177,19 +152,26 @@ def _is_latency(i: int) -> bool:
     return COLUMNS[i].unit == "ms"
 
 
-def _notes(summary: dict[str, Any], marks: set[str], hidden: list[str]) -> list[str]:
+def notes(summary: dict[str, Any], shown: Collection[int] = range(100)) -> list[str]:
+    """What has to be known to read the table; ``shown`` are its columns, by index."""
+    arms = list(lines(summary))
+    cells = [
+        COLUMNS[i].cell(median) for _, median in arms for i in shown if i < len(COLUMNS) and _is_latency(i)
+    ]
+    marks = {cell[-1:] for cell in cells} | {INVALID for _, median in arms if not median["valid"]}
+    hidden = [c.title for i, c in enumerate(COLUMNS) if i not in shown]
     counts = sorted({len(arm["repetitions"]) for arm in summary["arms"].values()})
-    notes = []
+    found = []
     if counts and counts[-1] > 1:
         span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-        notes.append(f"Medians of {span} repetitions.")
+        found.append(f"Medians of {span} repetitions.")
     if hidden:
-        notes.append(f"Left out for want of room: {', '.join(hidden)}.")
+        found.append(f"Left out for want of room: {', '.join(hidden)}.")
     if DISTURBED in marks:
-        notes.append(
+        found.append(
             f"{DISTURBED} disturbed by the load generator: without what overlaps its own stalls this figure "
             f"moves by more than {RULE.moved_ratio:.0%}, so it carries no verdict."
         )
     if INVALID in marks:
-        notes.append(f"{INVALID} no repetition is valid for times: see the warnings.")
-    return notes
+        found.append(f"{INVALID} no repetition is valid for times: see the warnings.")
+    return found

@@ -1,0 +1,69 @@
+"""A plan's fields as options of the command line, and what was given there as a plan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from loadtest.settings import Option, Plan, build, duration_text, options, read_scenario
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for each field of a plan; what is not given is left to the scenario."""
+    for option in reversed(list(options(Plan))):
+        command = _click_option(option)(command)
+    return command
+
+
+def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    shown = duration_text(option.default) if option.kind == "duration" else str(option.default)
+    return click.option(
+        f"--{option.name.replace('_', '-')}",
+        option.field,
+        metavar="|".join(option.choices)
+        or {"float": "NUMBER", "int": "N"}.get(option.kind, option.kind.upper()),
+        help=f"{option.help}  [{shown or 'none'}]",
+    )
+
+
+def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
+    """The command line before the scenario's file, and that before the defaults."""
+    from_file = build(Plan, read_scenario(scenario), f"scenario {scenario}")
+    values = {
+        option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
+    }
+    if strategies is not None:
+        values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
+    whole = {**_as_given(from_file), **values}
+    return build(Plan, whole, "options")  # type: ignore[no-any-return]
+
+
+def _as_given(plan: Plan) -> dict[str, Any]:
+    values = {option.name: getattr(plan, option.field) for option in options(Plan)}
+    return {
+        **values,
+        "scenario": plan.scenario,
+        "strategies": plan.strategies,
+        "description": plan.description,
+    }
+
+
+class Percent(click.ParamType[float]):
+    """``5%`` or 0.05, as a share."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share < 1:
+            self.fail(f"{text!r} is no share like 5% or 0.05, below 100%", param, ctx)
+        return share
+
+
+PERCENT = Percent()

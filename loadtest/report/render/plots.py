@@ -1,0 +1,247 @@
+"""Series as bokeh figures. Their colours and words are the same on every page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from bokeh.embed import components
+from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, HoverTool, Range1d
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
+
+from loadtest.report.measured import Floats
+from loadtest.report.render import palette
+from loadtest.report.render.figures import plain, shortened
+from loadtest.report.series import ArmSeries, Pressure
+
+HEIGHT = 300
+INK = "#767676"  # to be read on white and on black
+TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
+NAME_LENGTH = 28
+
+Style = tuple[str, str]
+
+
+def script() -> str:
+    """Bokeh's own, from its package: a page asks no other host for anything."""
+    return "\n".join(INLINE.clone().js_raw[:1]) if hasattr(INLINE, "clone") else INLINE.js_raw[0]
+
+
+def embedded(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The script that draws them, and the place of each."""
+    if not figures:
+        return "", {}
+    drawing, places = components(dict(figures), wrap_script=False)
+    return drawing, dict(places)
+
+
+def _figure(title: str, x: str, y: str, **more: Any) -> Any:
+    plot = figure(
+        title=title,
+        x_axis_label=x,
+        y_axis_label=y,
+        height=HEIGHT,
+        sizing_mode="stretch_width",
+        tools=TOOLS,
+        active_scroll=None,
+        background_fill_color=None,
+        border_fill_color=None,
+        outline_line_color=None,
+        **more,
+    )
+    plot.title.text_color = INK
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.axis_label_text_color = axis.major_label_text_color = INK
+        axis.axis_line_color = axis.major_tick_line_color = axis.minor_tick_line_color = INK
+        axis.axis_label_text_font_style = "normal"
+    for grid in (*plot.xgrid, *plot.ygrid):
+        grid.grid_line_color, grid.grid_line_alpha = INK, 0.2
+    return plot
+
+
+def _with_legend(plot: Any) -> Any:
+    """Above the plot, where it hides nothing; a click switches a line off."""
+    if plot.legend:
+        legend = plot.legend[0]
+        plot.add_layout(legend, "above")
+        legend.orientation, legend.ncols, legend.click_policy = "horizontal", 6, "hide"
+        legend.background_fill_color = legend.border_line_color = None
+        legend.label_text_color, legend.label_text_font_size = INK, "12px"
+        legend.padding = legend.margin = 0
+    return plot
+
+
+def name(arm: str) -> str:
+    return shortened(plain(arm), NAME_LENGTH)
+
+
+def pressure(arm: str, seen: Pressure, highest: float) -> Any:
+    """``highest``: the top of the axis, the same for all arms of a page."""
+    plot = _figure(name(arm), "seconds", "connections", y_range=Range1d(0, highest))
+    lower = np.zeros(len(seen.at_s))
+    for label, values, colour in (
+        ("working", seen.working, palette.WORKING),
+        ("idle", seen.idle, palette.IDLE),
+        ("zombie", seen.zombies, palette.ZOMBIE),
+    ):
+        upper = lower + values
+        xs, ys = _areas(seen.at_s, lower, upper)
+        plot.patches(xs, ys, color=colour, line_width=0, legend_label=label)
+        lower = upper
+    if np.isfinite(seen.limit):
+        plot.line(
+            [float(np.nanmin(seen.at_s, initial=0.0)), float(np.nanmax(seen.at_s, initial=1.0))],
+            [seen.limit] * 2,
+            color=palette.LIMIT,
+            line_dash="dashed",
+            line_width=2,
+            legend_label="max_connections",
+        )
+    if len(seen.refused_at_s):
+        source = ColumnDataSource(
+            {
+                "x": seen.refused_at_s,
+                "y": np.full(len(seen.refused_at_s), highest * 0.97),
+                "n": seen.refused_count,
+            }
+        )
+        marks = plot.scatter(
+            "x", "y", source=source, marker="inverted_triangle", size=8, color=palette.REFUSED,
+            legend_label="refused",
+        )  # fmt: skip
+        plot.add_tools(HoverTool(renderers=[marks], tooltips=[("refused", "@n"), ("at", "@x{0.0} s")]))
+    return _with_legend(plot)
+
+
+def _areas(at: Floats, lower: Floats, upper: Floats) -> tuple[list[list[float]], list[list[float]]]:
+    """A polygon for each stretch without a gap."""
+    known = np.isfinite(upper) & np.isfinite(lower)
+    cuts = np.flatnonzero(np.diff(known.astype(np.int8))) + 1
+    xs, ys = [], []
+    for stretch in np.split(np.arange(len(at)), cuts):
+        if len(stretch) > 1 and known[stretch[0]]:
+            x, low, high = at[stretch], lower[stretch], upper[stretch]
+            xs.append([*x, *x[::-1]])
+            ys.append([*high, *low[::-1]])
+    return xs, ys
+
+
+def latency_over_time(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style], percentile: str) -> Any:
+    plot = _figure(f"{percentile} of each second", "seconds", "ms", y_axis_type="log")
+    for arm, series in arms.items():
+        if series.course is not None:
+            values = getattr(series.course, f"{percentile}_ms")
+            _line(plot, arm, series.course.at_s, values, styles[arm], "@y{0.0} ms at @x{0} s")
+    return _with_legend(plot)
+
+
+def _line(plot: Any, arm: str, x: Floats, y: Floats, style: Style, tip: str) -> None:
+    colour, dash = style
+    source = ColumnDataSource({"x": x, "y": y})
+    drawn = plot.line(
+        "x", "y", source=source, color=colour, line_dash=dash, line_width=2, legend_label=name(arm)
+    )
+    plot.add_tools(
+        HoverTool(renderers=[drawn], tooltips=[(name(arm).replace("@", "@@"), tip)], visible=False)
+    )
+
+
+LEVELS = {"50%": 0.5, "90%": 0.9, "99%": 0.99, "99.9%": 0.999, "99.99%": 0.9999}
+
+
+def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    plot = _figure("Latency within which so many were answered", "of all answered", "ms", y_axis_type="log")
+    for arm, series in arms.items():
+        share, latency_ms = series.levels()
+        if len(share):
+            beyond = -np.log10(1 - share)
+            _line(plot, arm, beyond, latency_ms, styles[arm], "@y{0.0} ms")
+    plot.xaxis.ticker = FixedTicker(ticks=[float(-np.log10(1 - level)) for level in LEVELS.values()])
+    plot.xaxis.formatter = CustomJSTickFormatter(
+        code="return (100 - Math.pow(10, 2 - tick)).toFixed(Math.max(0, Math.round(tick) - 2)) + '%'"
+    )
+    return _with_legend(plot)
+
+
+def errors(arm: str, series: ArmSeries) -> Any:
+    """None where there are none."""
+    course = series.course
+    if course is None or not course.errors:
+        return None
+    plot = _figure(name(arm), "seconds", f"errors in {course.step_s:g} s")
+    bottom = np.zeros(len(course.at_s))
+    for (code, counts), colour in zip(course.errors.items(), palette.CODES, strict=False):
+        plot.vbar(
+            course.at_s, course.step_s * 0.9, bottom + counts, bottom, color=colour, line_width=0,
+            legend_label=name(code),
+        )  # fmt: skip
+        bottom = bottom + counts
+    return _with_legend(plot)
+
+
+def containers(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    plot = _figure("Containers", "seconds", "containers")
+    for arm, series in arms.items():
+        if series.course is not None:
+            c = series.course
+            _line(plot, arm, c.containers_at_s, c.containers, styles[arm], "@y containers at @x{0} s")
+    return _with_legend(plot)
+
+
+def cold_starts(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    plot = _figure("Cold starts", "seconds", "cold starts in a step")
+    for arm, series in arms.items():
+        if series.course is not None:
+            c = series.course
+            _line(plot, arm, c.at_s, c.cold_starts, styles[arm], "@y cold starts at @x{0} s")
+    return _with_legend(plot)
+
+
+def spent(arms: Mapping[str, ArmSeries]) -> Any:
+    means = {name(arm): found for arm, series in arms.items() if (found := series.spent_ms())}
+    plot = _figure("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
+    columns: dict[str, Any] = {"arm": list(means)}
+    for part in palette.SHARES:
+        columns[part] = [found[part] for found in means.values()]
+    drawn = plot.hbar_stack(
+        list(palette.SHARES),
+        y="arm",
+        height=0.7,
+        color=list(palette.SHARES.values()),
+        source=ColumnDataSource(columns),
+        legend_label=list(palette.SHARES),
+        line_width=0,
+    )
+    for part, bars in zip(palette.SHARES, drawn, strict=True):
+        plot.add_tools(HoverTool(renderers=[bars], tooltips=[(part, f"@{part}{{0.00}} ms")], visible=False))
+    return _with_legend(plot)
+
+
+def connections(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    plot = _figure("Connections", "seconds", "connections")
+    for arm, series in arms.items():
+        if series.course is not None:
+            seen = series.course.pressure
+            used = seen.working + seen.idle + seen.zombies
+            _line(plot, arm, seen.at_s, used, styles[arm], "@y connections at @x{0.0} s")
+    return _with_legend(plot)
+
+
+def zombies(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    plot = _figure("Zombies alive", "seconds", "connections")
+    for arm, series in arms.items():
+        if series.course is not None:
+            seen = series.course.pressure
+            _line(plot, arm, seen.at_s, seen.zombies, styles[arm], "@y zombies at @x{0.0} s")
+    return _with_legend(plot)
+
+
+def reclaim(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    plot = _figure("Zombies gone within", "seconds after the reap", "share of those that went")
+    for arm, series in arms.items():
+        seconds, share = series.reclaimed()
+        if len(seconds):
+            _line(plot, arm, seconds, share, styles[arm], "@y{0%} within @x{0.00} s")
+    return _with_legend(plot)

@@ -1,0 +1,218 @@
+"""What the plots show: bounded series of an arm, from its rows. Pure.
+
+Over time one repetition is shown, the first that is valid, because an average of several runs is the
+picture of none. Distributions are over all rows of all repetitions that count.
+"""
+
+from dataclasses import dataclass, field
+from math import ceil, isnan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from loadtest.report.measured import Floats, Frames
+
+POINTS = 600  # of a series at most
+GAP_S = 1.5  # a longer silence of the monitor is drawn as a gap
+MS = 1000.0
+CODES_COUNT = 6  # of errors shown each on its own
+OTHERS = "others"
+LEVELS_COUNT = 240
+
+
+@dataclass
+class Pressure:
+    """Connections of the server over time, by what they do. A gap is NaN. Times in s from the start."""
+
+    at_s: Floats
+    working: Floats  # an invocation is under way with it
+    idle: Floats
+    zombies: Floats
+    limit: float  # max_connections; NaN when unknown
+    refused_at_s: Floats
+    refused_count: Floats
+
+
+@dataclass
+class Course:
+    """One repetition over time, by seconds (or longer steps) in which arrivals were due."""
+
+    number: str
+    pressure: Pressure
+    at_s: Floats  # the middle of each step
+    step_s: float
+    p50_ms: Floats
+    p99_ms: Floats
+    errors: dict[str, Floats]  # by code
+    cold_starts: Floats
+    containers_at_s: Floats
+    containers: Floats
+
+
+@dataclass
+class ArmSeries:
+    """``latency_ms`` and ``reclaim_s`` are sorted; ``shares_ms`` are means of what an answered one took."""
+
+    course: Course | None = None
+    valid: bool = False
+    latencies: list[Floats] = field(default_factory=list)
+    reclaims: list[Floats] = field(default_factory=list)
+    spent: list[tuple[Floats, int]] = field(default_factory=list)
+
+    def levels(self) -> tuple[Floats, Floats]:
+        """Shares of the answered arrivals, and the latency in ms within which they were answered.
+
+        As far as there are ten rows beyond: a percentile of fewer is an accident.
+        """
+        values = np.sort(np.concatenate(self.latencies)) if self.latencies else np.empty(0)
+        if len(values) < 20:
+            return np.empty(0), np.empty(0)
+        beyond = np.geomspace(1.0, 10 / len(values), LEVELS_COUNT)
+        return 1 - beyond, np.percentile(values, 100 * (1 - beyond), method="linear")
+
+    def reclaimed(self) -> tuple[Floats, Floats]:
+        """Seconds until a zombie was gone, and the share of those that were seen to go."""
+        values = np.sort(np.concatenate(self.reclaims)) if self.reclaims else np.empty(0)
+        shares = np.arange(1, len(values) + 1) / max(1, len(values))
+        return _thinned(values), _thinned(shares)
+
+    def spent_ms(self) -> dict[str, float]:
+        """Mean milliseconds of an answered invocation in connects, the workload's statements, the
+        manager, and its own work."""
+        counts = sum(n for _, n in self.spent)
+        if not counts:
+            return {}
+        means = sum((sums for sums, _ in self.spent), np.zeros(4)) / counts * MS
+        return dict(zip(("connect", "query", "manage", "work"), map(float, means), strict=True))
+
+
+class Series:
+    """Looks at each repetition as its summary is made; ``arms`` has what is left of them."""
+
+    def __init__(self, warmup_s: float = 0.0) -> None:
+        self.arms: dict[str, ArmSeries] = {}
+        self._warmup_s = warmup_s
+
+    def look(self, arm: str, number: str, frames: Frames, valid: bool) -> None:
+        series = self.arms.setdefault(arm, ArmSeries())
+        if series.course is None or (valid and not series.valid):
+            series.course = _course(number, frames)
+        if valid and not series.valid:  # what is not valid counts only where nothing else is there
+            series.valid, series.latencies, series.reclaims, series.spent = True, [], [], []
+        if valid or not series.valid:
+            self._add_distributions(series, frames)
+
+    def _add_distributions(self, series: ArmSeries, frames: Frames) -> None:
+        rows = frames.invocations
+        answered = frames.window(self._warmup_s).holds(rows["due_s"]) & (rows["error"] == "").to_numpy(
+            np.bool_
+        )
+        latency_s, duration_s = _latency_s(rows), _floats(rows, "finished_s") - _floats(rows, "started_s")
+        series.latencies.append(latency_s[answered] * MS)
+        parts = [_floats(rows, name)[answered] for name in ("connect_s", "query_s", "manage_s")]
+        parts = [np.maximum(part, 0.0) for part in parts]  # the last is a remainder of measured times
+        work = np.maximum(duration_s[answered] - sum(parts), 0.0)
+        series.spent.append((np.array([part.sum() for part in (*parts, work)]), int(answered.sum())))
+        waits = _floats(frames.connections, "gone_s") - _floats(frames.connections, "reaped_s")
+        series.reclaims.append(waits[waits >= 0])
+
+
+def _floats(frame: pd.DataFrame, name: str) -> Floats:
+    return frame[name].to_numpy(dtype=np.float64)
+
+
+def _latency_s(rows: pd.DataFrame) -> Floats:
+    return _floats(rows, "finished_s") - _floats(rows, "due_s") - _floats(rows, "cold_start_s")
+
+
+def _course(number: str, frames: Frames) -> Course:
+    rows = frames.invocations
+    due = _floats(rows, "due_s")
+    start_s = frames.start_s if not isnan(frames.start_s) else float(np.min(due, initial=0.0))
+    length_s = float(np.max(due - start_s, initial=0.0))
+    step_s = float(max(1, ceil(length_s / POINTS)))
+    steps = np.maximum(0, np.floor((due - start_s) / step_s)).astype(np.int64)
+    count = int(steps.max(initial=-1)) + 1
+    error = rows["error"].astype(object).to_numpy()
+    latency_ms, answered = _latency_s(rows) * MS, error == ""
+    generator = frames.generator
+    second = np.floor(_floats(generator, "at_s") - start_s)
+    containers = generator.assign(second=second).groupby("second")["containers_count"].sum().iloc[:POINTS]
+    return Course(
+        number,
+        _pressure(frames, start_s),
+        (np.arange(count, dtype=np.float64) + 0.5) * step_s,
+        step_s,
+        _by_step(latency_ms[answered], steps[answered], count, 50.0),
+        _by_step(latency_ms[answered], steps[answered], count, 99.0),
+        _errors(error[~answered], steps[~answered], count),
+        np.bincount(steps[rows["cold"].to_numpy(dtype=np.bool_)], minlength=count).astype(np.float64),
+        containers.index.to_numpy(dtype=np.float64),
+        containers.to_numpy().astype(np.float64),
+    )
+
+
+def _by_step(values: Floats, steps: Any, count: int, percentile: float) -> Floats:
+    """NaN where nothing was answered."""
+    result = np.full(count, np.nan)
+    for step, own in pd.Series(values).groupby(steps):
+        result[int(str(step))] = np.percentile(own.to_numpy(), percentile)
+    return result
+
+
+def _errors(names: Any, steps: Any, count: int) -> dict[str, Floats]:
+    codes, totals = np.unique(names.astype(str), return_counts=True) if len(names) else (np.empty(0), [])
+    order = [str(code) for _, code in sorted(zip(-np.asarray(totals), codes, strict=True))]
+    told = {code: names == code for code in order[:CODES_COUNT]}
+    if order[CODES_COUNT:]:
+        told[OTHERS] = ~np.isin(names.astype(str), order[:CODES_COUNT])
+    return {code: np.bincount(steps[hit], minlength=count).astype(np.float64) for code, hit in told.items()}
+
+
+def _pressure(frames: Frames, start_s: float) -> Pressure:
+    samples = frames.samples.sort_values("at_s", kind="stable")
+    at, used = _floats(samples, "at_s"), _floats(samples, "connections_count")
+    connections, rows = frames.connections, frames.invocations
+    reaped = _floats(connections, "reaped_s")
+    gone = np.fmax(_floats(connections, "gone_s"), reaped)  # dropped before its container went: no zombie
+    gone[np.isnan(_floats(connections, "gone_s"))] = np.nan
+    zombies = np.minimum(used, _alive(at, reaped, gone))
+    working = np.minimum(used - zombies, _alive(at, _floats(rows, "started_s"), _floats(rows, "finished_s")))
+    refused = _floats(samples, "refused_count")
+    grown = np.diff(refused, prepend=refused[:1])
+    when = grown > 0
+    limits = _floats(samples, "max_connections")
+    kept = _kept(at)
+    return Pressure(
+        (at - start_s)[kept],
+        _with_gaps(at, working)[kept],
+        _with_gaps(at, used - zombies - working)[kept],
+        _with_gaps(at, zombies)[kept],
+        limit=float(np.nanmax(limits)) if np.isfinite(limits).any() else float("nan"),
+        refused_at_s=(at - start_s)[when],
+        refused_count=grown[when],
+    )
+
+
+def _alive(at: Floats, begins: Floats, ends: Floats) -> Floats:
+    """How many of the intervals hold each moment; one without an end has none, NaN begins are nobody's."""
+    known = ~np.isnan(begins)
+    begun = np.searchsorted(np.sort(begins[known]), at, side="right")
+    ended = np.searchsorted(np.sort(ends[known & ~np.isnan(ends)]), at, side="right")
+    return (begun - ended).astype(np.float64)
+
+
+def _with_gaps(at: Floats, values: Floats) -> Floats:
+    """NaN at the first sample after a silence, too: nobody knows what was between."""
+    return np.where(np.diff(at, prepend=at[:1]) > GAP_S, np.nan, values)
+
+
+def _kept(values: Floats) -> Any:
+    """Indices of at most :data:`POINTS` of them, evenly."""
+    return np.unique(np.linspace(0, max(0, len(values) - 1), min(len(values), POINTS)).astype(np.int64))
+
+
+def _thinned(values: Floats) -> Floats:
+    thinned: Floats = values[_kept(values)]
+    return thinned

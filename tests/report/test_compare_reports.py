@@ -1,0 +1,249 @@
+"""The command compare-reports: what is named, what is written, how it ends."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from junitparser import JUnitXml
+
+from loadtest.cli import outcome
+from loadtest.records import ConnectionLife, Invocation, Sample
+from loadtest.report.files import write_report
+from loadtest.signals import Interrupts
+
+from .conftest import Writer, generator_second
+
+STORED = Path(__file__).parent / "stored" / "schema-1"
+
+
+def make(path, repetitions=3, ms=25.0, errors=0, arms=("managed", "ideal"), **settings):
+    """A run folder of 100 arrivals a repetition, which spread by a little."""
+    writer = Writer(path, strategies=list(arms), **settings)
+    for number in range(repetitions):
+        for arm in arms:
+            took = (ms + 0.1 * number) / 1000
+            rows = [
+                Invocation(
+                    0, i, 0, i % 7, arm, 10 + i / 10, 10 + i / 10, 10 + i / 10 + took * (1 + i / 1000),
+                    error="1040 ER_CON_COUNT_ERROR" if i < errors else "",
+                )
+                for i in range(100)
+            ]  # fmt: skip
+            writer.repetition(
+                arm,
+                samples=[Sample(10.0 + i / 4, 20, 4, 16, 1.0, 3 * i, 0, 100, 90) for i in range(40)],
+                generator=[generator_second(float(at)) for at in range(11, 21)],
+                invocations=rows,
+                connections=[ConnectionLife(0, 0, 1, 10.0, reaped_s=12.0, gone_s=13.0)],
+            )
+    write_report(writer.folder)
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return make(tmp_path / "a"), make(tmp_path / "b", ms=40.0)
+
+
+@pytest.fixture
+def said(monkeypatch, capsys):
+    """Runs the command; its exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["loadtest", "compare-reports", *map(str, words)])
+        code, last_words = outcome(Interrupts())
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err + last_words
+
+    return run
+
+
+def test_it_says_what_changed_and_by_how_much(said, runs):
+    code, out, _ = said(*runs)
+    assert code == 0
+    assert "managed: latency mean, ms worse, 1.6" in " ".join(out.split())
+    assert "95% interval" in out
+
+
+def test_folders_links_and_summary_files_are_the_same_run(said, runs, tmp_path):
+    (tmp_path / "newest").symlink_to("b")
+    alone = tmp_path / "alone.json"
+    shutil.copy(runs[1] / "summary.json", alone)
+    outs = {
+        said(runs[0], name, "--json")[1].replace(str(name), "X")
+        for name in (runs[1], runs[1] / "summary.json", tmp_path / "newest", alone)
+    }
+    assert len(outs) == 1
+
+
+def test_json_is_as_documented(said, runs):
+    _, out, _ = said(*runs, "--json")
+    found = json.loads(out)
+    assert list(found) == ["schema", "base", "candidate", "warnings", "arms", "verdict"]
+    assert (found["schema"], found["verdict"]) == (1, "worse")
+    mean = found["arms"]["managed"]["measures"]["latency_ms.mean"]
+    assert list(mean) == [
+        "base",
+        "candidate",
+        "ratio",
+        "interval",
+        "n",
+        "verdict",
+        "needed_repetitions",
+        "warnings",
+    ]
+    assert mean["ratio"] == pytest.approx(mean["candidate"] / mean["base"])
+    assert mean["interval"][0] < mean["ratio"] < mean["interval"][1]
+    assert "difference" in found["arms"]["managed"]["measures"]["error_ratio"]
+
+
+def test_several_candidates_are_each_compared_with_the_base(said, runs, tmp_path):
+    third = make(tmp_path / "c", ms=25.0)
+    _, out, _ = said(*runs, third, "--json")
+    found = json.loads(out)
+    assert [c["verdict"] for c in found["candidates"]] == ["worse", "~"]
+    assert found["base"] == str(runs[0])
+
+
+def test_two_arms_of_one_run(said, runs):
+    code, out, _ = said(runs[0], "--arms", "ideal:managed", "--json")
+    assert code == 0
+    assert list(json.loads(out)["arms"]) == ["ideal:managed"]
+
+
+def test_arms_of_mixed_fleets_have_colons_in_their_names(said, tmp_path):
+    mixed = "managed:0.5+cached:0.5"
+    run = make(tmp_path / "a", arms=(mixed, "direct"))
+    assert list(json.loads(said(run, "--arms", f"direct:{mixed}", "--json")[1])["arms"]) == [
+        f"direct:{mixed}"
+    ]
+    assert list(json.loads(said(run, run, "--arms", mixed, "--json")[1])["arms"]) == [mixed]
+
+
+def test_a_regression_fails_when_it_is_asked_to_with_a_line_for_each_measure(said, runs, tmp_path):
+    junit = tmp_path / "junit.xml"
+    code, _, err = said(*runs, "--fail-on", "regression", "--junit", junit)
+    assert code == 1
+    lines = err.strip().splitlines()
+    assert len(lines) == 4  # mean and p50 of two arms
+    assert all(
+        line.startswith("loadtest: ") and " worse: 2" in line and "\N{MULTIPLICATION SIGN}" in line
+        for line in lines
+    )
+    suite = next(iter(JUnitXml.fromfile(str(junit))))
+    assert (suite.tests, suite.failures, suite.skipped) == (8, 4, 0)
+    assert said(runs[1], runs[0], "--fail-on", "regression")[0] == 0  # better
+    assert said(*runs, "--fail-on", "error_ratio")[0] == 0
+    assert said(*runs, "--fail-on", "latency_ms.p99")[0] == 1
+
+
+def test_a_verdict_that_was_asked_for_and_cannot_be_had_ends_with_4(said, tmp_path):
+    one = [make(tmp_path / name, repetitions=1) for name in ("a", "b")]
+    code, _, err = said(*one, "--fail-on", "regression")
+    assert code == 4
+    assert "has no verdict: it needs two repetitions a side at least" in err
+    assert said(*one)[0] == 0
+
+
+def test_strict_ends_with_4_at_any_warning(said, runs, tmp_path):
+    other = make(tmp_path / "c", seed=2)
+    base = make(tmp_path / "d", seed=1)
+    assert said(*runs, "--strict")[0] == 0
+    code, out, err = said(base, other, "--strict")
+    assert code == 4
+    assert "[1] seed differs: 1 and 2" in out
+    assert "--strict: seed differs: 1 and 2" in err
+    assert said(base, other)[0] == 0
+
+
+def test_markdown_and_page_are_written_and_ask_nobody_for_anything(said, runs, tmp_path):
+    md, html = tmp_path / "c.md", tmp_path / "c.html"
+    assert said(*runs, "--md", md, "--html", html)[0] == 0
+    assert "| managed | latency mean, ms | 2" in md.read_text("utf-8")
+    page = html.read_text("utf-8")
+    body = page[: page.index("<script>")]
+    assert "src=" not in page.replace("this.src=", "")[: len(body)]
+    assert "http" not in body
+    assert body.count("data-root-id") == 8  # four plots of two arms
+    assert len(page) < 3_000_000
+
+
+def test_a_summary_that_disagrees_with_its_rows_is_not_believed(said, runs):
+    file = runs[1] / "summary.json"
+    summary = json.loads(file.read_text("utf-8"))
+    summary["arms"]["managed"]["repetitions"][1]["latency_ms"]["mean"] = 1.0
+    file.write_text(json.dumps(summary), "utf-8")
+    _, out, _ = said(*runs, "--json")
+    found = json.loads(out)
+    assert found["warnings"] == [
+        f"{runs[1]}: summary.json disagrees with its rows (latency_ms.mean of managed/02); the rows count"
+    ]
+    assert found["arms"]["managed"]["measures"]["latency_ms.mean"]["verdict"] == "worse"
+
+
+def one_repetition(figures, arm="managed"):
+    return f'{{"arms": {{"{arm}": {{"repetitions": [{{{figures}}}]}}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "Expected `object`"),
+        ('{"schema": 1}', "`arms`"),
+        ('{"schema": 2, "arms": {}}', "schema 2 is not known"),
+        (
+            one_repetition('"valid": "yes"'),
+            "Expected `bool`, got `str` - at `$.arms[...].repetitions[0].valid`",
+        ),
+        (one_repetition('"valid": true, "error_ratio": -0.1'), ">= 0"),
+        (one_repetition('"valid": true, "error_ratio": NaN'), "cannot be read"),
+        (one_repetition('"valid": true, "latency_ms": {"mean": 1e999}'), "out of range"),
+        (one_repetition('"valid": true', "../../etc"), "an arm cannot be called"),
+        ('{"arms": {"managed": ' + "[" * 5000, "cannot be read"),
+    ],
+)
+def test_a_summary_that_is_none_is_refused_with_the_reason(said, runs, tmp_path, content, reason):
+    file = tmp_path / "x.json"
+    file.write_text(content, "utf-8")
+    html = tmp_path / "c.html"
+    code, out, err = said(runs[0], file, "--html", html)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"loadtest: {file}")
+    assert reason in err
+    assert not html.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["{a}"], "one run has nothing to be compared with"),
+        (["{a}", "{a}x"], "is not there (did you mean a?)"),
+        (["{a}", "{a}", "--arms", "managed:nobody"], "names no arms that are there: managed, ideal"),
+        (["{a}", "{b}", "--fail-on", "regresion"], "(did you mean regression?)"),
+        (["{a}", "{b}", "--threshold", "lots"], "is no share like 5%"),
+        (["{a}", "{b}", "--normalise", "perfect"], "has no perfect to normalise by"),
+        ([], "Missing argument"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(said, runs, words, reason):
+    names = {"a": runs[0], "b": runs[1]}
+    code, out, err = said(*(word.format(**names) for word in words))
+    assert (code, out) == (2, "")
+    assert reason in err
+
+
+def test_a_folder_that_cannot_be_written_to_ends_with_3(said, runs, tmp_path):
+    code, _, err = said(*runs, "--md", tmp_path / "nowhere" / "c.md")
+    assert code == 3
+    assert "cannot write" in err
+
+
+def test_a_stored_run_of_schema_1_is_read_for_ever(said):
+    code, out, err = said(STORED, "--arms", "cached:managed", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["arms"]["cached:managed"]["measures"]["error_ratio"]["verdict"] == "better"
+    assert found["warnings"] == []
