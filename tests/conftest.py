@@ -1,7 +1,9 @@
 """Real servers, each started once per session (once per worker under xdist)."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,20 @@ def mysql_target(docker: None) -> Iterator[Target]:  # noqa: ARG001 - asked for 
     """MySQL in Docker, 90 connections."""
     with launch.launched("docker", 90) as target:
         yield target
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        missing("no Chromium is installed (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(params=["mariadb", "mysql"])

@@ -80,7 +80,7 @@ def ran() -> Iterator[Ran]:
         with log.open("wb") as output:
             done = subprocess.run(
                 ["bash", "-c", script],
-                cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=400,
+                cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=500,
                 check=False,
             )  # fmt: skip
         yield Ran(folder, done.returncode, log.read_text("utf-8", "replace"))
@@ -115,7 +115,7 @@ def test_an_example_is_python(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_an_example_is_a_scenario(block: Block, tmp_path: Path) -> None:
-    from loadtest.cli import plan_of
+    from loadtest.arguments import plan_of
 
     file = tmp_path / "slow.toml"
     file.write_text(block.text, "utf-8")

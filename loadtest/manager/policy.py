@@ -91,7 +91,7 @@ class Managed:
     calm_ratio: float = 0.5
     tight_ratio: float = 0.8
     look_every_s: float = 1.0  # a look at the server is not repeated sooner
-    look_every_count: int = 10  # nor, while the server is calm, within as many invocations
+    look_every_count: int = 20  # nor, while the server is calm, within as many invocations
     look_again_s: float = 30.0  # but then it is
     look_timeout_s: float = 1.0
     limit_cache_s: float = 60.0

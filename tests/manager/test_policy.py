@@ -106,8 +106,8 @@ def test_managed_keeps_while_there_is_room(count, gap_s, used, lease_s, expected
     [
         (80, 0.9, 99, False),  # once a second at most
         (80, 1.0, 1, True),
-        (45, 1.0, 9, False),  # calm: every tenth invocation
-        (45, 1.0, 10, True),
+        (45, 1.0, 19, False),  # calm: every twentieth invocation
+        (45, 1.0, 20, True),
         (45, 29.0, 1, False),
         (45, 30.0, 1, True),
     ],

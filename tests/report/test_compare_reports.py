@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml
 
+from loadtest import store
 from loadtest.cli import outcome
 from loadtest.records import ConnectionLife, Invocation, Sample
-from loadtest.report.files import write_report
+from loadtest.report.recompute import summarise_run
 from loadtest.signals import Interrupts
 
 from .conftest import Writer, generator_second
@@ -37,7 +38,7 @@ def make(path, repetitions=3, ms=25.0, errors=0, arms=("managed", "ideal"), **se
                 invocations=rows,
                 connections=[ConnectionLife(0, 0, 1, 10.0, reaped_s=12.0, gone_s=13.0)],
             )
-    write_report(writer.folder)
+    store.write_json(writer.folder.summary, summarise_run(writer.folder))
     return path
 
 

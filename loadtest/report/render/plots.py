@@ -14,7 +14,7 @@ from loadtest.report.render import palette
 from loadtest.report.render.figures import plain, shortened
 from loadtest.report.series import ArmSeries, Pressure
 
-HEIGHT = 300
+HEIGHT = 320
 INK = "#767676"  # to be read on white and on black
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 NAME_LENGTH = 28
@@ -66,7 +66,7 @@ def _with_legend(plot: Any) -> Any:
     if plot.legend:
         legend = plot.legend[0]
         plot.add_layout(legend, "above")
-        legend.orientation, legend.ncols, legend.click_policy = "horizontal", 6, "hide"
+        legend.orientation, legend.ncols, legend.click_policy = "horizontal", 3, "hide"
         legend.background_fill_color = legend.border_line_color = None
         legend.label_text_color, legend.label_text_font_size = INK, "12px"
         legend.padding = legend.margin = 0
