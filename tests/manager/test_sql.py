@@ -80,28 +80,26 @@ def test_format_fills_in_as_pymysql_does(made, sql, args, expected):
 
 
 @pytest.mark.parametrize(
-    ("args", "sent"),
+    ("sql", "args", "sent"),
     [
-        (([1, 2], "a"), "SELECT 1 IN (1,2), 'a'"),
-        ((datetime.date(2026, 11, 25), None), "SELECT 1 IN '2026-11-25', NULL"),
-        ((b"\x00a", b"b"), "SELECT 1 IN X'0061', X'62'"),
+        ("SELECT 1 IN %s", ([1, 2],), "SELECT 1 IN (1,2)"),
+        ("SELECT %(a)s", {"a": "O'Neil"}, "SELECT 'O\\'Neil'"),
+        ("SELECT %s", (datetime.date(2026, 11, 25),), "SELECT '2026-11-25'"),
+        ("SELECT %s", (b"\x00a",), "SELECT X'0061'"),
+        ("SELECT %s", (None,), "SELECT NULL"),
     ],
+    ids=["a list", "a dict", "a date", "bytes", "None"],
 )
-def test_the_final_statement_is_on_the_error_when_asked_for(made, args, sent):
+def test_the_final_statement_is_on_results_and_on_errors_when_asked_for(made, sql, args, sent):
     db = made(return_final_sql_query=True)
-    sql = "SELECT 1 IN %s, %s"
-    if isinstance(args[0], list):
-        assert db.query(sql, args).sql == sent
-    else:
-        with pytest.raises(pymysql.MySQLError) as raised:
-            db.query(sql, args)
-        assert raised.value.sql == sent
+    assert db.query(sql, args).sql == sent
+    with pytest.raises(pymysql.MySQLError) as raised:
+        db.query(f"{sql} FROM nowhere", args)
+    assert raised.value.sql == f"{sent} FROM nowhere"
 
 
-def test_the_final_statement_of_named_arguments_and_of_none(made):
-    db = made(return_final_sql_query=True)
-    assert db.query("SELECT %(a)s", {"a": "x"}).sql == "SELECT 'x'"
-    assert db.query("SELECT 5 % 3").sql == "SELECT 5 % 3"
+def test_the_final_statement_without_arguments(made):
+    assert made(return_final_sql_query=True).query("SELECT 5 % 3").sql == "SELECT 5 % 3"
 
 
 def test_the_final_statement_is_also_on_a_lost_answer(made, admin):
