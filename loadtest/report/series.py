@@ -33,6 +33,10 @@ class Pressure:
     refused_at_s: Floats
     refused_count: Floats
 
+    @property
+    def used(self) -> Floats:
+        return self.working + self.idle + self.zombies
+
 
 @dataclass
 class Course:

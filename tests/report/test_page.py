@@ -95,6 +95,19 @@ def test_whatever_comes_from_outside_is_escaped(tmp_path):
     assert "<b>" not in writer.folder.junit.read_text("utf-8")
 
 
+def test_ten_thousand_error_codes_and_arms_of_any_name_make_a_page_of_bounded_size(tmp_path):
+    writer = Writer(tmp_path / "run", strategies=["x"])
+    for arm in ("x", "a b <i>", "..."):
+        rows = [Invocation(0, i, 0, 0, arm, 10 + i / 2000, error=f"{i} <i>{i}") for i in range(10_000)]
+        writer.repetition(arm, invocations=rows)
+    summary = write_report(writer.folder)
+    assert len(summary["arms"]["x"]["repetitions"][0]["errors"]) == 10_000
+    page = writer.folder.report_html.read_text("utf-8")
+    assert len(page) < 3_000_000
+    assert "<i>" not in page[: page.index("<script>")]
+    assert len(writer.folder.report_md.read_text("utf-8")) < 100_000
+
+
 @given(st.text())
 def test_markdown_has_no_markup_of_a_stranger_s(words):
     safe = escaped(words)

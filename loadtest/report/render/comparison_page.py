@@ -50,8 +50,8 @@ def _figures(key: str, sides: Drawn) -> Iterator[tuple[str, Any]]:
     if not sides:
         return
     yield f"{key} distribution", plots.distribution(sides, STYLES)
-    for percentile in ("p50", "p99"):
-        yield f"{key} {percentile}", plots.latency_over_time(sides, STYLES, percentile)
+    yield f"{key} p50", plots.p50(sides, STYLES)
+    yield f"{key} p99", plots.p99(sides, STYLES)
     yield f"{key} connections", plots.connections(sides, STYLES)
 
 

@@ -68,8 +68,8 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
     found = {f"pressure {arm}": plots.pressure(arm, c.pressure, highest) for arm, c in courses.items()}
     found |= {f"errors {arm}": plots.errors(arm, series) for arm, series in arms.items()}
     found |= {
-        "p50": plots.latency_over_time(arms, styles, "p50"),
-        "p99": plots.latency_over_time(arms, styles, "p99"),
+        "p50": plots.p50(arms, styles),
+        "p99": plots.p99(arms, styles),
         "distribution": plots.distribution(arms, styles),
         "spent": plots.spent(arms),
         "containers": plots.containers(arms, styles),
@@ -82,7 +82,7 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
 
 def _highest(seen: Pressure) -> float:
     """A little above whatever is drawn."""
-    tops = np.append(seen.working + seen.idle + seen.zombies, [seen.limit, 1.0])
+    tops = np.append(seen.used, [seen.limit, 1.0])
     return 1.15 * float(np.nanmax(tops))
 
 

@@ -1,6 +1,6 @@
 """Series as bokeh figures. Their colours and words are the same on every page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,11 @@ from bokeh.resources import INLINE
 from loadtest.report.measured import Floats
 from loadtest.report.render import palette
 from loadtest.report.render.figures import plain, shortened
-from loadtest.report.series import ArmSeries, Pressure
+from loadtest.report.series import ArmSeries, Course, Pressure
 
 HEIGHT = 320
 INK = "#767676"  # to be read on white and on black
+LOG = {"y_axis_type": "log"}
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 NAME_LENGTH = 28
 
@@ -24,7 +25,7 @@ Style = tuple[str, str]
 
 def script() -> str:
     """Bokeh's own, from its package: a page asks no other host for anything."""
-    return "\n".join(INLINE.clone().js_raw[:1]) if hasattr(INLINE, "clone") else INLINE.js_raw[0]
+    return "\n".join(INLINE.clone(components=["bokeh"]).js_raw)
 
 
 def embedded(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
@@ -128,13 +129,47 @@ def _areas(at: Floats, lower: Floats, upper: Floats) -> tuple[list[list[float]],
     return xs, ys
 
 
-def latency_over_time(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style], percentile: str) -> Any:
-    plot = _figure(f"{percentile} of each second", "seconds", "ms", y_axis_type="log")
+def over_time(
+    title: str,
+    unit: str,
+    arms: Mapping[str, ArmSeries],
+    styles: Mapping[str, Style],
+    of: Callable[[Course], tuple[Floats, Floats]],
+    **more: Any,
+) -> Any:
+    """A line for each arm that has a course."""
+    plot = _figure(title, "seconds", unit, **more)
     for arm, series in arms.items():
         if series.course is not None:
-            values = getattr(series.course, f"{percentile}_ms")
-            _line(plot, arm, series.course.at_s, values, styles[arm], "@y{0.0} ms at @x{0} s")
+            x, y = of(series.course)
+            _line(plot, arm, x, y, styles[arm], f"@y{{0.[0]}} {unit} at @x{{0.[0]}} s")
     return _with_legend(plot)
+
+
+def p50(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    return over_time("p50 of each second", "ms", arms, styles, lambda c: (c.at_s, c.p50_ms), **LOG)
+
+
+def p99(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    return over_time("p99 of each second", "ms", arms, styles, lambda c: (c.at_s, c.p99_ms), **LOG)
+
+
+def containers(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    return over_time("Containers", "containers", arms, styles, lambda c: (c.containers_at_s, c.containers))
+
+
+def cold_starts(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    return over_time("Cold starts", "in a second", arms, styles, lambda c: (c.at_s, c.cold_starts / c.step_s))
+
+
+def connections(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    return over_time("Connections", "connections", arms, styles, lambda c: (c.pressure.at_s, c.pressure.used))
+
+
+def zombies(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    return over_time(
+        "Zombies alive", "zombies", arms, styles, lambda c: (c.pressure.at_s, c.pressure.zombies)
+    )
 
 
 def _line(plot: Any, arm: str, x: Floats, y: Floats, style: Style, tip: str) -> None:
@@ -181,24 +216,6 @@ def errors(arm: str, series: ArmSeries) -> Any:
     return _with_legend(plot)
 
 
-def containers(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Containers", "seconds", "containers")
-    for arm, series in arms.items():
-        if series.course is not None:
-            c = series.course
-            _line(plot, arm, c.containers_at_s, c.containers, styles[arm], "@y containers at @x{0} s")
-    return _with_legend(plot)
-
-
-def cold_starts(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Cold starts", "seconds", "cold starts in a step")
-    for arm, series in arms.items():
-        if series.course is not None:
-            c = series.course
-            _line(plot, arm, c.at_s, c.cold_starts, styles[arm], "@y cold starts at @x{0} s")
-    return _with_legend(plot)
-
-
 def spent(arms: Mapping[str, ArmSeries]) -> Any:
     means = {name(arm): found for arm, series in arms.items() if (found := series.spent_ms())}
     plot = _figure("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
@@ -216,25 +233,6 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
     )
     for part, bars in zip(palette.SHARES, drawn, strict=True):
         plot.add_tools(HoverTool(renderers=[bars], tooltips=[(part, f"@{part}{{0.00}} ms")], visible=False))
-    return _with_legend(plot)
-
-
-def connections(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Connections", "seconds", "connections")
-    for arm, series in arms.items():
-        if series.course is not None:
-            seen = series.course.pressure
-            used = seen.working + seen.idle + seen.zombies
-            _line(plot, arm, seen.at_s, used, styles[arm], "@y connections at @x{0.0} s")
-    return _with_legend(plot)
-
-
-def zombies(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Zombies alive", "seconds", "connections")
-    for arm, series in arms.items():
-        if series.course is not None:
-            seen = series.course.pressure
-            _line(plot, arm, seen.at_s, seen.zombies, styles[arm], "@y zombies at @x{0.0} s")
     return _with_legend(plot)
 
 
