@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import pymysql
 
 from loadtest.manager import connection_string, sql
+from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
 from loadtest.manager.errors import CLASSIC_QUERY_RETRIED, TRANSIENT, Fate, TransactionLost, code_of
 from loadtest.manager.held import Held, errors_of, named
 from loadtest.manager.options import DEFAULT, NAMES, Options, log
-from loadtest.manager.policy import Classic, Managed, Rhythm
+from loadtest.manager.policy import Classic, Rhythm
 from loadtest.manager.running import Ended, Result
 from loadtest.manager.stats import Stats
 from loadtest.manager.transaction import Transaction
@@ -78,6 +79,7 @@ class ConnectionManager:
         """Around a handler's body: :meth:`end` on the way out, also after an error.
 
         ``context`` is the Lambda context, a number of seconds, or None: how long the function has.
+        Raises :class:`TypeError` for anything else.
         """
         self._begin(context)
         try:
@@ -97,14 +99,11 @@ class ConnectionManager:
 
     def _begin(self, context: Any = None) -> None:
         now = time.monotonic()
+        deadline = deadline_of(context, now)
         self._in_invocation = True
         self._rhythm.called(None if self._at_s is None else now - self._at_s)
         self._at_s = now
-        remaining = getattr(context, "get_remaining_time_in_millis", None)
-        if remaining is not None:
-            self._deadline = now + remaining() / 1000.0
-        else:
-            self._deadline = None if context is None else now + float(context)
+        self._deadline = deadline
         self._stats.reuses_count += self._open is not None
 
     def end(self) -> None:
@@ -294,9 +293,4 @@ class ConnectionManager:
         return self._held
 
     def _allowed_s(self, timeout_s: float | None) -> float | None:
-        """What a statement may take: a function that is cut in the middle could not tell anybody."""
-        policy, left_s = self._options.policy, self.remaining_s()
-        if left_s is None or not isinstance(policy, Managed):
-            return timeout_s
-        left_s -= min(policy.margin_s, left_s / 2)
-        return left_s if timeout_s is None else min(timeout_s, left_s)
+        return allowed_s(self._options.policy, self.remaining_s(), timeout_s)

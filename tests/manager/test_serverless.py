@@ -85,6 +85,13 @@ def test_the_deadline_is_the_context_s(made, target, context):
         assert 0.3 < time.monotonic() - started < 0.8
 
 
+def test_a_context_that_says_no_time_is_refused_before_anything_begins(made):
+    db = made()
+    with pytest.raises(TypeError, match="seconds or None, not dict"), db.invocation({}):
+        pass
+    assert repr(db) == "<ConnectionManager no connection, 0 invocations>"
+
+
 def test_without_a_deadline_patience_has_an_end(made, target):
     with filled(target):
         db = made(Managed(patience_s=0.4))
