@@ -1,11 +1,24 @@
-"""A plan's fields as options of the command line, and what was given there as a plan."""
+"""Words of the command line: commands, options, a plan's fields, and what was given there as a plan."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from loadtest.settings import Option, Plan, build, duration_text, options, read_scenario
+from loadtest.errors import UsageError
+from loadtest.settings import Option, Plan, build, duration_text, nearest, options, read_scenario
+
+
+class Commands(click.Group):
+    """Says the nearest name where there is no such command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            known = self.list_commands(ctx)
+            raise UsageError(f"unknown command {word!r}{nearest(word, known)}; there are {', '.join(known)}")
+        return super().resolve_command(ctx, args)
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,6 +59,22 @@ def _as_given(plan: Plan) -> dict[str, Any]:
         "strategies": plan.strategies,
         "description": plan.description,
     }
+
+
+def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Of the commands that judge a run."""
+    command = click.option(
+        "--baseline",
+        type=click.Path(path_type=Path),
+        help="a run that budgets may speak of as baseline.ARM.FIELD",
+    )(command)
+    return click.option(
+        "--budget",
+        "budgets",
+        multiple=True,
+        metavar="TEXT|FILE.toml",
+        help="what must hold, as in 'managed.error_ratio == 0'; again for more. Else the command ends with 1",
+    )(command)
 
 
 class Percent(click.ParamType[float]):

@@ -4,8 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,6 +28,7 @@ from loadtest.server.target import Target
 from loadtest.settings import Plan, Settings
 from loadtest.signals import Interrupts
 from loadtest.store import Repetition, RunFolder, read_rows
+from loadtest.telling import Progress
 
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
@@ -36,33 +36,26 @@ IMPORT_S = 30.0  # for a stranger's module
 START_S = 30.0  # for Locust to come up, and to end after the drain
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What is known of a repetition that runs. Counts are since it began."""
-
-    arm: str
-    number: str
-    rounds: str
-    elapsed_s: float
-    duration_s: float
-    arrivals_count: int
-    errors_count: int
-    connections_count: int | None
-    zombies_count: int
-    done: bool = False
-
-
 Tell = Callable[[Progress], None]
 
 
 class Bench:
-    """One run. ``tell`` hears of its progress about once a second."""
+    """One run. ``tell`` hears of its progress about once a second; ``budgets`` are written down."""
 
-    def __init__(self, plan: Plan, choice: str, out: Path, interrupts: Interrupts, tell: Tell) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        choice: str,
+        out: Path,
+        interrupts: Interrupts,
+        tell: Tell,
+        budgets: Sequence[str] = (),
+    ) -> None:
         self._plan = plan
         self._choice = choice
         self._interrupts = interrupts
         self._tell = tell
+        self._budgets = list(budgets)
         self._t0, self._t0_monotonic = time.time(), time.monotonic()
         self.folder = RunFolder(out)
         self.measured = False
@@ -247,6 +240,7 @@ class Bench:
                 "environment": {**machine(), "versions": versions()},
                 "t0": self._t0,
                 "command": repeat_command(sys.argv),
+                "budgets": self._budgets,
                 "warnings": list(target.warnings),
             }
         )

@@ -5,20 +5,20 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadtest.arguments import PERCENT, plan_of, plan_options
+from loadtest.arguments import PERCENT, Commands, budget_options, plan_of, plan_options
 from loadtest.errors import Interrupted, LoadtestError, UsageError
-from loadtest.settings import STRATEGIES, nearest, read_scenario, scenario_names
+from loadtest.settings import STRATEGIES, read_scenario, scenario_names
 from loadtest.signals import Interrupts, handled, ignored
+from loadtest.telling import Teller
 
 if TYPE_CHECKING:
-    from loadtest.bench import Progress
+    from loadtest.gate import Gate
     from loadtest.server.target import Target
     from loadtest.store import RunFolder
 
@@ -66,17 +66,6 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
         os.close(nobody)
 
 
-class Commands(click.Group):
-    """Says the nearest name where there is no such command."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        word = args[0]
-        if not word.startswith("-") and self.get_command(ctx, word) is None:
-            known = self.list_commands(ctx)
-            raise UsageError(f"unknown command {word!r}{nearest(word, known)}; there are {', '.join(known)}")
-        return super().resolve_command(ctx, args)
-
-
 def _tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
         from loadtest.provenance import versions
@@ -111,6 +100,14 @@ def main() -> None:
 @plan_options
 @click.option("--out", type=click.Path(path_type=Path), help="the run folder  [results/TIME-SCENARIO]")
 @click.option("--json", "as_json", is_flag=True, help="print the summary as JSON instead of the table")
+@budget_options
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="of what is said on stderr meanwhile; json: an object a line",
+)
 @click.pass_obj
 def bench(
     interrupts: Interrupts,
@@ -120,16 +117,21 @@ def bench(
     choice: str,
     out: Path | None,
     as_json: bool,
+    budgets: tuple[str, ...],
+    baseline: Path | None,
+    log_format: str,
     **given: Any,
-) -> None:
+) -> int:
     """Run every strategy of SCENARIO against a real server and say what happened.
 
     SCENARIO is one of `loadtest scenarios` or a TOML file of your own.
     """
     from loadtest.bench import Bench
-    from loadtest.report.files import write_report
+    from loadtest.fleet.strategies import arm_name
+    from loadtest.gate import read_gate
 
     plan = plan_of(scenario, strategies, given)
+    gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies])
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
     if "://" in choice and ":" in choice.split("://", 1)[1].rpartition("@")[0]:
         say(
@@ -137,14 +139,29 @@ def bench(
             "leave it out and set LOADTEST_PASSWORD",
             err=True,
         )
-    run = Bench(plan, choice, path, interrupts, teller())
+    teller = Teller(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
+    run = Bench(plan, choice, path, interrupts, teller.progress, [b.text for b in gate.budgets])
     try:
         run.run()
     except LoadtestError as error:
         if run.measured:
             _show_what_there_is(run.folder, as_json, f"the run did not end by itself: {error}")
         raise
-    _print_summary(write_report(run.folder), run.folder.path, as_json)
+    return _gated(run.folder, gate, as_json, teller)
+
+
+def _gated(folder: "RunFolder", gate: "Gate", as_json: bool, teller: Teller) -> int:
+    """Writes the reports, shows them, judges the budgets; the exit code."""
+    from loadtest.gate import exit_code, tell_github
+    from loadtest.report.files import write_report
+    from loadtest.report.render.budgets import line
+
+    summary, outcomes = write_report(folder, gate.judge)
+    _print_summary(summary, folder.path, as_json)
+    for outcome in outcomes:
+        teller.event("budget", line(outcome), budget=outcome.budget.text, state=outcome.state)
+    tell_github(folder.report_md, outcomes, say)
+    return exit_code(outcomes)
 
 
 def _show_what_there_is(folder: "RunFolder", as_json: bool, warning: str) -> None:
@@ -153,7 +170,7 @@ def _show_what_there_is(folder: "RunFolder", as_json: bool, warning: str) -> Non
 
     with suppress(LoadtestError):
         folder.add_warning(warning)
-        _print_summary(write_report(folder), folder.path, as_json)
+        _print_summary(write_report(folder)[0], folder.path, as_json)
 
 
 def _print_summary(summary: dict[str, Any], path: Path, as_json: bool) -> None:
@@ -174,35 +191,18 @@ def _color() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def teller() -> "Callable[[Progress], None]":
-    """One line that is written over on a terminal; plain lines, and fewer, otherwise."""
-    on_terminal = sys.stderr.isatty()
-
-    def tell(p: "Progress") -> None:
-        line = (
-            f"{p.arm} {p.rounds}: {p.elapsed_s:.0f} of {p.duration_s:g} s, {p.arrivals_count:,} arrivals, "
-            f"{p.errors_count:,} errors, {'-' if p.connections_count is None else p.connections_count} "
-            f"connections, {p.zombies_count} zombies"
-        )
-        if on_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            say(f"\r{line[:width]:<{width}}", nl=p.done, err=True)
-        elif p.done or (p.elapsed_s >= 1 and int(p.elapsed_s) % 10 == 0):
-            say(line, err=True)
-
-    return tell
-
-
-@main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@main.command(epilog=ENDED)
+@click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="print the summary as JSON instead of the table")
-def report(run: Path, as_json: bool) -> None:
-    """Make a run's summary and reports again from its rows, and show them."""
-    from loadtest.report.files import write_report
+@budget_options
+def report(path: Path, as_json: bool, budgets: tuple[str, ...], baseline: Path | None) -> int:
+    """Make a run's summary and reports again from its rows, show them, and judge its budgets."""
+    from loadtest.gate import read_gate
     from loadtest.store import RunFolder
 
-    folder = RunFolder.open(run)
-    _print_summary(write_report(folder), run, as_json)
+    folder = RunFolder.open(path)
+    gate = read_gate(budgets or folder.budgets(), baseline, folder.arms())
+    return _gated(folder, gate, as_json, Teller(say, as_json=False, on_terminal=False))
 
 
 @main.command("compare-reports", epilog=ENDED)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import sys
 from importlib import metadata
 from typing import Any
@@ -45,4 +46,4 @@ def repeat_command(words: list[str]) -> str:
             except UsageError:
                 value = "mysql://…"
         shown.append(f"{option}{sep}{value}")
-    return " ".join(["loadtest", *shown])
+    return shlex.join(["loadtest", *shown])

@@ -129,6 +129,11 @@ class RunFolder:
     def read_run(self) -> dict[str, Any]:
         return read_json(self.run)
 
+    def budgets(self) -> list[str]:
+        """Those that the run was made with."""
+        texts = self.read_run().get("budgets")
+        return [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+
     def add_warning(self, text: str) -> None:
         run = self.read_run()
         if text not in run.setdefault("warnings", []):

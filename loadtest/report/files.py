@@ -1,15 +1,19 @@
 """Everything that is derived from a run's rows, written beside them."""
 
+from collections.abc import Callable
 from typing import Any
 
+from loadtest.report.budget import Outcome
 from loadtest.report.recompute import summarise_run
 from loadtest.report.render.document import markdown, run_junit
 from loadtest.report.series import Series
 from loadtest.store import RunFolder, write_json, write_text
 
+Judge = Callable[[dict[str, Any]], list[Outcome]]
 
-def write_report(folder: RunFolder) -> dict[str, Any]:
-    """Writes ``summary.json``, ``report.html``, ``report.md`` and ``junit.xml``; returns the summary.
+
+def write_report(folder: RunFolder, judge: Judge = lambda _: []) -> tuple[dict[str, Any], list[Outcome]]:
+    """Writes ``summary.json``, ``report.html``, ``report.md``, ``junit.xml``; the summary, and its budgets.
 
     Raises :class:`NothingMeasured`, :class:`UsageError`, :class:`ResultsError`; then nothing is half-written.
     """
@@ -20,9 +24,10 @@ def write_report(folder: RunFolder) -> dict[str, Any]:
     warmup_s = settings.get("warmup_s", 0.0) if isinstance(settings, dict) else 0.0
     series = Series(warmup_s)
     summary = summarise_run(folder, look=series.look)
-    page = run_page(summary, series.arms, run)
+    outcomes = judge(summary)
+    page = run_page(summary, series.arms, run, outcomes)
     write_json(folder.summary, summary)
     write_text(folder.report_html, page)
-    write_text(folder.report_md, markdown(summary))
-    write_text(folder.junit, run_junit(summary))
-    return summary
+    write_text(folder.report_md, markdown(summary, outcomes))
+    write_text(folder.junit, run_junit(summary, outcomes))
+    return summary, outcomes

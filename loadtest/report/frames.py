@@ -46,6 +46,20 @@ def read_repetition(repetition: Repetition) -> Frames:
     )
 
 
+def nothing() -> Frames:
+    """Of a repetition that left no row."""
+    tables = {kind: _empty(row_type) for kind, row_type in ROW_TYPES.items()}
+    return Frames(
+        invocations=tables["invocations"],
+        connections=tables["connections"],
+        kills=tables["kills"],
+        lags=tables["lags"],
+        samples=_empty(Sample),
+        generator=_empty(GeneratorSecond),
+        meta={},
+    )
+
+
 def _meta(repetition: Repetition, warnings: list[str]) -> dict[str, Any]:
     try:
         meta = repetition.read_meta()

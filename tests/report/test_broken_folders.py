@@ -189,7 +189,7 @@ def test_a_counter_that_went_back_or_was_seen_once_tells_nothing(writer, counts)
 def test_a_broken_repetition_json_makes_the_repetition_invalid_and_nothing_else(writer, meta):
     repetition = writer.repetition("x", generator=GENERATOR, invocations=rows(3))
     repetition.meta.write_text(meta)
-    found = only(write_report(writer.folder))
+    found = only(write_report(writer.folder)[0])
     assert found["valid"] is False
     assert "when its arrivals began and ended is not known" in found["reasons"]
     assert found["arrivals_count"] == 3
@@ -215,7 +215,7 @@ def test_what_a_later_version_adds_to_the_settings_is_no_error_and_nan_never_rea
     run["settings"]["a_field_of_tomorrow"] = 1
     run["environment"] = {"load": math.nan}
     writer.folder.run.write_text(json.dumps(run))
-    summary = write_report(writer.folder)
+    summary, _ = write_report(writer.folder)
     assert json.loads(writer.folder.summary.read_text()) == summary
     assert summary["environment"] == {"load": None}
 
@@ -278,4 +278,4 @@ def test_no_garbled_truncated_or_missing_file_ends_in_a_traceback(writer, seed):
             content[chance.randrange(len(content))] = chance.randrange(256)
         file.write_bytes(content)
     with contextlib.suppress(LoadtestError):  # one clear sentence is as good as a report
-        assert text(write_report(store.RunFolder.open(writer.folder.path)), 80, False)
+        assert text(write_report(store.RunFolder.open(writer.folder.path))[0], 80, False)

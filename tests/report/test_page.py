@@ -100,7 +100,7 @@ def test_ten_thousand_error_codes_and_arms_of_any_name_make_a_page_of_bounded_si
     for arm in ("x", "a b <i>", "..."):
         rows = [Invocation(0, i, 0, 0, arm, 10 + i / 2000, error=f"{i} <i>{i}") for i in range(10_000)]
         writer.repetition(arm, invocations=rows)
-    summary = write_report(writer.folder)
+    summary, _ = write_report(writer.folder)
     assert len(summary["arms"]["x"]["repetitions"][0]["errors"]) == 10_000
     page = writer.folder.report_html.read_text("utf-8")
     assert len(page) < 3_000_000

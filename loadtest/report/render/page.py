@@ -1,20 +1,23 @@
 """A run as one HTML file that needs nothing else. Returns text."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from loadtest.report.budget import MISSED, PASSED, Outcome
 from loadtest.report.finding import sentence
 from loadtest.report.render import palette, plots
+from loadtest.report.render.budgets import line
 from loadtest.report.render.figures import NOTHING, count, number, percent, plain, shortened
 from loadtest.report.render.terminal import COLUMNS, lines, notes
 from loadtest.report.series import ArmSeries, Pressure
 
 ARMS_DRAWN = 12  # more cannot be told apart, and the page would grow without bound
 VALUE_LENGTH = 200
+CLASSES = {PASSED: "good", MISSED: "bad"}
 
 
 def template(file: str) -> Any:
@@ -28,7 +31,12 @@ def template(file: str) -> Any:
     return environment.get_template(file)
 
 
-def run_page(summary: Mapping[str, Any], series: Mapping[str, ArmSeries], run: Mapping[str, Any]) -> str:
+def run_page(
+    summary: Mapping[str, Any],
+    series: Mapping[str, ArmSeries],
+    run: Mapping[str, Any],
+    outcomes: Sequence[Outcome] = (),
+) -> str:
     """``run`` is what ``run.json`` says. Everything in all three may come from strangers."""
     styles = palette.styles(summary["arms"])
     drawn = {arm: series[arm] for arm in list(summary["arms"])[:ARMS_DRAWN] if arm in series}
@@ -42,6 +50,7 @@ def run_page(summary: Mapping[str, Any], series: Mapping[str, ArmSeries], run: M
             scenario=_text(settings.get("scenario", "unknown")),
             began=_began(run.get("t0")),
             sentence=sentence(dict(summary)),
+            budgets=[{"text": line(o), "class": CLASSES.get(o.state, "")} for o in outcomes],
             warnings=[plain(str(text)) for text in summary["warnings"]],
             heads=[" ".join(filter(None, (c.title, c.unit))) for c in COLUMNS],
             table=list(_table(summary, styles)),

@@ -1,0 +1,74 @@
+"""The budgets of a run: read before it, judged after it."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loadtest.errors import UsageError
+from loadtest.report.budget import MISSED, UNDECIDED, Outcome, check, judge
+from loadtest.report.grammar import Budget, parse
+from loadtest.report.sides import read
+
+ANNOTATIONS_COUNT = 9  # GitHub shows ten errors of a step
+
+
+class Gate(NamedTuple):
+    budgets: Sequence[Budget] = ()
+    baseline: dict[str, Any] | None = None
+
+    def judge(self, summary: dict[str, Any]) -> list[Outcome]:
+        return [judge(budget, summary, self.baseline) for budget in self.budgets]
+
+
+def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str]) -> Gate:
+    """``given``: budgets, or TOML files with ``budgets = […]``. Raises :class:`UsageError`."""
+    texts = [text for word in given for text in (_of_file(Path(word)) if word.endswith(".toml") else [word])]
+    budgets = [parse(text) for text in texts]
+    known = dict(read(baseline).summary) if baseline is not None else None
+    if budgets:
+        check(budgets, arms, known["arms"] if known else None)
+    return Gate(budgets, known)
+
+
+def _of_file(path: Path) -> list[str]:
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"budgets {path} cannot be read: {error}") from None
+    texts = values.get("budgets")
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UsageError(
+            f'budgets {path}: it has no list of texts, as in budgets = ["managed.error_ratio == 0"]'
+        )
+    return texts
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """A budget that is missed goes before one that nothing decides."""
+    states = {outcome.state for outcome in outcomes}
+    return 1 if MISSED in states else 4 if UNDECIDED in states else 0
+
+
+def tell_github(report_md: Path, outcomes: Sequence[Outcome], say: Any) -> None:
+    """On GitHub's runners: the job's summary, and an annotation for each budget that did not pass."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    from loadtest.report.render.budgets import line
+
+    failed = [outcome for outcome in outcomes if outcome.state in (MISSED, UNDECIDED)]
+    for outcome in failed[:ANNOTATIONS_COUNT]:
+        kind = "error" if outcome.state == MISSED else "warning"
+        say(f"::{kind} title=loadtest budget {outcome.state}::{_escaped(line(outcome))}")
+    if len(failed) > ANNOTATIONS_COUNT:
+        say(f"::error title=loadtest::and {len(failed) - ANNOTATIONS_COUNT} more budgets")
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(report_md.read_text("utf-8"))
+
+
+def _escaped(text: str) -> str:
+    """As a workflow command's data: "Workflow commands for GitHub Actions", its toolkit's command.ts."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

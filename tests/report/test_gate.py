@@ -1,0 +1,112 @@
+"""Budgets on the command line: exit codes, and what CI servers see."""
+
+import json
+
+import pytest
+from junitparser import JUnitXml
+
+from loadtest.cli import outcome
+from loadtest.signals import Interrupts
+
+from .test_page import made
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("gate") / "run").folder
+
+
+@pytest.fixture
+def said(monkeypatch, capsys):
+    """Runs the command; its exit code, stdout and stderr."""
+
+    def command(*words):
+        monkeypatch.setattr("sys.argv", ["loadtest", *map(str, words)])
+        code, last_words = outcome(Interrupts())
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err + last_words
+
+    return command
+
+
+def budgets(*texts):
+    return [word for text in texts for word in ("--budget", text)]
+
+
+MET, MISSED = "managed.error_ratio == 0", "cached.error_ratio <= 10%"
+UNDECIDED = "1 / managed.error_ratio < 5"
+
+
+@pytest.mark.parametrize(
+    ("texts", "code"),
+    [((MET,), 0), ((MET, MISSED), 1), ((MET, UNDECIDED), 4), ((UNDECIDED, MISSED), 1)],
+)
+def test_the_exit_code_tells_missed_from_undecided(said, run, texts, code):
+    found, _, err = said("report", run.path, *budgets(*texts))
+    assert found == code
+    assert len(err.strip().splitlines()) == len(texts)
+    assert ("missed cached.error_ratio <= 10%: 0.333 against 0.100" in err) is (MISSED in texts)
+
+
+def test_reports_have_the_budgets(said, run):
+    said("report", run.path, *budgets(MET, MISSED, UNDECIDED))
+    suite = next(iter(JUnitXml.fromfile(str(run.junit))))
+    assert (suite.tests, suite.failures, suite.skipped) == (5, 1, 1)
+    assert "- missed cached.error" in run.report_md.read_text("utf-8")
+    assert '<li class="bad">missed cached.error_ratio &lt;= 10%' in run.report_html.read_text("utf-8")
+
+
+def test_a_file_of_budgets(said, run, tmp_path):
+    file = tmp_path / "budgets.toml"
+    file.write_text(f"budgets = [{MET!r}, {MISSED!r}]", "utf-8")
+    assert said("report", run.path, "--budget", file)[0] == 1
+    file.write_text("budget = 1", "utf-8")
+    code, _, err = said("report", run.path, "--budget", file)
+    assert code == 2
+    assert "has no list of texts" in err
+
+
+def test_against_a_baseline(said, run):
+    text = "cached.error_ratio <= baseline.cached.error_ratio"
+    assert said("report", run.path, "--baseline", run.path, *budgets(text))[0] == 0
+    code, _, err = said("report", run.path, *budgets(text))
+    assert code == 2
+    assert "needs a --baseline RUN" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("managed.eror_ratio == 0", "(did you mean error_ratio?)"),
+        ("manged.error_ratio == 0", "(did you mean managed?)"),
+        ("managed.error_ratio", "makes no sense at its end"),
+    ],
+)
+def test_a_bench_refuses_what_makes_no_sense_before_anything_runs(said, tmp_path, text, reason):
+    code, out, err = said("bench", "quick", "--out", tmp_path / "run", *budgets(text))
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_on_github_there_are_a_summary_and_annotations(said, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    _, out, _ = said("report", run.path, *budgets(MET, *[MISSED] * 12, UNDECIDED))
+    annotations = [line for line in out.splitlines() if line.startswith("::")]
+    assert annotations[0].startswith(
+        "::error title=loadtest budget missed::missed cached.error_ratio <= 10%25: 0.333"
+    )
+    assert annotations[-1] == "::error title=loadtest::and 4 more budgets"
+    assert len(annotations) == 10
+    assert (tmp_path / "summary.md").read_text("utf-8") == run.report_md.read_text("utf-8")
+
+
+def test_nobody_else_gets_annotations(said, run, monkeypatch):
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert "::" not in said("report", run.path, *budgets(MISSED))[1]
+
+
+def test_the_summary_is_still_json_alone(said, run):
+    _, out, _ = said("report", run.path, "--json", *budgets(MISSED))
+    assert json.loads(out)["arms"]
