@@ -14,6 +14,7 @@ def variant(**changes):
 
 
 first_gap_believed = variant(unproven_gap_s=0.0)
+unproven_half = variant(unproven_gap_s=0.5)
 lease_of_2 = variant(lease_s=2)
 no_long_lease = variant(long_lease_s=1)
 gap_50 = variant(gap_s=0.05)
