@@ -96,3 +96,55 @@ class Percent(click.ParamType[float]):
 
 
 PERCENT = Percent()
+
+
+def compare_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Of ``compare-reports``."""
+    chosen = (
+        click.option(
+            "--arms",
+            "pairs",
+            multiple=True,
+            metavar="A:B",
+            help="arm A of BASE with arm B of CANDIDATE; again for more",
+        ),
+        click.option(
+            "--html", type=click.Path(path_type=Path, dir_okay=False), help="write a page with plots"
+        ),
+        click.option(
+            "--md", type=click.Path(path_type=Path, dir_okay=False), help="write Markdown, for a pull request"
+        ),
+        click.option(
+            "--junit",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="write JUnit: a case per gating measure",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="print JSON instead of the table"),
+        click.option(
+            "--threshold",
+            type=PERCENT,
+            default="5%",
+            show_default=True,
+            help="the smallest change of a time that matters",
+        ),
+        click.option(
+            "--threshold-ratio",
+            type=PERCENT,
+            default="0.5%",
+            show_default=True,
+            help="the same of a ratio, in percentage points",
+        ),
+        click.option(
+            "--normalise", metavar="ARM", help="divide times by this arm's of the same run, e.g. ideal"
+        ),
+        click.option("--strict", is_flag=True, help="any warning ends with 4"),
+        click.option(
+            "--fail-on",
+            multiple=True,
+            metavar="regression|MEASURE",
+            help="end with 1 where a gating measure, or MEASURE, is worse",
+        ),
+    )
+    for option in reversed(chosen):
+        command = option(command)
+    return command

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadtest.arguments import PERCENT, Commands, budget_options, plan_of, plan_options
-from loadtest.errors import Interrupted, LoadtestError, UsageError
+from loadtest.arguments import Commands, budget_options, compare_options, plan_of, plan_options
+from loadtest.errors import Interrupted, LoadtestError, ResultsError, UsageError
 from loadtest.settings import STRATEGIES, read_scenario, scenario_names
 from loadtest.signals import Interrupts, handled, ignored
 from loadtest.telling import Teller
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 ENDED = """\
 Exit codes: 0 done; 1 a budget is missed or a regression found; 2 usage or a bad file; 3 no server to be
-had, lost, or results that cannot be written; 4 nothing valid was measured; 130 interrupted."""
+had, lost, or results that cannot be written; 4 nothing was measured, or nothing decides a budget or a
+verdict that was asked for; 130 interrupted."""
 
 
 def entry() -> None:
@@ -50,6 +51,8 @@ def outcome(interrupts: Interrupts) -> tuple[int, str]:
         return error.exit_code, error.format_message()
     except click.ClickException as error:
         return error.exit_code, f"loadtest: {' '.join(error.format_message().split())}"
+    except OSError as error:  # a folder that may not be looked into, a disk that is gone
+        return ResultsError.exit_code, f"loadtest: {error}"
     except SystemExit:
         # Not standalone, click ends so for one reason only: nobody reads its help any more.
         return 0, ""
@@ -152,7 +155,7 @@ def bench(
 
 def _gated(folder: "RunFolder", gate: "Gate", as_json: bool, teller: Teller) -> int:
     """Writes the reports, shows them, judges the budgets; the exit code."""
-    from loadtest.gate import exit_code, tell_github
+    from loadtest.gate import add_to_job_summary, annotations, exit_code
     from loadtest.report.files import write_report
     from loadtest.report.render.budgets import line
 
@@ -160,7 +163,9 @@ def _gated(folder: "RunFolder", gate: "Gate", as_json: bool, teller: Teller) -> 
     _print_summary(summary, folder.path, as_json)
     for outcome in outcomes:
         teller.event("budget", line(outcome), budget=outcome.budget.text, state=outcome.state)
-    tell_github(folder.report_md, outcomes, say)
+    for text in (*annotations(outcomes), add_to_job_summary(folder.report_md)):
+        if text:
+            say(text, err=True)
     return exit_code(outcomes)
 
 
@@ -197,11 +202,11 @@ def _color() -> bool:
 @budget_options
 def report(path: Path, as_json: bool, budgets: tuple[str, ...], baseline: Path | None) -> int:
     """Make a run's summary and reports again from its rows, show them, and judge its budgets."""
-    from loadtest.gate import read_gate
+    from loadtest.gate import read_gate, stored_gate
     from loadtest.store import RunFolder
 
     folder = RunFolder.open(path)
-    gate = read_gate(budgets or folder.budgets(), baseline, folder.arms())
+    gate = read_gate(budgets, baseline, folder.arms()) if budgets else stored_gate(folder.budgets(), baseline)
     return _gated(folder, gate, as_json, Teller(say, as_json=False, on_terminal=False))
 
 
@@ -209,39 +214,7 @@ def report(path: Path, as_json: bool, budgets: tuple[str, ...], baseline: Path |
 @click.argument(
     "runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BASE CANDIDATE [MORE]…"
 )
-@click.option(
-    "--arms",
-    "pairs",
-    multiple=True,
-    metavar="A:B",
-    help="arm A of BASE with arm B of CANDIDATE; again for more",
-)
-@click.option("--html", type=click.Path(path_type=Path), help="write a page with plots")
-@click.option("--md", type=click.Path(path_type=Path), help="write Markdown, for a pull request")
-@click.option("--junit", type=click.Path(path_type=Path), help="write JUnit: a case per gating measure")
-@click.option("--json", "as_json", is_flag=True, help="print JSON instead of the table")
-@click.option(
-    "--threshold",
-    type=PERCENT,
-    default="5%",
-    show_default=True,
-    help="the smallest change of a time that matters",
-)
-@click.option(
-    "--threshold-ratio",
-    type=PERCENT,
-    default="0.5%",
-    show_default=True,
-    help="the same of a ratio, in percentage points",
-)
-@click.option("--normalise", metavar="ARM", help="divide times by this arm's of the same run, e.g. ideal")
-@click.option("--strict", is_flag=True, help="any warning ends with 4")
-@click.option(
-    "--fail-on",
-    multiple=True,
-    metavar="regression|MEASURE",
-    help="end with 1 where a gating measure, or MEASURE, is worse",
-)
+@compare_options
 def compare_reports(runs: tuple[Path, ...], **given: Any) -> int:
     """What changed between runs, and whether the evidence carries it.
 
@@ -249,11 +222,12 @@ def compare_reports(runs: tuple[Path, ...], **given: Any) -> int:
     --arms A:B one run will do.
     """
     from loadtest.comparing import Request, compare_runs
+    from loadtest.report.render.figures import plain
 
     found = compare_runs(Request(runs=runs, width=_width(), color=_color(), **given))
     say(found.text, nl=False)
     for line in found.complaints:
-        say(f"loadtest: {line}", err=True)
+        say(f"loadtest: {plain(line)}", err=True)
     return found.exit_code
 
 

@@ -1,7 +1,7 @@
 """The command ``compare-reports``: reads the runs, compares, writes what was asked for, judges."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from loadtest.report.compare import NONE, WORSE, Compared, Comparison, Rules, Si
 from loadtest.report.measures import BY_NAME
 from loadtest.report.render import comparison as render
 from loadtest.report.render.junit import FAILED, PASSED, SKIPPED, Case, Suite, junit
-from loadtest.report.series import Series
 from loadtest.report.sides import read
 from loadtest.settings import nearest
 from loadtest.store import write_text
@@ -47,8 +46,7 @@ def compare_runs(request: Request) -> Found:
     """Raises :class:`UsageError` for what cannot be compared, before anything is written."""
     _check(request)
     paths = request.runs if len(request.runs) > 1 else [request.runs[0]] * 2
-    series = {path: Series() for path in paths} if request.html is not None else {}
-    sides = _sides(paths, series)
+    sides = _sides(paths, with_series=request.html is not None)
     rules = Rules(request.threshold, request.threshold_ratio, request.normalise)
     comparisons = [
         compare(sides[0], side, rules, [_pair(text, sides[0], side) for text in request.pairs] or None)
@@ -61,7 +59,7 @@ def compare_runs(request: Request) -> Found:
     if request.html is not None:
         from loadtest.report.render.comparison_page import comparison_page
 
-        first, *others = (series[path].arms for path in paths)
+        first, *others = (side.series for side in sides)
         write_text(request.html, comparison_page(comparisons, first, others))
     if request.as_json:
         text = json.dumps(render.as_json(comparisons), indent=1) + "\n"
@@ -79,11 +77,13 @@ def _check(request: Request) -> None:
             raise UsageError(f"--fail-on {word!r}{nearest(word, known)}; there are {', '.join(known)}")
 
 
-def _sides(paths: Sequence[Path], series: Mapping[Path, Series]) -> list[Side]:
+def _sides(paths: Sequence[Path], *, with_series: bool) -> list[Side]:
     """Each once, side by side: a run of a million rows takes a second to read."""
     different = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        found = dict(zip(different, pool.map(lambda p: read(p, series.get(p)), different), strict=True))
+        found = dict(
+            zip(different, pool.map(lambda path: read(path, with_series=with_series), different), strict=True)
+        )
     return [found[path] for path in paths]
 
 
@@ -142,6 +142,10 @@ def _judge(comparisons: Sequence[Comparison], request: Request) -> tuple[list[st
     missing = [
         f"{arm}: {m.measure.name} has no verdict: {_why(m)}" for _, arm, m in asked if m.verdict == NONE
     ]
+    if request.fail_on:
+        missing += [
+            f"{arm} was to be run in {c.candidate}, and was not" for c in comparisons for arm in c.lost
+        ]
     warnings = [text for c in comparisons for text in c.all_warnings()] if request.strict else []
     said = [*missing, *(f"--strict: {text}" for text in dict.fromkeys(warnings))]
     return said, 4 if said else 0

@@ -32,10 +32,17 @@ def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str]) 
     return Gate(budgets, known)
 
 
+def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:
+    """Of the budgets that a run was made with: what cannot be judged any more is undecided, not an error."""
+    return Gate(
+        [parse(text) for text in texts], dict(read(baseline).summary) if baseline is not None else None
+    )
+
+
 def _of_file(path: Path) -> list[str]:
     try:
         values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"budgets {path} cannot be read: {error}") from None
     texts = values.get("budgets")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -51,22 +58,33 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     return 1 if MISSED in states else 4 if UNDECIDED in states else 0
 
 
-def tell_github(report_md: Path, outcomes: Sequence[Outcome], say: Any) -> None:
-    """On GitHub's runners: the job's summary, and an annotation for each budget that did not pass."""
+def annotations(outcomes: Sequence[Outcome]) -> list[str]:
+    """For GitHub's runners, one for each budget that did not pass; elsewhere none."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
+        return []
     from loadtest.report.render.budgets import line
 
     failed = [outcome for outcome in outcomes if outcome.state in (MISSED, UNDECIDED)]
+    found = []
     for outcome in failed[:ANNOTATIONS_COUNT]:
         kind = "error" if outcome.state == MISSED else "warning"
-        say(f"::{kind} title=loadtest budget {outcome.state}::{_escaped(line(outcome))}")
+        found.append(f"::{kind} title=loadtest budget {outcome.state}::{_escaped(line(outcome))}")
     if len(failed) > ANNOTATIONS_COUNT:
-        say(f"::error title=loadtest::and {len(failed) - ANNOTATIONS_COUNT} more budgets")
+        found.append(f"::error title=loadtest::and {len(failed) - ANNOTATIONS_COUNT} more budgets")
+    return found
+
+
+def add_to_job_summary(report_md: Path) -> str:
+    """On GitHub's runners; says what went wrong, since the run itself is done."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
+    if not summary or os.environ.get("GITHUB_ACTIONS") != "true":
+        return ""
+    try:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report_md.read_text("utf-8"))
+    except OSError as error:
+        return f"warning: the job's summary {summary} cannot be written: {error.strerror or error}"
+    return ""
 
 
 def _escaped(text: str) -> str:

@@ -241,7 +241,8 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _writing(path, temporary):
-        temporary.write_text(text, "utf-8")
+        # A name on disk need not be text.
+        temporary.write_text(text, "utf-8", errors="backslashreplace")
         temporary.replace(path)
 
 
@@ -249,7 +250,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Raises :class:`UsageError` with the path for what is not a JSON object."""
     try:
         value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise UsageError(f"{path} cannot be read: it holds no JSON object")

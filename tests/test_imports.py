@@ -17,7 +17,9 @@ FOLDERS = {"manager", "fleet", "server", "report"}
 ALSO = {"manager": set(), "server": set(), "report": set(), "fleet": {"manager"}}
 PURE = (
     "manager/policy", "manager/backoff", "fleet/container", "fleet/shapes", "fleet/limits",
-    "report/summary", "report/validity", "report/finding",
+    "report/summary", "report/validity", "report/finding", "report/compare", "report/evidence",
+    "report/student", "report/measures", "report/likeness", "report/grammar",
+    "manager/attempts", "manager/deadline",
 )  # fmt: skip
 IMPURE = {
     "asyncio", "datetime", "gevent", "glob", "http", "io", "locust", "logging", "os", "pathlib", "psutil",
@@ -30,7 +32,9 @@ HOMES = {
     "locust": {"fleet/users", "webui"},
     "pandas": {"report"},
     "docker": {"server/compose"},
-    "click": {"cli"},
+    "click": {"cli", "arguments"},
+    "bokeh": {"report"},
+    "jinja2": {"report"},
 }
 # Entry points of processes of their own, whose last words somebody else reads.
 SPEAKERS = {"cli", "fleet/users", "server/prepare"}

@@ -12,7 +12,8 @@ Backoff = Callable[[float, int], float]
 
 BASE_S, CAP_S = 0.002, 0.1
 SLOWEST_S = 2.0
-EARLY_COUNT = 8
+EARLY_COUNT = 4
+SLOWER = 1.5
 
 
 def full(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
@@ -35,11 +36,11 @@ def decorrelated(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> B
 
 
 def patient(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
-    """Decorrelated for the first eight tries (about a quarter of a second), then ever slower.
+    """Decorrelated for the first four tries (some 50 ms), then ever slower.
 
-    A shortage that outlives those is no burst. From there on the bound grows by a quarter with each
-    try, which makes the number of tries logarithmic in the time waited: hundreds of waiters at a
-    fixed cap would keep the server busy with refusing them.
+    A shortage that outlives those is no burst. From there on the bound grows by half with each try,
+    which makes the number of tries logarithmic in the time waited: hundreds of waiters at a fixed cap
+    would keep the server busy with refusing them.
     """
 
     early = decorrelated(rng, base_s, cap_s)
@@ -47,7 +48,7 @@ def patient(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backof
     def wait_s(last_s: float, tries_count: int) -> float:
         if tries_count <= EARLY_COUNT:
             return early(last_s, tries_count)
-        bound_s = min(max(cap_s, SLOWEST_S), cap_s * 1.25 ** min(tries_count - EARLY_COUNT, 64))
+        bound_s = min(max(cap_s, SLOWEST_S), cap_s * SLOWER ** min(tries_count - EARLY_COUNT, 64))
         return rng.uniform(bound_s / 2, bound_s)
 
     return wait_s

@@ -10,10 +10,14 @@ from typing import Any, TypeVar
 import pymysql
 
 from loadtest.manager import connection_string, sql
+from loadtest.manager.attempts import Attempts
+from loadtest.manager.clock import now_s
 from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
-from loadtest.manager.errors import CLASSIC_QUERY_RETRIED, TRANSIENT, Fate, TransactionLost, code_of
+from loadtest.manager.errors import (
+    TransactionLost,
+)
 from loadtest.manager.held import Held, errors_of, named
 from loadtest.manager.options import DEFAULT, NAMES, Options, log
 from loadtest.manager.policy import Classic, Rhythm
@@ -23,6 +27,7 @@ from loadtest.manager.transaction import Transaction
 from loadtest.manager.view import View
 
 _NOTHING: Mapping[str, Any] = {}
+LOST_IN_BLOCK = "the connection was lost with a transaction open: all of it was rolled back"
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
@@ -81,7 +86,7 @@ class ConnectionManager:
         ``context`` is the Lambda context, a number of seconds, or None: how long the function has.
         Raises :class:`TypeError` for anything else.
         """
-        self._begin(context)
+        self.begin(context)
         try:
             yield self
         finally:
@@ -97,9 +102,10 @@ class ConnectionManager:
 
         return wrapped  # type: ignore[return-value]
 
-    def _begin(self, context: Any = None) -> None:
-        now = time.monotonic()
-        deadline = deadline_of(context, now)
+    def begin(self, context: Any = None) -> None:
+        """For an explicit :meth:`end`; else the first statement begins an invocation without a deadline."""
+        now = now_s()
+        deadline = deadline_of(context, time.monotonic())
         self._in_invocation = True
         self._rhythm.called(None if self._at_s is None else now - self._at_s)
         self._at_s = now
@@ -109,20 +115,23 @@ class ConnectionManager:
     def end(self) -> None:
         """After each invocation: keep, close, or kill, as the policy decides. Raises nothing of MySQL's."""
         if not self._in_invocation:
-            self._begin()
+            self.begin()
         held, options = self._open, self._options
         try:
             if held is not None:
                 # Without the wait for it: how long the connection itself was in use.
-                self._rhythm.worked(time.monotonic() - max(self._at_s or 0.0, held.opened_at))
+                self._rhythm.worked(now_s() - max(self._at_s or 0.0, held.opened_at))
                 held.served_count += 1
-                if options.manage:
+                if not options.manage and held.in_transaction() and not isinstance(options.policy, Classic):
+                    held.close()  # what the next invocation writes would belong to it
+                elif options.manage:
                     view = self._view or View()
                     ending = Ending(held, view, self._rhythm, options, self._stats, errors_of(self._library))
-                    ending.carry_out(ending.decide(self.remaining_s()))
+                    left_s = self.remaining_s()
+                    ending.carry_out(ending.decide(left_s), left_s)
                     self._view = view if view.has_seen else None
-        except errors_of(self._library, OSError) as error:
-            # Asking failed, so this connection is of no further use; the answer is out already.
+        except Exception as error:
+            # Asking failed, so this connection is of no further use; the answer is ready, and counts.
             if held is not None:
                 held.lose(error)
         finally:
@@ -130,7 +139,7 @@ class ConnectionManager:
                 self._held = None
             self._in_invocation = False
             self._deadline = None
-            self._at_s = time.monotonic()
+            self._at_s = now_s()
 
     def quit(self) -> None:
         """Closes the connection, whatever the policy: before the container goes, if it is told."""
@@ -154,39 +163,28 @@ class ConnectionManager:
         connection had gone with a transaction open, and PyMySQL's own errors for whatever the server
         answers.
         """
-        options = self._options
-        classic = isinstance(options.policy, Classic)
-        resends = 1
-        retries, wait_s = 0, 0.0
+        attempts = Attempts(self._options, sql, idempotent)
         while True:
-            held = self._connected()
+            try:
+                held = self._connected()
+            except Exception as refused:
+                if attempts.unknown is None:
+                    raise
+                raise attempts.unknown from refused
             in_transaction = held.in_transaction()
             try:
                 return held.execute(sql, args, self._allowed_s(timeout_s))
             except Ended as ended:
                 error = ended.error
-                if in_transaction:
-                    raise error from error.__cause__
-                again = ended.fate is Fate.NOT_SENT or (
-                    ended.fate is Fate.UNKNOWN and (idempotent or classic)
-                )
-                # The published module runs a statement again whose answer was lost, a write as well.
-                if again and resends:
-                    resends -= 1
+                if not in_transaction and attempts.may_resend(ended):
                     continue
-                retried = CLASSIC_QUERY_RETRIED if classic else TRANSIENT
-                if code_of(error) not in retried or retries >= options.max_query_retries:
-                    raise error from error.__cause__
-                retries += 1
-                # Its other flaw: the wait is reckoned from the count of connects, so it does not grow.
-                wait_s = options.query_wait_s(0.0, 0) if classic else options.query_wait_s(wait_s, retries)
-                left_s = self.remaining_s()
-                if left_s is not None and wait_s >= left_s and not classic:
+                if in_transaction or not attempts.may_retry(error, held.connection, self.remaining_s()):
                     raise error from error.__cause__
                 self._stats.query_retries_count += 1
                 log.info("statement retried after %s", named(error))
-                options.fire("on_query_retry", error, retries, wait_s, options.query_algorithm)
-                time.sleep(wait_s)
+                told = (error, attempts.retries_count, attempts.wait_s, self._options.query_algorithm)
+                self._options.fire("on_query_retry", *told)
+                time.sleep(attempts.wait_s)
 
     def transaction(self) -> Transaction:
         """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""
@@ -198,12 +196,15 @@ class ConnectionManager:
         """From now on as another user, or with another database. Raises PyMySQL's errors.
 
         The database alone is changed on the open connection. PyMySQL has no COM_CHANGE_USER, so
-        another user means another connection; when it is refused, the old user stays.
+        another user means another connection; when it is refused, the old user stays. Raises
+        :class:`ValueError` where ``credentials`` decide who is connected.
         """
         wanted = {"user": user, "password": password, "database": database}
         changes = {name: value for name, value in wanted.items() if value is not None}
         before = self._config
         if changes.keys() - {"database"}:
+            if self._options.credentials:
+                raise ValueError("user and password come from credentials, which go before change_user")
             self.quit()
             self.config(changes)
             try:
@@ -268,17 +269,19 @@ class ConnectionManager:
 
     def _connected(self) -> Held:
         if not self._in_invocation:
-            self._begin()
+            self.begin()
         held, classic = self._open, isinstance(self._options.policy, Classic)
+        if self._held is not None and self._held.in_block and held is None:
+            raise TransactionLost(2006, LOST_IN_BLOCK)
         if held is not None:
+            held.check_idle()
             if classic or not held.is_dead():
                 return held
             open_transaction = held.in_transaction()
             held.drop()
             self._stats.expired_count += 1
             if open_transaction:
-                text = "the connection was lost with a transaction open: all of it was rolled back"
-                raise TransactionLost(2006, text)
+                raise TransactionLost(2006, LOST_IN_BLOCK)
         door = self._door or Door(self._options, self._stats)
         if classic:
             self._door = door  # only the published policy's count of retries outlives an invocation
@@ -288,7 +291,7 @@ class ConnectionManager:
         finally:
             if self._stats.refused_count > refused_count and not classic:
                 self._view = self._view or View()
-                self._view.refused(time.monotonic(), self._rhythm.invocations_count)
+                self._view.refused(now_s(), self._rhythm.invocations_count)
         self._held = Held(connection, errors_of(self._library), self._options, self._stats)
         return self._held
 

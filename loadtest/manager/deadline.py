@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from loadtest.manager.errors import QueryTimeout
 from loadtest.manager.policy import Classic, Managed
 
 
@@ -22,8 +23,13 @@ def deadline_of(context: Any, now: float) -> float | None:
 
 
 def allowed_s(policy: Managed | Classic, left_s: float | None, timeout_s: float | None) -> float | None:
-    """What a statement may take: a function that is cut in the middle of one could not tell anybody."""
+    """What a read or a write of a statement may take: a function that is cut could not tell anybody.
+
+    Raises :class:`QueryTimeout` when there is no time left at all.
+    """
     if left_s is None or not isinstance(policy, Managed):
         return timeout_s
+    if left_s <= 0:
+        raise QueryTimeout(2013, "the function has no time left: the statement was not sent")
     left_s -= min(policy.margin_s, left_s / 2)
     return left_s if timeout_s is None else min(timeout_s, left_s)

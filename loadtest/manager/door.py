@@ -38,7 +38,7 @@ class Door:
         connect = library if isinstance(library, type) else getattr(library, "connect", library)
         settings = session_settings(options.lease_s, options.session_variables)
         give_up_at = self._give_up_at(started, deadline)
-        credentials: Mapping[str, Any] = options.credentials() if options.credentials else {}
+        credentials: Mapping[str, Any] = options.credentials(None) if options.credentials else {}
         wait_s, tries, renewed = 0.0, 0, False
         while True:
             left_s = None if give_up_at is None else max(LAST_TRY_S, give_up_at - time.monotonic())
@@ -50,7 +50,7 @@ class Door:
                 self.retries_count += 1
                 if code_of(error) == DENIED and options.credentials and not renewed:
                     renewed, before = True, credentials
-                    credentials = options.credentials()
+                    credentials = options.credentials(error)
                     if credentials != before:  # rotated while we had the old ones
                         continue
                 if not self._may_retry(error, give_up_at, tries):

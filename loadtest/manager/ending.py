@@ -1,9 +1,9 @@
 """The end of an invocation: decides what becomes of the connection, and does it."""
 
-import time
 from contextlib import suppress
 
 from loadtest.manager import census as asking
+from loadtest.manager.clock import now_s
 from loadtest.manager.errors import is_lost
 from loadtest.manager.held import Held
 from loadtest.manager.limited import limited
@@ -46,37 +46,42 @@ class Ending:
         """``left_s`` is the time that the invocation still has; None: unlimited."""
         policy = self._options.policy
         if isinstance(policy, Classic):
-            census, statements_count = self._view.look_classic(
-                self._held.connection, time.monotonic(), policy
-            )
+            census, statements_count = self._view.look_classic(self._held.connection, now_s(), policy)
             self._stats.overhead_statements_count += statements_count
             return decide_classic(census, policy)
         if self._held.in_transaction():
             return Close()  # frozen with it, the container would keep its locks
         count = self._rhythm.invocations_count
-        census_before = self._view.fresh(time.monotonic(), count, policy)
+        census_before = self._view.fresh(now_s(), count, policy)
         decision = decide_managed(self._rhythm, census_before, policy, self._held.lease_s)
         if not isinstance(decision, Look):
             return decision
         if left_s is not None and left_s < policy.margin_s:
             return Close()  # no time to ask
-        decision = decide_managed(self._rhythm, self._look(policy), policy, self._held.lease_s)
+        census = self._look(policy, self._within_s(left_s))
+        decision = decide_managed(self._rhythm, census, policy, self._held.lease_s)
         return Close() if isinstance(decision, Look) else decision
 
-    def _look(self, policy: Managed) -> Census:
+    def _look(self, policy: Managed, within_s: float) -> Census:
         held, count = self._held, self._rhythm.invocations_count
-        with limited(held.connection, policy.look_timeout_s):
-            census, statements_count = self._view.look(held.connection, time.monotonic(), count, policy)
+        with limited(held.connection, within_s):
+            census, statements_count = self._view.look(held.connection, now_s(), count, policy)
         self._stats.overhead_statements_count += statements_count
-        held.used_at = time.monotonic()
+        held.used_at = now_s()
         return census
 
-    def carry_out(self, decision: Decision) -> None:
+    def _within_s(self, left_s: float | None) -> float:
+        """For each of the few statements at the end: the answer is ready, and must not be lost by them."""
+        policy = self._options.policy
+        longest_s = policy.look_timeout_s if isinstance(policy, Managed) else 1.0
+        return longest_s if left_s is None else min(longest_s, max(0.0, left_s) / 5)
+
+    def carry_out(self, decision: Decision, left_s: float | None) -> None:
         held = self._held
         if isinstance(decision, Keep):
             if decision.lease_s is not None:
                 with suppress(Ended):  # lost, and dropped
-                    held.set_lease(decision.lease_s)
+                    held.set_lease(decision.lease_s, self._within_s(left_s))
         elif isinstance(decision, Kill):
             if self._kill(decision.idle_s) == 0 and decision.close_if_none_died:
                 held.close()

@@ -7,7 +7,7 @@ import functools
 from enum import Enum
 
 import pymysql
-from pymysql.constants import CR, ER
+from pymysql.constants import CLIENT, CR, ER
 
 
 class Fate(Enum):
@@ -27,6 +27,7 @@ SERVER_GONE = 2006  # PyMySQL: the statement could not be written whole
 UNREACHABLE = 2003
 LOST = UNKNOWN | {SERVER_GONE}
 DENIED = 1045
+DEADLOCK = 1213
 EXPIRED = 4031
 # Answers after which the same statement may well succeed: deadlock, lock wait, interrupted, too slow,
 # locking service.
@@ -113,3 +114,12 @@ def symbols() -> dict[int, str]:
             if isinstance(value, int) and name.isupper() and not name.startswith(("ERROR_", "CR_ERROR_")):
                 named.setdefault(value, prefix + name)
     return {**named, 1040: "ER_CON_COUNT_ERROR"}
+
+
+def is_undone_whole(sql: str, connection: object) -> bool:
+    """Whether an error of a statement undoes all of it, as InnoDB does.
+
+    Not so a procedure, whose statements commit one by one, nor several statements in one text.
+    """
+    several = getattr(connection, "client_flag", 0) & CLIENT.MULTI_STATEMENTS
+    return not several and not sql.lstrip(" \t\r\n(").upper().startswith(("CALL", "/*", "--", "#"))

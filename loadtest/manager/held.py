@@ -1,13 +1,13 @@
 """The connection that a container holds, and what is known of its session."""
 
-import time
 from contextlib import suppress
 from typing import Any
 
 import pymysql
 from pymysql.constants import SERVER_STATUS
 
-from loadtest.manager.errors import code_of, symbols
+from loadtest.manager.clock import now_s
+from loadtest.manager.errors import DEADLOCK, code_of, symbols
 from loadtest.manager.liveness import is_readable
 from loadtest.manager.options import Options, log
 from loadtest.manager.policy import Managed
@@ -23,9 +23,11 @@ class Held:
     __slots__ = (
         "_errors",
         "_options",
-        "_running",
+        "_read_in_transaction",
         "_stats",
         "connection",
+        "in_block",
+        "is_running",
         "lease_s",
         "opened_at",
         "served_count",
@@ -36,13 +38,15 @@ class Held:
         self, connection: Any, errors: tuple[type[Exception], ...], options: Options, stats: Stats
     ) -> None:
         self.connection = connection
-        self.opened_at = self.used_at = time.monotonic()
+        self.opened_at = self.used_at = now_s()
         self.lease_s = options.lease_s or 0
         self.served_count = 0  # invocations
         self._errors = errors
         self._options = options
         self._stats = stats
-        self._running = False
+        self._read_in_transaction = False
+        self.in_block = False  # a transaction's block is open on it, also when it is gone
+        self.is_running = False
 
     @property
     def is_open(self) -> bool:
@@ -58,50 +62,63 @@ class Held:
         """
         policy = self._options.policy
         if isinstance(policy, Managed):
-            idle_s = time.monotonic() - self.used_at
+            idle_s = now_s() - self.used_at
             if idle_s >= self.lease_s - policy.expiry_margin_s:
                 return True
         sock = getattr(self.connection, "_sock", _MISSING)  # another library has none to look at
         return sock is not _MISSING and is_readable(sock)
 
     def in_transaction(self) -> bool:
-        """As the server said with its last answer."""
+        """As the server said with its last answer that had rows of its own or none.
+
+        PyMySQL does not read the status that comes after a result's rows, so with autocommit off a
+        SELECT counts as the beginning of one.
+        """
         status = getattr(self.connection, "server_status", 0)
-        return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
+        return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS) or self._read_in_transaction
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
         """Raises :class:`Ended`; a connection that is of no further use is dropped then."""
-        if self._running:
-            raise RuntimeError(
-                "this ConnectionManager is busy with another statement: give each thread its own"
-            )
-        self._running = True
+        self.check_idle()
+        self.is_running = True
         try:
             result = run(
                 self.connection, sql, args, timeout_s, self._errors, self._options.return_final_sql_query
             )
         except Ended as ended:
-            if ended.lost:
+            if ended.lost or (self.in_block and code_of(ended.error) == DEADLOCK):
+                # After a deadlock the server has rolled back all of it; what follows would be on its own.
                 self.lose(ended.error)
+            self.used_at = now_s()
             raise
         except BaseException:
             self.drop()  # cut in the middle of an answer: what is read next would belong to this one
             raise
         finally:
-            self._running = False
-        self.used_at = time.monotonic()
+            self.is_running = False
+        self.used_at = now_s()
+        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
+        autocommit = status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+        self._read_in_transaction = result.has_rows and not autocommit
         return result
 
-    def lengthen_lease(self, needed_s: int) -> None:
+    def check_idle(self) -> None:
+        """Raises :class:`RuntimeError` while a statement of another thread runs."""
+        if self.is_running:
+            raise RuntimeError(
+                "this ConnectionManager is busy with another statement: give each thread its own"
+            )
+
+    def lengthen_lease(self, needed_s: int, timeout_s: float | None) -> None:
         """A lease counts inside a transaction, too, and its end would roll it back."""
         if 0 < self.lease_s < needed_s:
-            self.set_lease(needed_s)
+            self.set_lease(needed_s, timeout_s)
 
-    def set_lease(self, lease_s: int) -> None:
+    def set_lease(self, lease_s: int, timeout_s: float | None) -> None:
         """Raises :class:`Ended`."""
         self._stats.overhead_statements_count += 1
-        self.execute(f"SET SESSION wait_timeout = {lease_s:d}")
-        self.lease_s = lease_s
+        self.execute(f"SET SESSION wait_timeout = {int(lease_s)}", None, timeout_s)
+        self.lease_s = int(lease_s)
 
     def close(self) -> None:
         """With a word to the server."""

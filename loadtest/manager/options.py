@@ -11,7 +11,7 @@ from loadtest.manager.backoff import Backoff
 from loadtest.manager.policy import Classic, Managed
 
 log = logging.getLogger("loadtest.manager")
-_shared_rng = random.Random()  # jitter, not secrets
+_shared_rng = random.SystemRandom()  # containers that are restored from one snapshot must not draw alike
 # One for all: a fleet has thousands of managers.
 _NOTHING: Mapping[str, Any] = {}
 
@@ -22,8 +22,9 @@ class Options:
 
     ``backoff`` and ``query_retry_backoff``: ``"full"``, ``"decorrelated"``, ``"patient"``, or a function
     of the last wait and the number of tries that returns the next wait; without, `classic` takes
-    full and `managed` patient. ``credentials`` is called before every connect and returns arguments that go
-    over the config's (rotating secrets, tokens). ``session_variables`` are set in the statement that
+    full and `managed` patient. ``credentials`` is called before every connect, with the error by which the
+    server refused the last ones or None, and returns arguments that go over the config's (rotating secrets,
+    tokens). ``session_variables`` are set in the statement that
     carries the lease. ``manage=False``: :meth:`ConnectionManager.end` keeps the connection.
     Raises :class:`ValueError` for what cannot be.
     """
@@ -36,7 +37,7 @@ class Options:
     max_query_retries: int = 0
     query_retry_backoff: str | Backoff | None = None
     return_final_sql_query: bool = False
-    credentials: Callable[[], Mapping[str, Any]] | None = None
+    credentials: Callable[[Exception | None], Mapping[str, Any]] | None = None
     session_variables: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     rng: random.Random = field(default_factory=lambda: _shared_rng)
     on_connect: Callable[[Any], object] | None = None  # the connection

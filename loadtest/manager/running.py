@@ -16,15 +16,21 @@ class Result(list[Any]):
     ``sql`` is the statement as it was sent, if ``return_final_sql_query`` is on; else None.
     """
 
-    __slots__ = ("affected_rows", "insert_id", "sql")
+    __slots__ = ("affected_rows", "has_rows", "insert_id", "sql")
 
     def __init__(
-        self, rows: Any = (), affected_rows: int = 0, insert_id: int = 0, sql: str | None = None
+        self,
+        rows: Any = (),
+        affected_rows: int = 0,
+        insert_id: int = 0,
+        sql: str | None = None,
+        has_rows: bool = False,
     ) -> None:
         super().__init__(rows)
         self.affected_rows = affected_rows
         self.insert_id = insert_id
         self.sql = sql
+        self.has_rows = has_rows  # also when there are none of them: a SELECT, not an UPDATE
 
 
 class Ended(Exception):
@@ -61,7 +67,8 @@ def run(
             if final:
                 text = cursor.mogrify(sql, args)
             affected = cursor.execute(sql, args)
-            return Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text)
+            has_rows = cursor.description is not None
+            return Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text, has_rows)
     except errors as error:
         what = fate(error, goodbye)
         lost = what is not Fate.DEFINITE or (ours and not connection.open)

@@ -22,7 +22,7 @@ def escape(value: Any) -> str:
         return "(" + ",".join(map(escape, value)) + ")"
     if isinstance(value, Mapping):
         raise TypeError("a mapping has no literal; name its values in the statement: %(name)s")
-    return str(converters.escape_item(value))
+    return str(converters.escape_item(value, "utf8mb4"))
 
 
 def escape_id(name: str | list[str] | tuple[str, ...], *, qualified: bool = True) -> str:

@@ -27,11 +27,12 @@ class Transaction:
     or as a chain, whose statements run at :meth:`commit`. Either runs once.
     """
 
-    __slots__ = ("_db", "_held", "_on_rollback", "_steps")
+    __slots__ = ("_db", "_has_ended", "_held", "_on_rollback", "_steps")
 
     def __init__(self, db: "ConnectionManager") -> None:
         self._db = db
-        self._held: Held | None = None  # from its beginning on
+        self._held: Held | None = None  # while it is open
+        self._has_ended = False
         self._steps: list[tuple[Any, Any]] = []
         self._on_rollback: Callable[[BaseException], object] | None = None
 
@@ -39,44 +40,68 @@ class Transaction:
 
     def __enter__(self) -> Self:
         """Raises what :meth:`ConnectionManager.query` raises, RuntimeError inside another transaction."""
+        if self._held is not None or self._has_ended:
+            raise RuntimeError("this transaction is open already, or has run: begin another")
         held = self._db._connected()
-        if self._held is not None or held.in_transaction():
-            raise RuntimeError("a transaction is open already, or this one has run")
-        left_s = self._db.remaining_s()
+        if held.in_transaction():
+            raise RuntimeError("a transaction is open already")
         try:
-            held.lengthen_lease(math.ceil(UNLIMITED_S if left_s is None else max(0.0, left_s)) + 1)
-            held.execute("BEGIN", None, self._db._allowed_s(None))
+            self._begin(held)
         except Ended as ended:
-            raise ended.error from ended.error.__cause__
-        self._held = held
+            if not ended.lost:
+                raise ended.error from ended.error.__cause__
+            # Nothing of the caller's was sent, whatever became of this.
+            held = self._db._connected()
+            try:
+                self._begin(held)
+            except Ended as again:
+                raise again.error from again.error.__cause__
+        self._held, held.in_block = held, True
         return self
+
+    def _begin(self, held: "Held") -> None:
+        left_s, allowed_s = self._db.remaining_s(), self._db._allowed_s(None)
+        held.lengthen_lease(math.ceil(UNLIMITED_S if left_s is None else max(0.0, left_s)) + 1, allowed_s)
+        held.execute("BEGIN", None, allowed_s)
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if error is None:
-            self._end("COMMIT")
+            try:
+                self._end("COMMIT")
+            except BaseException as failed:
+                self._tell(failed)
+                raise
+        else:
+            with suppress(Exception):  # the caller hears of what came first
+                self._end("ROLLBACK")
+            self._tell(error)
+
+    def _end(self, statement: str) -> None:
+        held, self._has_ended = self._held, True
+        self._held = None
+        if held is None:
             return
-        with suppress(Exception):  # the caller hears of what came first
-            self._end("ROLLBACK")
-        if self._on_rollback is not None:
-            callback, self._on_rollback = self._on_rollback, None
+        try:
+            if not held.is_open:
+                raise TransactionLost(
+                    2006, "the connection was lost: all of this transaction was rolled back"
+                )
+            held.execute(statement, None, self._db._allowed_s(None))
+        except Ended as ended:
+            raise ended.error from ended.error.__cause__
+        finally:
+            held.in_block = False
+            if held.in_transaction():
+                # Not reused with a transaction in doubt; the server rolls back what it does not know.
+                held.drop()
+
+    def _tell(self, error: BaseException) -> None:
+        callback, self._on_rollback = self._on_rollback, None
+        if callback is not None:
             try:
                 callback(error)
             except Exception:
                 log.exception("the rollback callback failed")
-
-    def _end(self, statement: str) -> None:
-        held = self._open()
-        try:
-            held.execute(statement, None, self._db._allowed_s(None))
-        except Ended as ended:
-            # Not reused with a transaction in doubt; the server rolls back what it does not know.
-            held.drop()
-            raise ended.error from ended.error.__cause__
-
-    def _open(self) -> "Held":
-        if self._held is None or not self._held.is_open:
-            raise TransactionLost(2006, "this transaction's connection was lost: all of it was rolled back")
-        return self._held
 
     # Statements
 
@@ -86,35 +111,43 @@ class Transaction:
         In a chain a function may stand for a statement. It gets the last result (None at first) and
         all results, and returns the statement, or the statement and its arguments; None or something
         empty skips it, and an empty result keeps its place.
-        Raises PyMySQL's errors; a lost connection has rolled everything back.
+        Raises PyMySQL's errors; a lost connection, and a deadlock, have rolled everything back:
+        whatever follows in this transaction raises :class:`TransactionLost`.
         """
+        if self._has_ended:
+            raise RuntimeError("this transaction has ended: begin another")
         if self._held is None:
             self._steps.append((sql, args))
             return self
         return self._run(sql, args, timeout_s)
 
     def _run(self, sql: Any, args: Any, timeout_s: float | None = None) -> Result:
-        held = self._open()
+        held = self._held
+        if held is None or not held.is_open:
+            raise TransactionLost(2006, "the connection was lost: all of this transaction was rolled back")
         try:
             return held.execute(sql, args, self._db._allowed_s(timeout_s))
         except Ended as ended:
             raise ended.error from ended.error.__cause__
 
     def rollback(self, callback: Callable[[BaseException], object]) -> Self:
-        """Called once with the error when the transaction was rolled back; its own errors are logged."""
+        """Called once with the error when the transaction came to nothing; its own errors are logged."""
         self._on_rollback = callback
         return self
 
     def commit(self) -> list[Any]:
         """Runs the chain; the results in their order. Raises what made it roll back."""
-        steps, self._steps = self._steps, []
         results: list[Any] = []
-        with self:
-            for sql, args in steps:
-                statement, values = sql, args
-                if callable(sql):
-                    statement, values = _statement(sql(results[-1] if results else None, results))
-                results.append(self._run(statement, values) if statement else Result())
+        try:
+            with self:
+                for sql, args in self._steps:
+                    statement, values = sql, args
+                    if callable(sql):
+                        statement, values = _statement(sql(results[-1] if results else None, results))
+                    results.append(self._run(statement, values) if statement else Result())
+        except BaseException as error:
+            self._tell(error)  # once, also where it did not even begin
+            raise
         return results
 
 

@@ -1,7 +1,9 @@
 """Budgets judged by a summary's figures, and their fields checked before anything runs. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from math import isfinite
+from statistics import median
 from typing import Any, NamedTuple
 
 from loadtest.errors import UsageError
@@ -10,6 +12,7 @@ from loadtest.report.grammar import COMPARISONS, Budget, Node, Number, Path
 from loadtest.report.summary import summarise_repetition
 from loadtest.settings import Settings, nearest
 
+TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms")
 PASSED, MISSED, UNDECIDED = "passed", "missed", "undecided"
 INTEGRITY = ("acknowledged_count", "lost_count", "doubled_count")  # of the workload `ledger`
 
@@ -37,8 +40,15 @@ def check(budgets: Iterable[Budget], arms: Iterable[str], baseline_arms: Iterabl
                     f"budget {budget.text!r}: no arm is called {path.arm!r}{nearest(path.arm, there)}; "
                     f"there are {', '.join(there)}"
                 )
-            name = ".".join(path.fields[2:] if path.fields[0] == "parts" else path.fields)
-            if name not in fields and not (path.fields[0] == "errors" and len(path.fields) == 2):
+            names = path.fields
+            if names[0] == "parts":
+                parts = [word for word in re.split(r"[+:]", path.arm) if not re.fullmatch(r"[\d.]*", word)]
+                if len(names) < 3 or names[1] not in parts:
+                    said = f"; {path.arm} has {', '.join(parts)}"
+                    raise UsageError(f"budget {budget.text!r}: {path} names no part of a mixed fleet{said}")
+                names = names[2:]
+            name = ".".join(names)
+            if name not in fields and not (names[0] == "errors" and len(names) == 2):
                 raise UsageError(
                     f"budget {budget.text!r}: no figure is called {name!r}{nearest(name, fields)}"
                 )
@@ -88,29 +98,55 @@ def _why_not(path: Path, summary: Mapping[str, Any] | None) -> str:
     arm = summary["arms"].get(path.arm)
     if arm is None:
         return f"{path}: {path.arm} was not run"
+    middle = arm["median"]
+    reasons = "; ".join(map(str, middle.get("reasons") or []))
+    if not middle.get("arrivals_count"):
+        return f"{path}: nothing was counted in {path.arm}"
+    if not middle.get("valid") and _is_timed(path):
+        return f"{path}: no repetition is valid for times: {reasons or 'its reasons are not known'}"
     if figure(path, summary) is None:
-        why = "; ".join(arm["median"].get("reasons") or []) or "it is unknown"
-        return f"{path} has no figure: {why}"
-    group, name = (*path.fields, "")[:2]
-    disturbed = [r for r in arm["repetitions"] if r["valid"] and name in _disturbed(r, group)]
-    if 2 * len(disturbed) > sum(r["valid"] for r in arm["repetitions"]):
-        return f"{path} was disturbed by the load generator in {len(disturbed)} repetitions"
+        disturbed = any(_disturbed(r, path) for r in arm["repetitions"])
+        return f"{path} {'was disturbed by the load generator' if disturbed else 'is unknown'}"
     return ""
 
 
-def _disturbed(repetition: Mapping[str, Any], group: str) -> list[str]:
-    times = repetition.get(group)
-    return list(times.get("disturbed", [])) if isinstance(times, dict) else []
+def _is_timed(path: Path) -> bool:
+    """Whether it depends on how well the generator kept time."""
+    names = path.fields[2:] if path.fields[0] == "parts" else path.fields
+    return names[0] in TIMED or names == ("zombies", "reclaim_p50_s")
+
+
+def _disturbed(repetition: Mapping[str, Any], path: Path) -> bool:
+    around = _at(repetition, path.fields[:-1])
+    return isinstance(around, dict) and path.fields[-1] in (around.get("disturbed") or [])
 
 
 def figure(path: Path, summary: Mapping[str, Any]) -> float | None:
-    """In the arm's median; None when unknown."""
-    value: Any = summary["arms"][path.arm]["median"]
-    for place, name in enumerate(path.fields):
-        if not isinstance(value, dict):
-            return None
-        if path.fields[place - 1 : place] == ("errors",):
-            return float(sum(n for code, n in value.items() if code == name or code.split(" ")[0] == name))
-        value = value.get(name)
-    known = isinstance(value, int | float) and isfinite(value)
+    """In the arm's median; None when unknown.
+
+    A figure that the generator's stalls disturbed in some repetitions is the median of the others, where
+    those are half of them at least.
+    """
+    arm = summary["arms"][path.arm]
+    valid = [r for r in arm["repetitions"] if r["valid"]]
+    rest = [r for r in valid if not _disturbed(r, path)]
+    if len(rest) < len(valid):
+        known = [v for r in rest if (v := _number(_at(r, path.fields))) is not None]
+        return median(known) if known and 2 * len(rest) >= len(valid) else None
+    if path.fields[-2:-1] == ("errors",):
+        errors = _at(arm["median"], path.fields[:-1])
+        errors = errors if isinstance(errors, dict) else {}
+        wanted = [n for code, n in errors.items() if path.fields[-1] in (code, code.split(" ")[0])]
+        return float(sum(_number(n) or 0.0 for n in wanted))
+    return _number(_at(arm["median"], path.fields))
+
+
+def _at(value: Any, names: Iterable[str]) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     return float(value) if known else None

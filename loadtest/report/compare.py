@@ -21,17 +21,21 @@ from loadtest.report.evidence import (
     zero_bound,
 )
 from loadtest.report.likeness import Unlike, unlike
-from loadtest.report.measures import MEASURES, Measure, Values, values
+from loadtest.report.measures import MEASURES, SHORTEST_MS, Measure, Values, values
 
 BETTER, WORSE, NOISE, NONE = "better", "worse", "~", "none"
 
 
 class Side(NamedTuple):
-    """One run: what it is called, and its summary. ``warnings`` are of its reading."""
+    """One run: what it is called, its summary, and, if asked for, the series of its plots by arm.
+
+    ``warnings`` are of its reading.
+    """
 
     name: str
     summary: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    series: Mapping[str, Any] = {}
 
     def repetitions(self, arm: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = self.summary["arms"][arm]["repetitions"]
@@ -76,6 +80,7 @@ class Comparison(NamedTuple):
     warnings: tuple[str, ...]
     arms: Mapping[str, Mapping[str, Compared]]  # by arm and by measure; across: "cached:managed"
     pairs: Mapping[str, tuple[str, str]]  # the arms of base and candidate, by the same keys
+    lost: tuple[str, ...] = ()  # arms that the base has, and the candidate was asked for and has not
 
     @property
     def verdict(self) -> str:
@@ -93,6 +98,7 @@ def compare(
     base: Side, candidate: Side, rules: Rules, pairs: Sequence[tuple[str, str]] | None = None
 ) -> Comparison:
     """``pairs`` of arms; None: those that both have. Raises :class:`UsageError` where nothing matches."""
+    given = pairs is not None
     if pairs is None:
         pairs = [(arm, arm) for arm in base.summary["arms"] if arm in candidate.summary["arms"]]
         pairs = [pair for pair in pairs if pair[0] != rules.reference]
@@ -104,16 +110,29 @@ def compare(
     for side in (base, candidate):
         if rules.reference is not None and rules.reference not in side.summary["arms"]:
             raise UsageError(f"{side.name} has no {rules.reference} to normalise by: {_arms(side)}")
+    apart = [] if given else [arm for arm in base.summary["arms"] if arm not in candidate.summary["arms"]]
+    alone = [] if given else [arm for arm in candidate.summary["arms"] if arm not in base.summary["arms"]]
+    one_sided = [
+        f"{arm} is in {side.name} only" for side, arms in ((base, apart), (candidate, alone)) for arm in arms
+    ]
     differing = [] if base.summary is candidate.summary else unlike(base.summary, candidate.summary)
     weighed = {_key(pair): _weigh_arm(base, candidate, pair, rules, differing) for pair in pairs}
     return Comparison(
         base.name,
         candidate.name,
         rules,
-        tuple(dict.fromkeys([*base.warnings, *candidate.warnings, *(u.text for u in differing)])),
+        tuple(dict.fromkeys([*base.warnings, *candidate.warnings, *one_sided, *(u.text for u in differing)])),
         _judged(weighed),
         {_key(pair): pair for pair in pairs},
+        tuple(arm for arm in apart if arm in _asked_for(candidate)),
     )
+
+
+def _asked_for(side: Side) -> list[str]:
+    """The arms that a run was to have."""
+    settings = side.summary.get("scenario")
+    strategies = settings.get("strategies") if isinstance(settings, dict) else None
+    return [str(text).split("=")[0] for text in strategies] if isinstance(strategies, list) else []
 
 
 def _arms(side: Side) -> str:
@@ -125,10 +144,15 @@ def _key(pair: tuple[str, str]) -> str:
 
 
 class _Weighed(NamedTuple):
-    """A measure before its verdict, which depends on all others. ``seen`` None: there can be none."""
+    """A measure before its verdict, which depends on all others. Without samples there can be none."""
 
     compared: Compared
-    seen: Difference | None
+    samples: list[Sample]
+    threshold: float
+    seen: Difference
+
+
+NOT_SEEN = Difference(0.0, 0.0, 1.0)
 
 
 def _weigh_arm(
@@ -138,24 +162,30 @@ def _weigh_arm(
     references = [(side, rules.reference) for side in (base, candidate)] if rules.reference else []
     found = {}
     for measure in MEASURES:
-        used = [*sides, *references] if measure.is_time else sides
+        used = [*sides, *references] if measure.is_time else list(sides)
         all_values = [values(side.repetitions(arm), measure, f"{side.name}, {arm}") for side, arm in used]
         touching = [u.text for u in differing if u.touches_measure(measure.name)]
-        found[measure.name] = _weigh(measure, all_values, rules, touching)
+        keys = [(id(side.summary), arm) for side, arm in used]
+        found[measure.name] = _weigh(measure, all_values, keys, rules, touching)
     return found
 
 
 SIGNS = (-1, 1, 1, -1)  # base and candidate, and the reference of each
 
 
-def _weigh(measure: Measure, all_values: list[Values], rules: Rules, touching: list[str]) -> _Weighed:
-    """``all_values``: of base and candidate, and then of the reference of each, if there is one."""
+def _weigh(
+    measure: Measure, all_values: list[Values], keys: list[tuple[int, str]], rules: Rules, touching: list[str]
+) -> _Weighed:
+    """``all_values``: of base and candidate, and then of the reference of each, if there is one.
+
+    ``keys`` tell which of them are the same repetitions.
+    """
     warnings = tuple(dict.fromkeys([*touching, *(text for v in all_values for text in v.warnings)]))
     n = (len(all_values[0].values), len(all_values[1].values))
     nothing = Compared(measure, None, None, None, None, None, n, NONE, None, warnings)
-    if not all(v.values and (not measure.is_time or min(v.values) > 0) for v in all_values):
-        return _Weighed(nothing, None)
-    scale, unscale = (log, exp) if measure.is_time else (float, float)
+    if not all(v.values and (not measure.is_time or min(v.values) >= SHORTEST_MS) for v in all_values):
+        return _Weighed(nothing, [], 0.0, NOT_SEEN)
+    scale, unscale = (log, _exp) if measure.is_time else (float, float)
     scaled = [[scale(value) for value in v.values] for v in all_values]
     means = [fmean(side) for side in scaled]
     by = means[2:] if means[2:] else [0.0, 0.0]
@@ -167,19 +197,44 @@ def _weigh(measure: Measure, all_values: list[Values], rules: Rules, touching: l
         difference=None if measure.is_time else candidate - base,
     )
     if not all(v.trusted for v in all_values):
-        return _Weighed(shown, None)
-    samples = [Sample(side, sign) for side, sign in zip(scaled, SIGNS[: len(scaled)], strict=True)]
+        return _Weighed(shown, [], 0.0, NOT_SEEN)
+    least = [0.0 if measure.is_time else _binomial_variance(v) for v in all_values]
+    samples = _merged(keys, scaled, least)
     threshold = log1p(rules.threshold) if measure.is_time else rules.threshold_ratio
-    seen = difference(samples, threshold, 0.0 if measure.is_time else sum(map(_bound, all_values)))
-    is_small = -threshold <= seen.low and seen.high <= threshold
+    slack = 0.0 if measure.is_time else sum(map(_bound, all_values))
+    seen = difference(samples, threshold, slack)
     return _Weighed(
         shown._replace(
             interval=(unscale(seen.low), unscale(seen.high)),
-            needed_repetitions=None if is_small else needed_repetitions(samples, threshold),
-            is_small=is_small,
+            is_small=-threshold <= seen.low and seen.high <= threshold,
         ),
+        samples,
+        threshold,
         seen,
     )
+
+
+def _merged(keys: list[tuple[int, str]], scaled: list[list[float]], least: list[float]) -> list[Sample]:
+    """The same repetitions on both sides cancel, in the difference and in its error."""
+    merged: dict[tuple[int, str], Sample] = {}
+    for key, side, variance, sign in zip(keys, scaled, least, SIGNS, strict=False):
+        before = merged[key].sign if key in merged else 0
+        merged[key] = Sample(side, before + sign, variance)
+    return [sample for sample in merged.values() if sample.sign] or [Sample([0.0, 0.0], 1)]
+
+
+def _exp(value: float) -> float:
+    """Within what a float can hold."""
+    return exp(max(-MOST, min(MOST, value)))
+
+
+MOST = 700.0
+
+
+def _binomial_variance(side: Values) -> float:
+    """Of one repetition's ratio, if each arrival failed by itself; where they do not, it is larger."""
+    p = fmean(side.values)
+    return p * (1 - p) * len(side.values) / side.arrivals_count if side.arrivals_count else 1.0
 
 
 def _bound(side: Values) -> float:
@@ -188,28 +243,31 @@ def _bound(side: Values) -> float:
 
 
 def _judged(weighed: dict[str, dict[str, _Weighed]]) -> dict[str, dict[str, Compared]]:
-    gating = [
-        (arm, name)
-        for arm, found in weighed.items()
-        for name, w in found.items()
-        if w.compared.measure.gates and w.seen
-    ]
-    stands = holm([weighed[arm][name].seen.p for arm, name in gating])  # type: ignore[union-attr]
-    passed = {key for key, stood in zip(gating, stands, strict=True) if stood}
+    keys = [(arm, name) for arm, found in weighed.items() for name, w in found.items() if _gates(w)]
+    stands = holm([weighed[arm][name].seen.p for arm, name in keys])
+    passed = {key for key, stood in zip(keys, stands, strict=True) if stood}
+    corrected = 1 - (1 - LEVEL) / max(1, len(keys))
     return {
         arm: {
-            name: _verdict(w, (arm, name) in passed if w.compared.measure.gates else None)
+            name: _verdict(w, (arm, name) in passed, corrected)
+            if _gates(w)
+            else _verdict(w, w.seen.p <= 1 - LEVEL, LEVEL)
             for name, w in found.items()
         }
         for arm, found in weighed.items()
     }
 
 
-def _verdict(weighed: _Weighed, stands: bool | None) -> Compared:
-    compared, seen = weighed
-    if seen is None:
+def _gates(weighed: _Weighed) -> bool:
+    return weighed.compared.measure.gates and bool(weighed.samples)
+
+
+def _verdict(weighed: _Weighed, stands: bool, level: float) -> Compared:
+    compared, samples, threshold, seen = weighed
+    if not samples:
         return compared
-    if not (seen.p <= 1 - LEVEL if stands is None else stands):
-        return compared._replace(verdict=NOISE)
+    if not stands:
+        needed = None if compared.is_small else needed_repetitions(samples, threshold, level)
+        return compared._replace(verdict=NOISE, needed_repetitions=needed)
     better = seen.at * compared.measure.better > 0
-    return compared._replace(verdict=BETTER if better else WORSE, needed_repetitions=None)
+    return compared._replace(verdict=BETTER if better else WORSE)

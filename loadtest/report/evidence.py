@@ -24,11 +24,12 @@ class Sample(NamedTuple):
 
     values: Sequence[float]
     sign: int
+    least_variance: float = 0.0  # of one value, below which their spread is not believed
 
     @property
-    def squared_error(self) -> float:
-        """Of the mean."""
-        return variance(self.values) / len(self.values)
+    def variance(self) -> float:
+        """Of one value's part in the difference."""
+        return self.sign**2 * max(variance(self.values), self.least_variance)
 
 
 class Difference(NamedTuple):
@@ -47,41 +48,41 @@ class Difference(NamedTuple):
         return self.at + self.half
 
 
-def difference(samples: Sequence[Sample], threshold: float, least_half: float = 0.0) -> Difference:
+def difference(samples: Sequence[Sample], threshold: float, slack: float = 0.0) -> Difference:
     """The signed sum of the samples' means. Each needs two values at least.
 
-    ``threshold`` is the smallest change that matters; ``least_half`` a bound below which the interval
-    is not believed, however equal the repetitions were.
+    ``threshold`` is the smallest change that matters; by ``slack`` the interval is wider than the spread
+    of the repetitions says.
     """
     at = sum(sample.sign * fmean(sample.values) for sample in samples)
     error, df = _error(samples)
-    half = max(quantile(LEVEL, df) * error if error else 0.0, least_half)
-    beyond = abs(at) - threshold
-    if beyond <= 0 or half == least_half >= beyond:
+    half = (quantile(LEVEL, df) * error if error else 0.0) + slack
+    beyond = abs(at) - threshold - slack
+    if beyond <= 0:
         return Difference(at, half, 1.0)
     return Difference(at, half, two_sided_p(beyond / error, df) if error else 0.0)
 
 
 def _error(samples: Sequence[Sample]) -> tuple[float, float]:
     """The standard error of the sum, and its degrees of freedom by Welch and Satterthwaite."""
-    parts = [(sample.squared_error, len(sample.values) - 1) for sample in samples]
+    parts = [(sample.variance / len(sample.values), len(sample.values) - 1) for sample in samples]
     total = sum(part for part, _ in parts)
     spread = sum(part**2 / df for part, df in parts)
     return (sqrt(total), total**2 / spread) if spread else (0.0, inf)
 
 
-def needed_repetitions(samples: Sequence[Sample], threshold: float) -> int | None:
+def needed_repetitions(samples: Sequence[Sample], threshold: float, level: float = LEVEL) -> int | None:
     """How many a side would tell a difference as large as the one seen from one that does not matter,
-    if they spread as those did. None where the interval tells already, or nothing would.
+    if they spread as those did. None where there are so many already, or no number would.
     """
     at = sum(sample.sign * fmean(sample.values) for sample in samples)
     margin = abs(abs(at) - threshold)
-    spread = sum(variance(sample.values) for sample in samples)
+    spread = sum(sample.variance for sample in samples)
     if not spread or not margin:
         return None
-    now = max(len(sample.values) for sample in samples)
     sides = len(samples)
-    return _first(now + 1, lambda n: quantile(LEVEL, sides * (n - 1)) * sqrt(spread / n) < margin)
+    needed = _first(2, lambda n: quantile(level, sides * (n - 1)) * sqrt(spread / n) < margin)
+    return needed if needed and needed > min(len(sample.values) for sample in samples) else None
 
 
 def _first(low: int, enough: Callable[[int], bool]) -> int | None:

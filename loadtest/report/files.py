@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loadtest.report.budget import Outcome
-from loadtest.report.recompute import summarise_run
+from loadtest.report.recompute import summarise_run, warmup_s_of
 from loadtest.report.render.document import markdown, run_junit
 from loadtest.report.series import Series
 from loadtest.store import RunFolder, write_json, write_text
@@ -20,9 +20,7 @@ def write_report(folder: RunFolder, judge: Judge = lambda _: []) -> tuple[dict[s
     from loadtest.report.render.page import run_page
 
     run = folder.read_run()
-    settings = run.get("settings")
-    warmup_s = settings.get("warmup_s", 0.0) if isinstance(settings, dict) else 0.0
-    series = Series(warmup_s)
+    series = Series(warmup_s_of(run))
     summary = summarise_run(folder, look=series.look)
     outcomes = judge(summary)
     page = run_page(summary, series.arms, run, outcomes)

@@ -28,6 +28,7 @@ TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?P<percent>\s*%)?"
     r"|(?P<name>[A-Za-z_]\w*)|\"(?P<quoted>[^\"]*)\"|(?P<sign><=|>=|==|!=|[<>+\-*/().]))"
 )
+LONGEST = 300  # signs, numbers and names
 DEEPEST = 50  # of parentheses: no budget needs more, and Python's own stack ends somewhere
 
 
@@ -98,6 +99,8 @@ class _Parser:
                 raise self._wrong(text[at:].split()[0])
             self._tokens.append(match)
             at = match.end()
+            if len(self._tokens) > LONGEST:
+                raise UsageError(f"a budget has at most {LONGEST} signs, numbers and names")
         self._at = 0
         self._depth = 0
 

@@ -17,6 +17,7 @@ MACHINE = {
     "cpus_count": "the machine's number of CPUs",
     "python": "the version of Python",
 }
+MOST = 20  # more are another benchmark
 TOUCHES = {"slo_ms": frozenset({"good_ratio"})}
 
 
@@ -42,7 +43,10 @@ def unlike(base: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[Unlike
     found += _fields(machines, MACHINE)
     versions = _pair(machines[0], machines[1], "versions")
     found += _fields(versions, {name: f"the version of {name}" for name in sorted(versions[0])})
-    return list(dict.fromkeys(found))
+    found = list(dict.fromkeys(found))
+    if len(found) > MOST:
+        return [*found[:MOST], Unlike(f"and {len(found) - MOST} more settings and versions differ")]
+    return found
 
 
 def _pair(base: Mapping[str, Any], candidate: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

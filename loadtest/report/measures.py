@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+SHORTEST_MS = 1e-9  # no clock tells less from nothing
+
 
 class Measure(NamedTuple):
     """A field of ``summary.json``. ``gates``: a regression in it fails a run."""
@@ -47,14 +49,14 @@ class Values(NamedTuple):
 
 
 def values(repetitions: Sequence[Mapping[str, Any]], measure: Measure, whose: str) -> Values:
-    """Counts do not depend on how well the generator kept time; whatever depends on times does.
+    """Errors do not depend on how well the generator kept time; whatever depends on times does.
 
     A statistic that a repetition's own stalls disturbed is left out; where fewer than half are left,
     what is left has been selected too much to be trusted.
     """
     valid = [r for r in repetitions if r["valid"]]
     timed = measure.name != "error_ratio"
-    used = valid or ([] if timed else list(repetitions))
+    used = valid if timed else list(repetitions)
     warnings = []
     if len(valid) < len(repetitions) and timed:
         warnings.append(
@@ -72,8 +74,12 @@ def values(repetitions: Sequence[Mapping[str, Any]], measure: Measure, whose: st
             )
             used = [r for r in used if r not in disturbed] if trusted else used
     known = [(value, r) for r in used if (value := measure.of(r)) is not None]
-    if measure.is_time and any(value <= 0 for value, _ in known):
-        warnings.append(f"{whose}: {measure.name} is not above 0, so there is no ratio")
+    if 0 < len(known) < len(used):
+        warnings.append(
+            f"{whose}: {measure.name} of {len(used) - len(known)} of {len(used)} repetitions is unknown"
+        )
+    if measure.is_time and any(value < SHORTEST_MS for value, _ in known):
+        warnings.append(f"{whose}: {measure.name} is 0, so there is no ratio")
         trusted = False
     arrivals = sum(r.get("arrivals_count") or 0 for _, r in known)
     return Values([value for value, _ in known], arrivals, warnings, trusted and len(known) > 1)

@@ -45,6 +45,13 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, look: Look | None = None
     return _finite(summary)  # type: ignore[no-any-return]
 
 
+def warmup_s_of(run: dict[str, Any]) -> float:
+    """Of what ``run.json`` says; 0 where it says nothing that can be."""
+    settings = run.get("settings")
+    value = settings.get("warmup_s") if isinstance(settings, dict) else None
+    return float(value) if isinstance(value, int | float) and isfinite(value) else 0.0
+
+
 def _settings(folder: RunFolder, run: dict[str, Any]) -> Settings:
     """Of what a run was asked for, whatever fields a later version may have added to it."""
     values = run.get("settings")

@@ -56,7 +56,7 @@ class Course:
 
 @dataclass
 class ArmSeries:
-    """``latency_ms`` and ``reclaim_s`` are sorted; ``shares_ms`` are means of what an answered one took."""
+    """``latencies`` in ms, ``reclaims`` in s (NaN: still there), and what was ``spent``, by repetition."""
 
     course: Course | None = None
     valid: bool = False
@@ -76,10 +76,11 @@ class ArmSeries:
         return 1 - beyond, np.percentile(values, 100 * (1 - beyond), method="linear")
 
     def reclaimed(self) -> tuple[Floats, Floats]:
-        """Seconds until a zombie was gone, and the share of those that were seen to go."""
-        values = np.sort(np.concatenate(self.reclaims)) if self.reclaims else np.empty(0)
-        shares = np.arange(1, len(values) + 1) / max(1, len(values))
-        return _thinned(values), _thinned(shares)
+        """Seconds until a zombie was gone, and the share of all that were gone by then."""
+        values = np.concatenate(self.reclaims) if self.reclaims else np.empty(0)
+        gone = np.sort(values[np.isfinite(values)])
+        shares = np.arange(1, len(gone) + 1) / max(1, len(values))
+        return _thinned(gone), _thinned(shares)
 
     def spent_ms(self) -> dict[str, float]:
         """Mean milliseconds of an answered invocation in connects, the workload's statements, the
@@ -118,8 +119,8 @@ class Series:
         parts = [np.maximum(part, 0.0) for part in parts]  # the last is a remainder of measured times
         work = np.maximum(duration_s[answered] - sum(parts), 0.0)
         series.spent.append((np.array([part.sum() for part in (*parts, work)]), int(answered.sum())))
-        waits = _floats(frames.connections, "gone_s") - _floats(frames.connections, "reaped_s")
-        series.reclaims.append(waits[waits >= 0])
+        reaped, gone = _floats(frames.connections, "reaped_s"), _floats(frames.connections, "gone_s")
+        series.reclaims.append((gone - reaped)[np.isfinite(reaped) & ~(gone < reaped)])
 
 
 def _floats(frame: pd.DataFrame, name: str) -> Floats:
@@ -140,9 +141,7 @@ def _course(number: str, frames: Frames) -> Course:
     count = int(steps.max(initial=-1)) + 1
     error = rows["error"].astype(object).to_numpy()
     latency_ms, answered = _latency_s(rows) * MS, error == ""
-    generator = frames.generator
-    second = np.floor(_floats(generator, "at_s") - start_s)
-    containers = generator.assign(second=second).groupby("second")["containers_count"].sum().iloc[:POINTS]
+    containers = _containers(frames.generator, start_s, step_s)
     return Course(
         number,
         _pressure(frames, start_s),
@@ -152,9 +151,16 @@ def _course(number: str, frames: Frames) -> Course:
         _by_step(latency_ms[answered], steps[answered], count, 99.0),
         _errors(error[~answered], steps[~answered], count),
         np.bincount(steps[rows["cold"].to_numpy(dtype=np.bool_)], minlength=count).astype(np.float64),
-        containers.index.to_numpy(dtype=np.float64),
+        containers.index.to_numpy(dtype=np.float64) * step_s,
         containers.to_numpy().astype(np.float64),
     )
+
+
+def _containers(generator: pd.DataFrame, start_s: float, step_s: float) -> "pd.Series[float]":
+    """The workers' counts of the same step, added; one that has no row of it had as many as before."""
+    step = np.floor((generator["at_s"] - start_s) / step_s).rename("step")
+    by_worker = generator.groupby([step, "worker"])["containers_count"].max().unstack()
+    return by_worker.ffill(limit=1).sum(axis=1)
 
 
 def _by_step(values: Floats, steps: Any, count: int, percentile: float) -> Floats:

@@ -14,13 +14,14 @@ from msgspec import Meta
 from loadtest.errors import UsageError
 from loadtest.report.compare import Side
 from loadtest.report.measures import MEASURES
-from loadtest.report.recompute import summarise_run
+from loadtest.report.medians import of_repetitions
+from loadtest.report.recompute import summarise_run, warmup_s_of
 from loadtest.report.series import Series
 from loadtest.settings import ARM_NAME
 from loadtest.store import SCHEMA, RunFolder
 
 Share = Annotated[float, Meta(ge=0, le=1)] | None
-Time = Annotated[float, Meta(ge=0)] | None
+Time = Annotated[float, Meta(ge=0, le=1e12)] | None
 Count = Annotated[int, Meta(ge=0)] | None
 CLOSE = 1e-9
 
@@ -36,6 +37,7 @@ class _Latency(msgspec.Struct):
 
 class _Repetition(msgspec.Struct):
     valid: bool
+    reasons: list[str] = []
     arrivals_count: Count = None
     good_ratio: Share = None
     error_ratio: Share = None
@@ -51,30 +53,33 @@ class _Summary(msgspec.Struct):
     schema: int = SCHEMA
 
 
-def read(path: Path, series: Series | None = None) -> Side:
-    """``series`` looks at the rows, where there are some.
+def read(path: Path, *, with_series: bool = False) -> Side:
+    """``with_series``: also what its plots show, where there are rows.
 
     Raises :class:`UsageError` with the path and what is wrong with it.
     """
     folder = path.parent if path.name == "summary.json" and (path.parent / "run.json").is_file() else path
     if folder.is_dir():
-        return _of_folder(folder, str(path), series)
+        return _of_folder(folder, str(path), with_series)
     if not path.exists():
         raise UsageError(f"{path} is not there{_near(path)}")
     return Side(str(path), _of_file(path))
 
 
-def _of_folder(path: Path, name: str, series: Series | None) -> Side:
+def _of_folder(path: Path, name: str, with_series: bool) -> Side:
     folder = RunFolder.open(path)
     if not folder.arms() and folder.summary.is_file():
         return Side(name, _of_file(folder.summary), (f"{name} has no rows: its summary.json is believed",))
-    summary = summarise_run(folder, look=series.look if series else None)
-    said = _of_file(folder.summary) if folder.summary.is_file() else summary
-    where = _disagreement(summary, said)
-    if not where:
-        return Side(name, summary)
+    series = Series(warmup_s_of(folder.read_run()))
+    summary = summarise_run(folder, look=series.look if with_series else None)
+    where = ""
+    if folder.summary.is_file():
+        try:
+            where = _disagreement(summary, _of_file(folder.summary))
+        except UsageError:
+            where = "it cannot be read"
     text = f"{name}: summary.json disagrees with its rows ({where}); the rows count"
-    return Side(name, summary, (text,))
+    return Side(name, summary, (text,) if where else (), series.arms)
 
 
 def _of_file(path: Path) -> dict[str, Any]:
@@ -91,7 +96,12 @@ def _of_file(path: Path) -> dict[str, Any]:
     wrong = next((name for name in checked.arms if not ARM_NAME.fullmatch(name)), None)
     if wrong is not None:
         raise UsageError(f"{path}: an arm cannot be called {wrong[:60]!r}")
-    return {**whole, "arms": msgspec.to_builtins(checked)["arms"]}
+    arms = msgspec.to_builtins(checked)["arms"]
+    for name, arm in arms.items():
+        # Of what is not checked only numbers are ever read.
+        median = whole["arms"][name].get("median")
+        arm["median"] = median if isinstance(median, dict) else of_repetitions(arm["repetitions"])
+    return {**whole, "arms": arms}
 
 
 def _disagreement(summary: dict[str, Any], said: dict[str, Any]) -> str:

@@ -153,6 +153,8 @@ def _certificate(folder: Path) -> list[str]:
         "30",
         "-subj",
         "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
         "-keyout",
         str(key),
         "-out",

@@ -73,7 +73,8 @@ AT_ONCE = struct.pack("ii", 1, 0)
 class Relay:
     """Stands between a client and the server.
 
-    ``cut_after``: so many bytes of the next answer come through, then a reset.
+    ``cut_after``: so many bytes of the next answer come through, then a reset. ``accepts`` False: whoever
+    connects from now on is turned away.
     """
 
     def __init__(self, host, port):
@@ -82,6 +83,7 @@ class Relay:
         self._clients = []
         self.port = self._listening.getsockname()[1]
         self.cut_after = None
+        self.accepts = True
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
@@ -102,6 +104,9 @@ class Relay:
         with suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
+                if not self.accepts:
+                    self._reset(client)
+                    continue
                 server = socket.create_connection(self._server)
                 self._clients.append(client)
                 threading.Thread(target=self._pass, args=(client, server), daemon=True).start()

@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 
 
 def test_nothing_is_connected_before_the_first_query(made, admin, target):
+    wait_until(lambda: ids_on_the_server(admin, target) == set())
     made()
     assert ids_on_the_server(admin, target) == set()
 

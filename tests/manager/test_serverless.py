@@ -9,6 +9,7 @@ import pymysql
 import pytest
 
 from loadtest.manager import Managed, NoConnection, QueryTimeout
+from loadtest.manager.clock import now_s
 from loadtest.manager.liveness import is_readable
 from tests.manager.acting import filled, ids_on_the_server, often, own_id
 from tests.waiting import wait_until
@@ -58,6 +59,8 @@ def test_a_handler_s_own_error_comes_out_and_its_invocation_ends(made):
 def test_end_without_a_block_ends_an_invocation(made):
     db = made()
     for _ in range(3):
+        db.begin(Context(2000))
+        assert 0 < db.remaining_s() <= 2
         db.query("SELECT 1")
         db.query("SELECT 1")
         db.end()
@@ -95,8 +98,10 @@ def test_a_context_that_says_no_time_is_refused_before_anything_begins(made):
 def test_without_a_deadline_patience_has_an_end(made, target):
     with filled(target):
         db = made(Managed(patience_s=0.4))
-        with pytest.raises(NoConnection, match=r"after 0\.[45] s"), db.invocation():
+        started = time.monotonic()
+        with pytest.raises(NoConnection), db.invocation():
             db.query("SELECT 1")
+        assert 0.4 <= time.monotonic() - started < 2.0
 
 
 def test_a_statement_ends_before_the_function_does(made):
@@ -124,7 +129,7 @@ def test_nothing_runs_between_invocations(made):
     threads = threading.active_count()
     db = made()
     often(db)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert not is_readable(db.get_client()._sock)
 
 
@@ -142,6 +147,49 @@ def test_a_frozen_transaction_is_not_kept(made, admin):
         assert admin.fetchone() == (0,)
     finally:
         admin.execute("DROP TABLE frozen")
+
+
+def test_with_autocommit_off_a_select_opens_a_transaction_that_is_not_kept_either(made, admin):
+    """PyMySQL does not read the status that comes after a result's rows."""
+    admin.execute("DROP TABLE IF EXISTS frozen")
+    admin.execute("CREATE TABLE frozen (id INT PRIMARY KEY)")
+    admin.execute("INSERT INTO frozen VALUES (1)")
+    try:
+        for manage in (True, False):
+            db = made(autocommit=False, manage=manage)
+            for _ in range(3):
+                with db.invocation():
+                    db.query("SELECT * FROM frozen FOR UPDATE")
+                assert db.get_client() is None
+            for _ in range(3):
+                with db.invocation():
+                    db.query("SELECT * FROM frozen FOR UPDATE")
+                    db.query("COMMIT")
+            assert db.get_client() is not None
+    finally:
+        for _ in range(2):
+            admin.execute("SELECT 1")
+        db.quit()
+        admin.execute("DROP TABLE frozen")
+
+
+def test_a_freeze_counts_where_the_monotonic_clock_stood_still(monkeypatch):
+    """As it may in a virtual machine that is stopped; the wall clock is set right at the thaw."""
+    clock = {"monotonic": 100.0, "time": 1000.0}
+    monkeypatch.setattr("time.monotonic", lambda: clock["monotonic"])
+    monkeypatch.setattr("time.time", lambda: clock["time"])
+    before = now_s()
+    clock["monotonic"] += 0.01
+    clock["time"] += 60.01
+    assert now_s() - before == pytest.approx(60.01)
+    clock["monotonic"] += 1.0
+    clock["time"] += 1.0
+    assert now_s() - before == pytest.approx(61.01)
+    clock["time"] -= 3600.0  # set back: no freeze, and nothing runs backwards
+    assert now_s() - before == pytest.approx(61.01)
+    clock["monotonic"] += 0.01
+    clock["time"] += 30.01
+    assert now_s() - before == pytest.approx(91.02)
 
 
 # Imports and threads
@@ -165,12 +213,13 @@ def test_an_import_starts_and_connects_nothing():
     assert found - allowed == set()
 
 
-def test_two_threads_on_one_manager_are_refused(made):
-    db, errors = made(), []
+@pytest.mark.parametrize("after_s", [0.2, 1.2], ids=["soon", "when the lease would be over"])
+def test_two_threads_on_one_manager_are_refused(made, after_s):
+    db, errors = made(Managed(lease_s=1)), []
     db.connect()
 
     def second():
-        time.sleep(0.2)
+        time.sleep(after_s)
         try:
             db.query("SELECT 2")
         except RuntimeError as error:
@@ -178,7 +227,7 @@ def test_two_threads_on_one_manager_are_refused(made):
 
     thread = threading.Thread(target=second)
     thread.start()
-    assert db.query("SELECT SLEEP(0.6)") == [(0,)]
+    assert db.query("SELECT SLEEP(1.8)") == [(0,)]
     thread.join()
     assert errors == ["this ConnectionManager is busy with another statement: give each thread its own"]
     assert db.query("SELECT 1") == [(1,)]
@@ -242,6 +291,14 @@ def test_an_unknown_user_is_refused_and_the_old_one_stays(made, target):
         db.change_user("nobody", "wrong")
     assert raised.value.args[0] == 1045
     assert db.query("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)") == [(target.functions.user,)]
+
+
+def test_another_user_is_refused_where_credentials_decide(made, config):
+    db = made(credentials=lambda _: {"user": config["user"], "password": config["password"]})
+    with pytest.raises(ValueError, match="come from credentials"):
+        db.change_user("other", "of a test")
+    db.change_user(database="information_schema")
+    assert db.query("SELECT DATABASE()") == [("information_schema",)]
 
 
 def test_use_in_a_query_lasts_as_long_as_the_connection(made, target):

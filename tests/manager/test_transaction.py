@@ -5,8 +5,9 @@ import time
 import pymysql
 import pytest
 
-from loadtest.manager import AnswerLost, Managed, TransactionLost
-from tests.manager.acting import killed_in_the_middle, often, own_id
+from loadtest.manager import AnswerLost, Managed, NoConnection, TransactionLost
+from loadtest.manager.liveness import is_readable
+from tests.manager.acting import filled, killed_in_the_middle, often, own_id
 from tests.waiting import wait_until
 
 INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
@@ -192,3 +193,65 @@ def test_the_lease_of_a_transaction_ends_with_its_invocation_unless_the_server_i
 
     assert lease_after_a_transaction(0.0) == 1
     assert lease_after_a_transaction(0.25) == 11
+
+
+def test_after_a_deadlock_in_a_block_nothing_of_it_runs_on_its_own(made, ledger):
+    """The server has rolled all of it back, whoever caught the error."""
+    db = made()
+    with pytest.raises(TransactionLost), db.transaction() as transaction:
+        transaction.query(INSERT, ("before",))
+        with pytest.raises(pymysql.MySQLError):
+            transaction.query("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if'")
+        for run in (transaction.query, db.query):
+            with pytest.raises(TransactionLost):
+                run(INSERT, ("after",))
+    assert ledger() == []
+    assert db.query("SELECT 1") == [(1,)]
+
+
+def test_a_chain_that_found_no_connection_can_be_committed_again(made, target, ledger):
+    told = []
+    db = made(Managed(patience_s=0.2))
+    chain = db.transaction().query(INSERT, ("once",)).rollback(told.append)
+    with filled(target):
+        with pytest.raises(NoConnection) as raised:
+            chain.commit()
+        assert told == [raised.value]
+    assert chain.commit()[0].affected_rows == 1
+    assert ledger() == ["once"]
+    with pytest.raises(RuntimeError, match="has run"):
+        chain.commit()
+
+
+def test_a_block_that_has_ended_takes_no_statement(made, ledger):
+    db = made()
+    with db.transaction() as transaction:
+        transaction.query(INSERT, ("in",))
+    with pytest.raises(RuntimeError, match="has ended"):
+        transaction.query(INSERT, ("out",))
+    assert ledger() == ["in"]
+
+
+def test_a_commit_that_fails_calls_the_handler_once(made, ledger, admin):
+    told = []
+    db = made()
+    with pytest.raises(pymysql.MySQLError) as raised, db.transaction().rollback(told.append) as transaction:
+        transaction.query(INSERT, ("gone",))
+        admin.execute(f"KILL {db.get_client().thread_id()}")
+        wait_until(lambda: is_readable(db.get_client()._sock))
+    assert told == [raised.value]
+    assert ledger() == []
+
+
+def test_a_begin_that_meets_a_dead_connection_begins_on_another(made, ledger, monkeypatch):
+    """Nothing of the caller's was sent yet."""
+    db = made(Managed(lease_s=1, expiry_margin_s=-9.0), manage=False)
+    db.connect()
+    monkeypatch.setattr(
+        "loadtest.manager.held.is_readable", lambda _: False
+    )  # as if it died just after the look
+    time.sleep(1.3)
+    with db.transaction() as transaction:
+        transaction.query(INSERT, ("once",))
+    assert ledger() == ["once"]
+    assert db.stats.connects_count == 2

@@ -112,6 +112,7 @@ def test_what_is_not_valid_is_left_out_of_times_and_said():
         "a, managed: 2 of 5 repetitions are not valid for times, and left out",
     )
     assert found["error_ratio"].warnings == ()
+    assert found["error_ratio"].n == (5, 5)  # errors do not depend on how well the generator kept time
 
 
 def test_where_no_repetition_is_valid_errors_still_count_and_times_do_not():
@@ -134,18 +135,47 @@ def test_a_disturbed_statistic_is_left_out_and_carries_nothing_where_most_are():
 
 
 def test_gating_measures_are_corrected_together():
-    """Alone it would just have been told; among four of each of five arms it is not."""
-    slower = [25.0, 26.9, 26.7, 28.6, 28.3]
-    names = [f"arm{i}" for i in range(5)]
-    alone = compare(side("a", arm0=QUIET), side("b", arm0=[v * 1.07 for v in slower]), Rules())
+    """What is told alone is not, where it is one of the gating measures of ten arms."""
+    slower = [27.2, 29.6, 28.2, 31.0, 29.6]
+    names = [f"arm{i}" for i in range(10)]
+    alone = compare(side("a", arm0=QUIET), side("b", arm0=slower), Rules())
     many = compare(
         side("a", **dict.fromkeys(names, QUIET)),
-        side("b", **dict.fromkeys(names[1:], QUIET), arm0=[v * 1.07 for v in slower]),
+        side("b", **dict.fromkeys(names[1:], QUIET), arm0=slower),
         Rules(),
     )
-    assert verdicts(alone, "arm0")["latency_ms.p99"] == "worse"  # does not gate, so is not corrected
-    assert verdicts(many, "arm0")["latency_ms.p99"] == "worse"
-    assert verdicts(many, "arm0")["latency_ms.mean"] == "~"
+    p99, mean = (many.arms["arm0"][name] for name in ("latency_ms.p99", "latency_ms.mean"))
+    assert verdicts(alone, "arm0")["latency_ms.mean"] == "worse"
+    assert mean.verdict == "~"
+    assert mean.interval == alone.arms["arm0"]["latency_ms.mean"].interval
+    assert mean.needed_repetitions > 5
+    assert p99.verdict == "worse"  # does not gate, so is not corrected
+
+
+def test_an_arm_that_only_one_run_has_is_said():
+    asked = {"scenario": {"strategies": ["managed", "ideal"]}}
+    base = side("a", managed=QUIET, ideal=QUIET)
+    lost = compare(base, side("b", asked.items(), ideal=QUIET), Rules())
+    assert lost.warnings == ("managed is in a only",)
+    assert lost.lost == ("managed",)
+    assert compare(base, side("b", ideal=QUIET), Rules()).lost == ()  # nobody asked for it
+
+
+def test_few_errors_of_few_arrivals_are_no_certainty_however_equal_they_are():
+    base = [repetition(errors_ratio=0.01, arrivals=100) for _ in range(2)]
+    candidate = [repetition(errors_ratio=0.02, arrivals=100) for _ in range(2)]
+    found = compare(side("a", managed=base), side("b", managed=candidate), Rules())
+    errors = found.arms["managed"]["error_ratio"]
+    assert errors.verdict == "~"
+    assert errors.interval[0] < 0 < errors.interval[1]
+
+
+def test_within_one_run_the_reference_cancels_out_with_all_its_noise():
+    run = side("a", cached=SLOWER, managed=QUIET, ideal=(10.0, 30.0, 15.0, 28.0, 12.0))
+    plain = compare(run, run, Rules(), [("cached", "managed")]).arms["cached:managed"]["latency_ms.mean"]
+    by_ideal = compare(run, run, Rules(reference="ideal"), [("cached", "managed")])
+    found = by_ideal.arms["cached:managed"]["latency_ms.mean"]
+    assert (found.verdict, found.interval) == ("better", pytest.approx(plain.interval))
 
 
 def test_two_arms_of_one_run_are_compared_across():

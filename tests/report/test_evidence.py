@@ -14,7 +14,7 @@ from loadtest.report.student import quantile, two_sided_p
 
 @given(st.floats(0, 60), st.floats(0.5, 300))
 def test_student_s_p_is_scipy_s(t, df):
-    assert two_sided_p(t, df) == pytest.approx(2 * stats.t.sf(t, df), rel=1e-9, abs=1e-290)
+    assert two_sided_p(t, df) == pytest.approx(2 * stats.t.sf(t, df), rel=1e-7, abs=1e-290)
 
 
 @given(st.floats(0.5, 0.999), st.floats(0.8, 300))
@@ -41,11 +41,17 @@ def test_a_verdict_needs_the_whole_interval_beyond_the_threshold():
 
 def test_repetitions_that_are_all_the_same_leave_no_doubt_but_that_of_the_bound():
     samples = [Sample([0.0] * 3, -1), Sample([0.0] * 3, 1)]
-    found = difference(samples, 0.005, least_half=0.0002)
+    found = difference(samples, 0.005, slack=0.0002)
     assert (found.low, found.high, found.p) == (-0.0002, 0.0002, 1.0)
     samples = [Sample([0.0] * 3, -1), Sample([1.0] * 3, 1)]
-    assert difference(samples, 0.005, least_half=0.0004).p == 0.0
-    assert difference(samples, 0.005, least_half=0.999).p == 1.0
+    assert difference(samples, 0.005, slack=0.0004).p == 0.0
+    assert difference(samples, 0.005, slack=0.999).p == 1.0
+
+
+def test_a_spread_smaller_than_chance_allows_is_not_believed():
+    equal = [Sample([0.01] * 3, -1, least_variance=1e-4), Sample([0.02] * 3, 1, least_variance=2e-4)]
+    found = difference(equal, 0.0)
+    assert found.half == pytest.approx(stats.t.ppf(0.975, 3.6) * math.sqrt(1e-4), rel=0.01)
 
 
 def test_none_of_15000_still_allows_for_some():

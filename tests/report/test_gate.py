@@ -1,10 +1,12 @@
 """Budgets on the command line: exit codes, and what CI servers see."""
 
 import json
+import shutil
 
 import pytest
 from junitparser import JUnitXml
 
+from loadtest import store
 from loadtest.cli import outcome
 from loadtest.signals import Interrupts
 
@@ -19,6 +21,9 @@ def run(tmp_path_factory):
 @pytest.fixture
 def said(monkeypatch, capsys):
     """Runs the command; its exit code, stdout and stderr."""
+
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
 
     def command(*words):
         monkeypatch.setattr("sys.argv", ["loadtest", *map(str, words)])
@@ -92,8 +97,9 @@ def test_a_bench_refuses_what_makes_no_sense_before_anything_runs(said, tmp_path
 def test_on_github_there_are_a_summary_and_annotations(said, run, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    _, out, _ = said("report", run.path, *budgets(MET, *[MISSED] * 12, UNDECIDED))
-    annotations = [line for line in out.splitlines() if line.startswith("::")]
+    _, out, err = said("report", run.path, "--json", *budgets(MET, *[MISSED] * 12, UNDECIDED))
+    assert json.loads(out)["arms"]
+    annotations = [line for line in err.splitlines() if line.startswith("::")]
     assert annotations[0].startswith(
         "::error title=loadtest budget missed::missed cached.error_ratio <= 10%25: 0.333"
     )
@@ -102,11 +108,35 @@ def test_on_github_there_are_a_summary_and_annotations(said, run, tmp_path, monk
     assert (tmp_path / "summary.md").read_text("utf-8") == run.report_md.read_text("utf-8")
 
 
-def test_nobody_else_gets_annotations(said, run, monkeypatch):
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    assert "::" not in said("report", run.path, *budgets(MISSED))[1]
+def test_a_job_s_summary_that_cannot_be_written_is_a_warning(said, run, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    code, _, err = said("report", run.path, *budgets(MET))
+    assert code == 0
+    assert "warning: the job's summary" in err
 
 
-def test_the_summary_is_still_json_alone(said, run):
-    _, out, _ = said("report", run.path, "--json", *budgets(MISSED))
-    assert json.loads(out)["arms"]
+def test_nobody_else_gets_annotations(said, run):
+    _, out, err = said("report", run.path, *budgets(MISSED))
+    assert "::" not in out + err
+
+
+def test_against_a_summary_of_an_artefact(said, run, tmp_path):
+    said("report", run.path)
+    alone = tmp_path / "before.json"
+    shutil.copy(run.summary, alone)
+    text = "managed.containers_peak_count <= 2 * baseline.managed.containers_peak_count"
+    assert said("report", run.path, "--baseline", alone, *budgets(text))[0] == 0
+
+
+def test_the_budgets_that_a_run_was_made_with_are_judged_again(said, run):
+    """What cannot be judged any more is undecided: the report is written all the same."""
+    values = run.read_run()
+    texts = [MET, "managed.error_ratio <= baseline.managed.error_ratio", "ideal.error_ratio == 0"]
+    store.write_json(run.run, {**values, "budgets": texts})
+    code, _, err = said("report", run.path)
+    assert code == 4
+    assert [line.split()[0] for line in err.strip().splitlines()] == ["passed", "undecided", "undecided"]
+    assert "there is no baseline" in err
+    assert "ideal was not run" in err
+    store.write_json(run.run, values)

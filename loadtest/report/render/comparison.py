@@ -5,13 +5,14 @@ from textwrap import fill
 from typing import Any, NamedTuple
 
 from loadtest.report.compare import BETTER, NOISE, NONE, WORSE, Compared, Comparison, Rules
-from loadtest.report.render.figures import NOTHING, TIMES, number, percent, plain
+from loadtest.report.render.figures import NOTHING, TIMES, number, percent, plain, shortened
 from loadtest.report.render.grid import grid
 
 SCHEMA = 1  # of --json
 STYLES = {BETTER: "green", WORSE: "bold red", NOISE: "", NONE: "dim"}
 HEADS = ("measure", "base", "candidate", "change", "95% interval", "verdict", "n")
 NARROWEST = 20
+NOTE_LENGTH = 300
 TITLES = {
     "good_ratio": "good",
     "error_ratio": "errors",
@@ -57,7 +58,12 @@ def _interval(c: Compared) -> str:
 
 def _points(difference: float) -> str:
     """Percentage points."""
-    return f"{difference * 100:+.2g} pp" if difference else "0 pp"
+    points = difference * 100
+    return (
+        f"{points:+.{0 if abs(points) >= 10 else 2}{'f' if abs(points) >= 10 else 'g'}} pp"
+        if points
+        else "0 pp"
+    )
 
 
 def _verdict(c: Compared, rules: Rules) -> str:
@@ -90,7 +96,7 @@ def summary_line(comparison: Comparison) -> str:
 def text(comparison: Comparison, width: int, color: bool) -> str:
     """For a terminal or a pipe; ends with a line break."""
     width = max(width, NARROWEST)
-    footnotes = list(comparison.all_warnings())
+    footnotes = [shortened(note, NOTE_LENGTH) for note in comparison.all_warnings()]
     found = list(rows(comparison))
     blocks = [fill(plain(summary_line(comparison)), width)]
     heads = [(head, head not in ("measure", "verdict")) for head in HEADS]
@@ -108,13 +114,13 @@ def _styled(row: Row, footnotes: Sequence[str]) -> list[tuple[str, str]]:
 
 def marked(row: Row, footnotes: Sequence[str]) -> list[str]:
     """Its cells, the verdict with the numbers of its warnings."""
-    marks = "".join(f"[{footnotes.index(note) + 1}]" for note in row.notes)
+    marks = "".join(f"[{footnotes.index(shortened(note, NOTE_LENGTH)) + 1}]" for note in row.notes)
     return [*row.cells[:-2], f"{row.cells[-2]} {marks}".rstrip(), row.cells[-1]]
 
 
 def markdown(comparison: Comparison) -> str:
     """For a pull request."""
-    footnotes = list(comparison.all_warnings())
+    footnotes = [shortened(note, NOTE_LENGTH) for note in comparison.all_warnings()]
     lines = [escaped(summary_line(comparison)), ""]
     lines += [f"| arm | {' | '.join(HEADS)} |", "|---|---|" + "---:|" * 4 + "---|---|"]
     lines += [

@@ -6,7 +6,7 @@ from typing import Any
 from loadtest.report.compare import BETTER, WORSE, Comparison
 from loadtest.report.render import comparison as render
 from loadtest.report.render import plots
-from loadtest.report.render.figures import plain
+from loadtest.report.render.figures import plain, shortened
 from loadtest.report.render.page import template
 from loadtest.report.series import ArmSeries
 
@@ -56,7 +56,7 @@ def _figures(key: str, sides: Drawn) -> Iterator[tuple[str, Any]]:
 
 
 def _words(comparison: Comparison, keys: Mapping[str, list[str]]) -> dict[str, Any]:
-    footnotes = comparison.all_warnings()
+    footnotes = [shortened(note, render.NOTE_LENGTH) for note in comparison.all_warnings()]
     rows = list(render.rows(comparison))
     return {
         "sentence": plain(render.summary_line(comparison)),

@@ -17,6 +17,8 @@ from loadtest.report.series import ArmSeries, Pressure
 
 ARMS_DRAWN = 12  # more cannot be told apart, and the page would grow without bound
 VALUE_LENGTH = 200
+WARNING_LENGTH = 500
+ROWS = 300  # of a table that strangers fill
 CLASSES = {PASSED: "good", MISSED: "bad"}
 
 
@@ -49,11 +51,11 @@ def run_page(
             title=f"loadtest: {_text(settings.get('scenario', 'a run'))}",
             scenario=_text(settings.get("scenario", "unknown")),
             began=_began(run.get("t0")),
-            sentence=sentence(dict(summary)),
+            sentence=plain(sentence(dict(summary))),
             budgets=[{"text": line(o), "class": CLASSES.get(o.state, "")} for o in outcomes],
-            warnings=[plain(str(text)) for text in summary["warnings"]],
+            warnings=[shortened(plain(str(text)), WARNING_LENGTH) for text in summary["warnings"]],
             heads=[" ".join(filter(None, (c.title, c.unit))) for c in COLUMNS],
-            table=list(_table(summary, styles)),
+            table=list(_table(summary, styles))[:ROWS],
             notes=notes(dict(summary)),
             places=places,
             pressure=[key for key in figures if key.startswith("pressure ")],
@@ -61,7 +63,7 @@ def run_page(
             shown=", ".join(numbers) or NOTHING,
             command=_text(run.get("command", "unknown")),
             facts=list(_facts(summary)),
-            validity=list(_validity(summary)),
+            validity=list(_validity(summary))[:ROWS],
             bokeh=plots.script() if drawing else "",
             drawing=drawing,
         )
@@ -117,7 +119,7 @@ def _facts(summary: Mapping[str, Any]) -> Any:
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(_text(name), _text(_value(value))) for name, value in values.items()]
+    return [(_text(name), _text(_value(value))) for name, value in list(values.items())[:ROWS]]
 
 
 def _value(value: Any) -> str:

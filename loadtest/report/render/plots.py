@@ -217,7 +217,11 @@ def errors(arm: str, series: ArmSeries) -> Any:
 
 
 def spent(arms: Mapping[str, ArmSeries]) -> Any:
-    means = {name(arm): found for arm, series in arms.items() if (found := series.spent_ms())}
+    means: dict[str, Any] = {}
+    for arm, series in arms.items():
+        found = series.spent_ms()
+        if found:  # two names may be cut to the same
+            means[name(arm) if name(arm) not in means else f"{len(means) + 1}: {name(arm)}"] = found
     plot = _figure("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
     columns: dict[str, Any] = {"arm": list(means)}
     for part in palette.SHARES:

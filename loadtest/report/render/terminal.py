@@ -51,7 +51,7 @@ def text(summary: dict[str, Any], width: int, color: bool) -> str:
         for w in summary["warnings"]
     ]
     blocks = [
-        fill(sentence(summary), max(width, NARROWEST)),
+        fill(plain(sentence(summary)), max(width, NARROWEST)),
         table(summary, width, color),
         "\n".join(warnings),
     ]
