@@ -81,7 +81,7 @@ def needed_repetitions(samples: Sequence[Sample], threshold: float, level: float
     if not spread or not margin:
         return None
     sides = len(samples)
-    needed = _first(2, lambda n: quantile(level, sides * (n - 1)) * sqrt(spread / n) < margin)
+    needed = _first(2, lambda n: two_sided_p(margin / sqrt(spread / n), sides * (n - 1)) < 1 - level)
     return needed if needed and needed > min(len(sample.values) for sample in samples) else None
 
 
