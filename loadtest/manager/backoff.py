@@ -12,8 +12,8 @@ Backoff = Callable[[float, int], float]
 
 BASE_S, CAP_S = 0.002, 0.1
 SLOWEST_S = 2.0
-EARLY_COUNT = 4
-SLOWER = 1.5
+EARLY_COUNT = 2
+SLOWER = 2.0
 
 
 def full(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
@@ -36,10 +36,10 @@ def decorrelated(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> B
 
 
 def patient(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
-    """Decorrelated for the first four tries (some 50 ms), then ever slower.
+    """Decorrelated for the first two tries (some 10 ms), then ever slower.
 
-    A shortage that outlives those is no burst. From there on the bound grows by half with each try,
-    which makes the number of tries logarithmic in the time waited: hundreds of waiters at a fixed cap
+    A shortage that outlives those is no burst. From there on the bound doubles with each try, which
+    makes the number of tries logarithmic in the time waited: hundreds of waiters at a fixed cap
     would keep the server busy with refusing them.
     """
 

@@ -31,13 +31,18 @@ class Door:
         self._stats = stats
         self.retries_count = 0
 
-    def open(self, library: Any, config: Mapping[str, Any], deadline: float | None) -> Any:
-        """A connection. Raises :class:`NoConnection`, or the library's errors for what will not pass."""
+    def open(
+        self, library: Any, config: Mapping[str, Any], deadline: float | None, needed_s: float = 0.0
+    ) -> Any:
+        """A connection, with time enough left to use it: ``needed_s``, if that is known.
+
+        Raises :class:`NoConnection`, or the library's errors for what will not pass.
+        """
         options, started = self._options, time.monotonic()
         # A class's own connect is a method of what it makes.
         connect = library if isinstance(library, type) else getattr(library, "connect", library)
         settings = session_settings(options.lease_s, options.session_variables)
-        give_up_at = self._give_up_at(started, deadline)
+        give_up_at = self._give_up_at(started, deadline, needed_s)
         credentials: Mapping[str, Any] = options.credentials(None) if options.credentials else {}
         wait_s, tries, renewed = 0.0, 0, False
         while True:
@@ -69,11 +74,14 @@ class Door:
                 options.fire("on_connect", connection)
                 return connection
 
-    def _give_up_at(self, started: float, deadline: float | None) -> float | None:
+    def _give_up_at(self, started: float, deadline: float | None, needed_s: float) -> float | None:
         policy = self._options.policy
         if not isinstance(policy, Managed):
             return None
-        return started + policy.patience_s if deadline is None else max(started, deadline - policy.margin_s)
+        if deadline is None:
+            return started + policy.patience_s
+        # Whoever gets in later is cut in the middle, and leaves a connection that nobody can use for a lease.
+        return max(started, deadline - max(policy.margin_s, needed_s))
 
     def _may_retry(self, error: BaseException, give_up_at: float | None, tries: int) -> bool:
         policy = self._options.policy

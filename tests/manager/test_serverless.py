@@ -88,6 +88,21 @@ def test_the_deadline_is_the_context_s(made, target, context):
         assert 0.3 < time.monotonic() - started < 0.8
 
 
+def test_a_container_that_knows_how_long_it_works_does_not_wait_for_a_connection_too_late_to_use(
+    made, target
+):
+    db = made(Managed(lease_s=1))
+    for _ in range(2):
+        with db.invocation():
+            db.query("SELECT SLEEP(0.7)")
+    db.quit()
+    with filled(target):
+        started = time.monotonic()
+        with pytest.raises(NoConnection), db.invocation(Context(1000)):
+            db.query("SELECT 1")
+        assert time.monotonic() - started < 0.6
+
+
 def test_a_context_that_says_no_time_is_refused_before_anything_begins(made):
     db = made()
     with pytest.raises(TypeError, match="seconds or None, not dict"), db.invocation({}):
