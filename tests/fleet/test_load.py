@@ -192,7 +192,8 @@ def test_the_closed_model_freezes_its_containers_and_replaces_old_ones(mariadb_t
         rows.sort(key=lambda row: row["started_s"])
         assert [row["cold"] for row in rows] == [True] + [False] * (len(rows) - 1)
         for earlier, later in itertools.pairwise(rows):
-            assert later["started_s"] - earlier["finished_s"] > 0.095
+            # 100 ms of think time, within a tenth of it
+            assert later["started_s"] - earlier["finished_s"] > 0.089
     assert len([row for row in ran.connections if row["reaped_s"] is not None]) >= 10
 
 

@@ -168,9 +168,9 @@ def test_times_of_an_invocation_add_up(world):
 def test_statements_beside_the_workloads_own_are_counted(world):
     lambdas = world("managed")
     container = lambdas.new()
-    assert lambdas.invoke(container).overhead_queries_count == 1  # the lease
+    assert lambdas.invoke(container).overhead_queries_count == 0  # the lease rides on the connect
     # kept or not is asked for: a look, and how many connections there may be
-    assert lambdas.invoke(container).overhead_queries_count == 3
+    assert lambdas.invoke(container).overhead_queries_count == 2
     assert lambdas.invoke(container).overhead_queries_count == 0
 
 
