@@ -15,9 +15,7 @@ from loadtest.manager.clock import now_s
 from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
-from loadtest.manager.errors import (
-    TransactionLost,
-)
+from loadtest.manager.errors import TransactionLost
 from loadtest.manager.held import Held, errors_of, named
 from loadtest.manager.options import DEFAULT, NAMES, Options, log
 from loadtest.manager.policy import Classic, Rhythm

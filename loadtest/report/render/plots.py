@@ -241,7 +241,7 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
 
 
 def reclaim(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Zombies gone within", "seconds after the reap", "share of those that went")
+    plot = _figure("Zombies gone within", "seconds after the reap", "share of all zombies")
     for arm, series in arms.items():
         seconds, share = series.reclaimed()
         if len(seconds):

@@ -152,12 +152,10 @@ def _is_latency(i: int) -> bool:
     return COLUMNS[i].unit == "ms"
 
 
-def notes(summary: dict[str, Any], shown: Collection[int] = range(100)) -> list[str]:
+def notes(summary: dict[str, Any], shown: Collection[int] = range(len(COLUMNS))) -> list[str]:
     """What has to be known to read the table; ``shown`` are its columns, by index."""
     arms = list(lines(summary))
-    cells = [
-        COLUMNS[i].cell(median) for _, median in arms for i in shown if i < len(COLUMNS) and _is_latency(i)
-    ]
+    cells = [COLUMNS[i].cell(median) for _, median in arms for i in shown if _is_latency(i)]
     marks = {cell[-1:] for cell in cells} | {INVALID for _, median in arms if not median["valid"]}
     hidden = [c.title for i, c in enumerate(COLUMNS) if i not in shown]
     counts = sorted({len(arm["repetitions"]) for arm in summary["arms"].values()})
