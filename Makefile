@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint benchmarks clean server
+.PHONY: help bench test lint benchmarks coverage clean server
 .SUFFIXES:
 
 help:  ## this list
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev  ## check style, format and types
 
 benchmarks: $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
 	$(BIN)/python -m pytest -s tests/benchmarks
+
+coverage: $(VENV)/.dev server  ## the tests with the lines of loadtest/ that none of them reaches
+	@./.ci/setup coverage $(BIN)/python $(TESTS)
 
 clean:  ## remove .venv and caches; results stay
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from loadtest.errors import UsageError
-from loadtest.settings import Option, Plan, build, duration_text, nearest, options, read_scenario
+from loadtest.settings import Option, Plan, duration_text, nearest, options, plan_with
 
 
 class Commands(click.Group):
@@ -19,6 +19,15 @@ class Commands(click.Group):
             known = self.list_commands(ctx)
             raise UsageError(f"unknown command {word!r}{nearest(word, known)}; there are {', '.join(known)}")
         return super().resolve_command(ctx, args)
+
+
+server_option = click.option(
+    "--server",
+    "choice",
+    default="auto",
+    show_default=True,
+    help="auto, docker, local or mysql://user@host:port/database",
+)
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,24 +50,12 @@ def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[...
 
 def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
     """The command line before the scenario's file, and that before the defaults."""
-    from_file = build(Plan, read_scenario(scenario), f"scenario {scenario}")
     values = {
         option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
     }
     if strategies is not None:
         values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
-    whole = {**_as_given(from_file), **values}
-    return build(Plan, whole, "options")  # type: ignore[no-any-return]
-
-
-def _as_given(plan: Plan) -> dict[str, Any]:
-    values = {option.name: getattr(plan, option.field) for option in options(Plan)}
-    return {
-        **values,
-        "scenario": plan.scenario,
-        "strategies": plan.strategies,
-        "description": plan.description,
-    }
+    return plan_with(scenario, values)
 
 
 def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:

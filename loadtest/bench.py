@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -62,8 +63,12 @@ class Bench:
 
     def run(self) -> RunFolder:
         """Raises what ends it; what was measured until then is in the folder."""
-        check_strategies(self._plan.strategies)
         check(self._choice, self._plan.max_connections)
+        return self.run_on(launched(self._choice, self._plan.max_connections))
+
+    def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
+        """The same on a server of the caller's, which is entered once everything else is checked."""
+        check_strategies(self._plan.strategies)
         if is_too_small(self._plan):
             raise UsageError(
                 f"ideal has no connection left: --ideal-reserve {self._plan.ideal_reserve} of "
@@ -71,7 +76,7 @@ class Bench:
             )
         self.folder = RunFolder.create(self.folder.path)
         try:
-            with launched(self._choice, self._plan.max_connections) as target:
+            with server as target:
                 self._write_run(target)
                 self._measure(target)
         except BaseException as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadtest.arguments import Commands, budget_options, compare_options, plan_of, plan_options
+from loadtest.arguments import Commands, budget_options, compare_options, plan_of, plan_options, server_option
 from loadtest.errors import Interrupted, LoadtestError, ResultsError, UsageError
 from loadtest.settings import STRATEGIES, read_scenario, scenario_names
 from loadtest.signals import Interrupts, handled, ignored
@@ -93,13 +93,7 @@ def main() -> None:
 @main.command(epilog=ENDED)
 @click.argument("scenario", default="quick")
 @click.option("--strategies", help="comma-separated; also package.module:attribute, name=…, a:0.3+b:0.7")
-@click.option(
-    "--server",
-    "choice",
-    default="auto",
-    show_default=True,
-    help="auto, docker, local or mysql://user@host:port/database",
-)
+@server_option
 @plan_options
 @click.option("--out", type=click.Path(path_type=Path), help="the run folder  [results/TIME-SCENARIO]")
 @click.option("--json", "as_json", is_flag=True, help="print the summary as JSON instead of the table")
@@ -136,12 +130,7 @@ def bench(
     plan = plan_of(scenario, strategies, given)
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies])
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
-    if "://" in choice and ":" in choice.split("://", 1)[1].rpartition("@")[0]:
-        say(
-            "loadtest: warning: other users of this machine can read a password on the command line; "
-            "leave it out and set LOADTEST_PASSWORD",
-            err=True,
-        )
+    _warn_of_password(choice)
     teller = Teller(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
     run = Bench(plan, choice, path, interrupts, teller.progress, [b.text for b in gate.budgets])
     try:
@@ -151,6 +140,52 @@ def bench(
             _show_what_there_is(run.folder, as_json, f"the run did not end by itself: {error}")
         raise
     return _gated(run.folder, gate, as_json, teller)
+
+
+def _warn_of_password(choice: str) -> None:
+    if "://" in choice and ":" in choice.split("://", 1)[1].rpartition("@")[0]:
+        say(
+            "loadtest: warning: other users of this machine can read a password on the command line; "
+            "leave it out and set LOADTEST_PASSWORD",
+            err=True,
+        )
+
+
+@main.command(epilog=ENDED)
+@click.argument("scenario", default="burst")
+@click.option("--strategy", help="that the form begins with; also package.module:attribute, name=…, mixes")
+@server_option
+@plan_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="that the page listens on")
+@click.option("--port", type=click.IntRange(1, 65535), default=8089, show_default=True)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True,
+    help="where each test's run folder goes",
+)  # fmt: skip
+@click.pass_obj
+def web(
+    interrupts: Interrupts, /, scenario: str, strategy: str | None, choice: str, host: str, port: int,
+    results: Path, **given: Any,
+) -> None:  # fmt: skip
+    """Open Locust's web page with a server beside it: watch connections run out, or not.
+
+    The form begins with SCENARIO, one of `loadtest scenarios` or a TOML file of your own.
+    """
+    from loadtest.web import Web
+
+    plan = plan_of(scenario, strategy or "managed", given)
+    if len(plan.strategies) > 1:
+        raise UsageError("the page runs one strategy at a time: choose another in its form")
+    _warn_of_password(choice)
+    Web(
+        plan,
+        choice,
+        results,
+        host,
+        port,
+        interrupts,
+        lambda text: say(text, err=text.startswith("loadtest:")),
+    ).run()
 
 
 def _gated(folder: "RunFolder", gate: "Gate", as_json: bool, teller: Teller) -> int:

@@ -38,12 +38,22 @@ def users(settings: Settings) -> tuple[int, float]:
 
 def command(settings: Settings, strategy: str, processes: int) -> list[str]:
     """The whole command line: nothing is left to Locust's configuration files."""
+    how = ["--headless", "--exit-code-on-error", "0", "--loglevel", "INFO", "--only-summary"]
+    return _locust(settings, strategy, processes, how)
+
+
+def page_command(settings: Settings, strategy: str, processes: int, host: str, port: int) -> list[str]:
+    """The same with Locust's page."""
+    how = ["--web-host", host, "--web-port", str(port), "--exit-code-on-error", "0", "--loglevel", "INFO"]
+    return _locust(settings, strategy, processes, how)
+
+
+def _locust(settings: Settings, strategy: str, processes: int, how: list[str]) -> list[str]:
     count, rate_per_user = users(settings)
     locustfile = shipped("locustfiles") / ("clients.py" if settings.model == "open" else "containers.py")
     words = [
-        sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--users", str(count),
-        "--spawn-rate", str(count), "--exit-code-on-error", "0", "--loglevel", "INFO", "--only-summary",
-        "--strategy", strategy,
+        sys.executable, "-m", "locust", "-f", str(locustfile), *how, "--users", str(count),
+        "--spawn-rate", str(count), "--strategy", strategy,
     ]  # fmt: skip
     values = {o.name: getattr(settings, o.field) for o in options()}
     values["rate_per_user"] = rate_per_user
@@ -75,7 +85,7 @@ def environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
         "HOME": str(home),
         "PYTHONUSERBASE": user_base,
         "PYTHONPATH": os.pathsep.join(paths),
-        "LOADTEST_STRATEGIES_FROM": str(Path.cwd()),
+        "LOADTEST_STRATEGIES_FROM": os.environ.get("LOADTEST_STRATEGIES_FROM") or str(Path.cwd()),
         "PYTHONUNBUFFERED": "1",
         **more,
     }

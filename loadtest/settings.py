@@ -10,7 +10,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from loadtest.errors import UsageError
+from loadtest.load_shape import STEADY, shape_points
 
 STRATEGIES = ("direct", "cached", "classic", "managed", "ideal")
 CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     duration_s: Annotated[Positive, _about("load", "how long arrivals come in")] = 30.0
     ramp_s: Annotated[NotNegative, _about("load", "the load rises linearly for so long")] = 0.0
     shape: Annotated[
-        str, _about("load", 'load over time as "seconds:fraction,…", linear between; goes before the ramp')
+        str, _about("load", 'steady, spike, stairs, wave, or "seconds:fraction,…", goes before the ramp')
     ] = ""
     warmup_s: Annotated[NotNegative, _about("load", "arrivals due before this do not count")] = 0.0
     seed: Annotated[int, _about("load", "of every random choice")] = 1
@@ -187,6 +187,8 @@ def build(of: type, values: Mapping[str, Any], source: str) -> Any:
             fields[known[name].field] = _raw(known[name], value, source)
         else:
             raise UsageError(f"{source}: unknown option {key!r}{nearest(name, [*known, *others])}")
+    if fields.get("shape") == STEADY:
+        fields["shape"] = ""
     try:
         built: Any = msgspec.convert(fields, of, strict=False)
     except msgspec.ValidationError as error:
@@ -235,26 +237,12 @@ def _check_together(settings: Settings, source: str) -> None:
             f"{source}: a rate of {settings.rate:g} at a rate-per-user of {settings.rate_per_user:g} takes "
             f"more than {CLIENTS_AT_MOST:,} clients: raise rate-per-user, or lower the rate"
         )
-    shape_points(settings.shape)
+    shape_points(settings.shape, settings.duration_s)
     if isinstance(settings, Plan):
         if not settings.strategies:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")
         if len(set(settings.strategies)) < len(settings.strategies):
             raise UsageError(f"{source}: a strategy is named twice")
-
-
-def shape_points(text: str) -> list[tuple[float, float]]:
-    """``"0:0.1,10:1"`` as [(0.0, 0.1), (10.0, 1.0)]. Raises :class:`UsageError`."""
-    try:
-        points = [(float(at), float(level)) for at, level in (p.split(":") for p in text.split(",") if p)]
-    except ValueError:
-        raise UsageError(
-            f'not a shape: {text!r}; write "seconds:fraction,…", e.g. "0:0.1,10:0.1,10:1"'
-        ) from None
-    in_order = all(a[0] <= b[0] for a, b in pairwise(points))
-    if points and not (in_order and points[0][0] == 0 and all(0 <= level <= 1 for _, level in points)):
-        raise UsageError(f"not a shape: {text!r}; seconds rise from 0, fractions are between 0 and 1")
-    return points
 
 
 def scenario_names() -> list[str]:
@@ -285,3 +273,11 @@ def read_scenario(name: str) -> dict[str, Any]:
         return {"scenario": label, **tomllib.loads(text)}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"scenario {name!r} is not TOML: {error}") from None
+
+
+def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
+    """Options before the scenario's values, and those before the defaults. Raises :class:`UsageError`."""
+    plan = build(Plan, read_scenario(scenario), f"scenario {scenario}")
+    from_file = {option.name: getattr(plan, option.field) for option in options(Plan)}
+    others = {name: getattr(plan, name) for name in ("scenario", "strategies", "description")}
+    return build(Plan, {**from_file, **others, **values}, "options")  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ repetition runs, its rows arrive as numbered parts; when it ends well they becom
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from loadtest.errors import ResultsError, UsageError
 from loadtest.records import ROW_TYPES
 
 SCHEMA = 1
+ROW_FILE = re.compile(rf"(?:{'|'.join(ROW_TYPES)})/\d{{3}}(?:-\d{{6}})?\.parquet")
 
 
 class Repetition:
@@ -58,6 +60,24 @@ class Repetition:
         files = sorted((self.path / kind).glob("*.parquet"))
         whole = {f.stem for f in files if "-" not in f.stem}
         return [f for f in files if "-" not in f.stem or f.stem.split("-")[0] not in whole]
+
+    def packed(self) -> dict[str, bytes]:
+        """Rows and health of a worker that has a folder of its own, by name."""
+        files = [*self.path.glob("*/*.parquet"), *self.path.glob(self.generator.name)]
+        return {str(file.relative_to(self.path)): file.read_bytes() for file in sorted(files)}
+
+    def unpack(self, files: Mapping[str, bytes]) -> None:
+        """Puts another's :meth:`packed` beside what is here. Raises :class:`ResultsError`."""
+        for name, content in files.items():
+            path = self.path / name
+            with _writing(path):
+                if name == self.generator.name:
+                    head, _, rows = content.partition(b"\n")
+                    with path.open("ab") as file:
+                        file.write(rows if file.tell() else head + b"\n" + rows)
+                elif ROW_FILE.fullmatch(name):
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_bytes(content)
 
     def csv_rows(self, path: Path) -> list[dict[str, str]]:
         """Rows of ``samples`` or ``generator``; a last line that was cut off is left out."""

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "loadtest"
-FLOOR = {"store", "growing", "provenance", "settings", "records", "errors", "dsn"}
+FLOOR = {"store", "growing", "provenance", "settings", "load_shape", "records", "errors", "dsn"}
 FOLDERS = {"manager", "fleet", "server", "report"}
 # A folder may know itself, the floor and these.
 ALSO = {"manager": set(), "server": set(), "report": set(), "fleet": {"manager"}}
@@ -19,7 +19,7 @@ PURE = (
     "manager/policy", "manager/backoff", "fleet/container", "fleet/shapes", "fleet/limits",
     "report/summary", "report/validity", "report/finding", "report/compare", "report/evidence",
     "report/student", "report/measures", "report/likeness", "report/grammar",
-    "manager/attempts", "manager/deadline",
+    "manager/attempts", "manager/deadline", "load_shape", "webui/form", "webui/points",
 )  # fmt: skip
 IMPURE = {
     "asyncio", "datetime", "gevent", "glob", "http", "io", "locust", "logging", "os", "pathlib", "psutil",
@@ -33,11 +33,12 @@ HOMES = {
     "pandas": {"report"},
     "docker": {"server/compose"},
     "click": {"cli", "arguments"},
-    "bokeh": {"report"},
+    "bokeh": {"report", "webui/plots"},
+    "flask": {"webui"},
     "jinja2": {"report"},
 }
 # Entry points of processes of their own, whose last words somebody else reads.
-SPEAKERS = {"cli", "fleet/users", "server/prepare"}
+SPEAKERS = {"cli", "fleet/users", "server/prepare", "webui/plots", "webui/rows"}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -239,7 +240,7 @@ def loaded(script: str, *words: str) -> set[str]:
 
 
 def test_the_parent_process_never_imports_locust():
-    there = loaded("import loadtest.cli, loadtest.bench")
+    there = loaded("import loadtest.cli, loadtest.bench, loadtest.web")
     assert "loadtest.bench" in there
     assert there & {"locust", "gevent", "pandas", "pyarrow"} == set()
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import accumulate
 from random import Random
@@ -14,11 +14,12 @@ import pymysql
 from loadtest.dsn import Dsn
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.container import Container, Event, State
+from loadtest.fleet.given import Connector, Context
 from loadtest.fleet.limits import Scaling, share_of
 from loadtest.fleet.pool import Pool, Pooled
 from loadtest.fleet.shapes import Arrival
 from loadtest.fleet.strategies import Part
-from loadtest.fleet.wire import FunctionTimeout, Meter, MeteredConnection, tls_arguments
+from loadtest.fleet.wire import FunctionTimeout, Meter, tls_arguments
 from loadtest.fleet.workload import Work
 from loadtest.fleet.zombies import Book
 from loadtest.manager.errors import code_of, symbols
@@ -26,36 +27,6 @@ from loadtest.records import Invocation
 from loadtest.settings import Settings
 
 THROTTLED, TIMEOUT, UNFINISHED = "throttled", "timeout", "unfinished"
-
-
-class Connector:
-    """``connect`` as a container's function sees it: the server filled in, the meter its own."""
-
-    __slots__ = ("_fleet", "meter")
-
-    def __init__(self, fleet: "Fleet", meter: Meter) -> None:
-        self._fleet = fleet
-        self.meter = meter
-
-    def __call__(self, **arguments: Any) -> MeteredConnection:
-        fleet = self._fleet
-        return MeteredConnection(
-            fleet.book, self.meter, fleet.settings.rtt_ms / 1000, **{**fleet.arguments, **arguments}
-        )
-
-
-class Context:
-    """What AWS Lambda hands to a handler beside the event, as far as a function needs it here."""
-
-    __slots__ = ("_clock", "_deadline_s", "aws_request_id")
-
-    def __init__(self, clock: Clock, deadline_s: float, request_id: str) -> None:
-        self._clock = clock
-        self._deadline_s = deadline_s
-        self.aws_request_id = request_id
-
-    def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._deadline_s - self._clock.now()) * 1000))
 
 
 class Fleet:
@@ -90,6 +61,7 @@ class Fleet:
         self._rng = Random(f"{settings.seed}/fleet/{worker}")
         self._numbers = 0
         self._in_service: dict[Container, tuple[float, Any] | None] = {}
+        self.resting: set[Container] = set()  # frozen ones of the closed model
         self.containers_count = 0
 
     def _factory(self, part: Part) -> Callable[[Connector], Any]:
@@ -106,6 +78,18 @@ class Fleet:
     def in_service_count(self) -> int:
         """Containers that come up or serve an invocation."""
         return len(self._in_service)
+
+    def containers(self) -> Iterator[Container]:
+        """All that are there; a new one that waits for its first invocation (closed model) is not yet."""
+        for idle in self._idle.values():
+            yield from idle
+        yield from self._in_service
+        yield from self.resting
+
+    @property
+    def busy_count(self) -> int:
+        """Containers that serve an invocation."""
+        return sum(service is not None for service in self._in_service.values())
 
     def part_of(self, draw: float) -> str:
         """The part of a mixed fleet that a draw in [0, 1) falls to."""
@@ -167,6 +151,9 @@ class Fleet:
         for idle in self._idle.values():
             while idle:
                 self.reap(idle.popleft(), leave_zombie=self._rng.random() < self.settings.zombie_ratio)
+        for container in sorted(self.resting, key=lambda resting: resting.number):
+            self.reap(container, leave_zombie=self._rng.random() < self.settings.zombie_ratio)
+        self.resting.clear()
         for container in self._in_service:
             container.stale = True
 

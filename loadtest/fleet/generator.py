@@ -24,8 +24,9 @@ from loadtest.fleet.shapes import Arrival, client_arrivals, profile
 from loadtest.fleet.strategies import parse
 from loadtest.fleet.zombies import Book
 from loadtest.growing import CsvAppender
+from loadtest.load_shape import shape_points
 from loadtest.records import GeneratorSecond, Invocation
-from loadtest.settings import Settings, shape_points
+from loadtest.settings import Settings
 from loadtest.store import Repetition
 
 LOOK_S = 0.02  # how exactly the end of a connection is known, and a timeout kept
@@ -77,13 +78,14 @@ class Generator:
             settings, parts, server, self.book, self.clock, self._done, worker, assignment.workers_count, pool
         )
         self.health = Health(self.clock, worker, self._recorder.lag)
-        self._profile = profile(shape_points(settings.shape), settings.ramp_s)
+        self._profile = profile(shape_points(settings.shape, settings.duration_s), settings.ramp_s)
         self._due: list[tuple[float, int, Arrival, Iterator[Arrival]]] = []
         self._left: set[int] = set()
         self._joined = Event()
         self._in_flight = Group()
         self._background = Group()
         self._writer = gevent.Greenlet()
+        self.newest: GeneratorSecond | None = None  # its health
         self._ending = Event()
         self._closed = False
 
@@ -168,8 +170,13 @@ class Generator:
             if gone:
                 container, born_s = fleet.new_container(container.part), clock.now()
             if think_s or gone:  # without, the wait for the next answer gives way to others
+                if not gone:
+                    fleet.resting.add(container)
                 # Spread by a tenth: containers that keep the same pace end up in step, an artefact.
                 gevent.sleep(think_s * (0.9 + 0.2 * pause_draw))
+                fleet.resting.discard(container)
+                if container.state is State.GONE:  # a deployment
+                    container, born_s = fleet.new_container(container.part), clock.now()
 
     # The end
 
@@ -237,7 +244,8 @@ class Generator:
             self.fleet.reap_idle()
             self.book.flush()
             try:
-                self._seconds.append(self._second())
+                self.newest = self._second()
+                self._seconds.append(self.newest)
                 self._recorder.flush()
             except LoadtestError as error:
                 self._failed(error)

@@ -4,15 +4,13 @@ The master, or a single process, makes the folder, starts the monitor and says w
 worker runs a generator and writes its own rows.
 """
 
-import json
 import logging
 import os
 import resource
+import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -20,12 +18,12 @@ import msgspec
 from gevent.event import Event
 from gevent.lock import RLock
 
-from loadtest.dsn import Dsn
-from loadtest.errors import LoadtestError, ServerUnavailable, UsageError
+from loadtest.errors import LoadtestError
 from loadtest.fleet import resolver
+from loadtest.fleet.distant import MastersClock, answer_clock, is_shared, own_folder, taken_home
 from loadtest.fleet.generator import Assignment, Generator
-from loadtest.fleet.strategies import arm_name
-from loadtest.provenance import machine
+from loadtest.fleet.observed import end_monitor, make_folder, start_monitor
+from loadtest.fleet.surroundings import describe, server_from_environment
 from loadtest.records import Invocation
 from loadtest.settings import Settings
 from loadtest.store import Repetition, RunFolder
@@ -34,23 +32,30 @@ log = logging.getLogger("loadtest")
 START, DONE, FAILED = "loadtest_start", "loadtest_done", "loadtest_failed"
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 2.0
+CLOCK_ERROR_S = 0.005  # what a stall of the generator may be, too
 
 
 class Run:
-    """The tests of one Locust process, one after another. ``on_row``, if any, hears of each invocation."""
+    """The tests of one Locust process, one after another. ``listeners`` hear of each invocation.
 
-    def __init__(self, environment: Any, on_row: Callable[[Invocation], None] | None) -> None:
+    ``trouble`` says what ended a test that a web page started; without one it ends the process.
+    """
+
+    def __init__(self, environment: Any) -> None:
         self.environment = environment
         self.generator: Generator | None = None
+        self.repetition: Repetition | None = None
+        self.folder: RunFolder | None = None
+        self.listeners: list[Callable[[Invocation, Generator], None]] = []
         self.interrupted = False
-        self._on_row = on_row
+        self.trouble = ""
         self._server = server_from_environment("LOADTEST_DSN")
         self._described: dict[str, Any] | None = None
-        self._folder: RunFolder | None = None
-        self._repetition: Repetition | None = None
-        self._t0_monotonic = 0.0
+        self.t0_monotonic = 0.0
         self._monitor: subprocess.Popen[bytes] | None = None
         self._done_count = 0
+        self._distant: Repetition | None = None  # of a worker that shares no folder with its master
+        self._clock_error_s = 0.0
         self._all_done = Event()
         self._closing = RLock()
         self._indices: list[int] = []
@@ -62,7 +67,9 @@ class Run:
         if self.is_master:
             runner.register_message(DONE, self._worker_done)
             runner.register_message(FAILED, self._worker_failed)
+            answer_clock(runner)
         elif self.is_worker:
+            self._clock = MastersClock(runner)
             runner.register_message(START, self._told_to_start)
 
     @property
@@ -81,16 +88,17 @@ class Run:
 
     def begin(self, settings: Settings, strategy: str, users_count: int) -> None:
         """On the master or single process, before any user is spawned."""
+        self.trouble = ""
         described, self._described = self._described or describe(), None
         t0_monotonic = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
-        self._t0_monotonic = t0_monotonic
-        self._repetition = self._make_folder(settings, strategy, described, t0_monotonic)
-        self._start_monitor(self._repetition, t0_monotonic)
+        self.t0_monotonic = t0_monotonic
+        self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic)
+        self._monitor = start_monitor(self.repetition, t0_monotonic)
         workers_count = self.environment.runner.worker_count if self.is_master else 1
         assignment = Assignment(
             strategy=strategy,
             t0_monotonic=t0_monotonic,
-            repetition=str(self._repetition.path.absolute()),
+            repetition=str(self.repetition.path.absolute()),
             users_count=users_count,
             workers_count=workers_count,
             max_connections=described["functions_max_connections"],
@@ -98,68 +106,64 @@ class Run:
         self.interrupted, self._done_count = False, 0
         self._all_done.clear()
         if self.is_master:
+            token = secrets.token_hex(8)
+            self.repetition.write_meta(token=token)
             start_s = time.monotonic() - t0_monotonic + WORKERS_LEAD_S + users_count / 1000
             whole = {"assignment": assignment._asdict(), "settings": msgspec.to_builtins(settings)}
-            self.environment.runner.send_message(START, {**whole, "start_s": start_s})
+            order = {**whole, "start_s": start_s, "masters_s": time.monotonic(), "token": token}
+            self.environment.runner.send_message(START, order)
         else:
             self._make_generator(settings, assignment)
             # Locust spawns some thousand users a second: all of them have joined by then.
             start_s = time.monotonic() - t0_monotonic + 0.5 + users_count / 1000
             self._start_generator(start_s)
-        self._repetition.write_meta(
+        self.repetition.write_meta(
             start_s=start_s, deadline_s=start_s + settings.duration_s, workers_count=workers_count
         )
         gevent.spawn(self._end_when_done)
 
-    def _make_folder(
-        self, settings: Settings, strategy: str, described: dict[str, Any], t0_monotonic: float
-    ) -> Repetition:
-        given = os.environ.get("LOADTEST_REPETITION")
-        if given:
-            return Repetition.at(given)
-        path = free_path(Path(os.environ.get("LOADTEST_OUT") or f"results/{time.strftime('%Y%m%d-%H%M%S')}"))
-        self._folder = RunFolder.create(path)
-        t0 = time.time() - (time.monotonic() - t0_monotonic)
-        self._folder.write_run(
-            {
-                "settings": {
-                    **msgspec.to_builtins(settings),
-                    "scenario": "by hand",
-                    "strategies": [strategy],
-                },
-                "server": described,
-                "environment": machine(),
-                "t0": t0,
-                "warnings": described.get("warnings", []),
-            }
-        )
-        log.info("rows go to %s", path)
-        return self._folder.next_repetition(arm_name(strategy)).create()
-
-    def _start_monitor(self, repetition: Repetition, t0_monotonic: float) -> None:
-        admin = os.environ.get("LOADTEST_ADMIN_DSN") or os.environ["LOADTEST_DSN"]
-        environment = {**os.environ, "LOADTEST_ADMIN_DSN": admin, "LOADTEST_T0_MONOTONIC": repr(t0_monotonic)}
-        self._monitor = subprocess.Popen(
-            [sys.executable, "-m", "loadtest.server.monitor", str(repetition.samples)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-
     # Workers
 
     def _told_to_start(self, environment: Any, msg: Any, **_: Any) -> None:
-        assignment = Assignment(**msg.data["assignment"])._replace(worker=environment.runner.worker_index)
+        order = msg.data
+        assignment = Assignment(**order["assignment"])._replace(worker=environment.runner.worker_index)
+        self._distant, self._clock_error_s = None, 0.0
         try:
-            self._make_generator(msgspec.convert(msg.data["settings"], Settings), assignment)
-            self._start_generator(msg.data["start_s"])
+            if not is_shared(Repetition.at(assignment.repetition), order["token"]):
+                self._distant = own_folder()
+                # Of a clock of its own, right to within the time that the order took; set right below.
+                t0_monotonic = assignment.t0_monotonic + time.monotonic() - order["masters_s"]
+                assignment = assignment._replace(
+                    repetition=str(self._distant.path), t0_monotonic=t0_monotonic
+                )
+            self._make_generator(msgspec.convert(order["settings"], Settings), assignment)
+            self._start_generator(order["start_s"])
         except LoadtestError as error:
-            environment.runner.send_message(FAILED, {"exit_code": error.exit_code, "text": str(error)})
+            self.fail(error)
             return
+        if self._distant is not None:
+            gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic"])
         gevent.spawn(self._end_when_done)
 
+    def _set_clock(self, masters_t0: float) -> None:
+        """Before the start: exactly. Clocks of the same machine are the same clock."""
+        try:
+            difference_s, self._clock_error_s = self._clock.ask()
+        except LoadtestError as error:
+            self.fail(error)
+            return
+        if self.generator is not None:
+            same = abs(difference_s) <= self._clock_error_s
+            self.generator.clock.t0_monotonic = masters_t0 + (0.0 if same else difference_s)
+
     def _make_generator(self, settings: Settings, assignment: Assignment) -> None:
+        def told(row: Invocation) -> None:
+            for listener in self.listeners:
+                listener(row, made)
+
         self._indices, self._next_index = [], assignment.worker
-        self.generator = Generator(settings, assignment, self._server, self._on_row, self.fail)
+        hears = told if self.listeners else None
+        made = self.generator = Generator(settings, assignment, self._server, hears, self.fail)
 
     def _start_generator(self, start_s: float) -> None:
         assert self.generator is not None  # noqa: S101 (made by the caller)
@@ -209,7 +213,9 @@ class Run:
             generator.close(hurry=self.interrupted)
             self._note(deadline_s=generator.deadline_s)
             if self.is_worker:
-                self.environment.runner.send_message(DONE, {"deadline_s": generator.deadline_s})
+                files = taken_home(self._distant) if self._distant is not None else {}
+                done = {"deadline_s": generator.deadline_s, "files": files, "error_s": self._clock_error_s}
+                self.environment.runner.send_message(DONE, done)
 
     def stopping(self) -> None:
         """Locust stops the test: by its own clock, by the web page, or by a signal."""
@@ -221,30 +227,39 @@ class Run:
         """Monitor ended, the repetition marked as whole; safe to call again."""
         monitor, self._monitor = self._monitor, None
         if monitor is not None:
-            monitor.terminate()
-            try:
-                monitor.wait(5)
-            except subprocess.TimeoutExpired:
-                monitor.kill()
-        if self._repetition is not None:
-            self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self._t0_monotonic)
-            self._repetition = None
+            end_monitor(monitor)
+        if self.repetition is not None:
+            self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic)
+            self.repetition = None
 
     def _note(self, **values: Any) -> None:
         """Of the repetition as a whole; workers know nothing of it."""
         try:
-            if self._repetition is not None:
-                self._repetition.write_meta(**values)
+            if self.repetition is not None:
+                self.repetition.write_meta(**values)
         except LoadtestError as error:
             self.fail(error)
 
     def _worker_done(self, msg: Any, **_: Any) -> None:
         self._done_count += 1
-        if self._repetition is not None:
-            known_s = self._repetition.read_meta().get("deadline_s", msg.data["deadline_s"])
+        if self.repetition is not None:
+            self._take_home(self.repetition, msg.data)
+            known_s = self.repetition.read_meta().get("deadline_s", msg.data["deadline_s"])
             self._note(deadline_s=min(known_s, msg.data["deadline_s"]))
         if self._done_count >= self.environment.runner.worker_count:
             self._all_done.set()
+
+    def _take_home(self, repetition: Repetition, done: dict[str, Any]) -> None:
+        """What a worker on another machine has written."""
+        try:
+            repetition.unpack(done["files"])
+            if done["error_s"] > CLOCK_ERROR_S and self.folder is not None:
+                self.folder.add_warning(
+                    f"a worker's clock, and so its due times, are known to within "
+                    f"{done['error_s'] * 1000:.0f} ms only"
+                )
+        except LoadtestError as error:
+            self.fail(error)
 
     def _worker_failed(self, msg: Any, **_: Any) -> None:
         self.end(msg.data["exit_code"], msg.data["text"])
@@ -258,38 +273,9 @@ class Run:
 
     def end(self, exit_code: int, text: str) -> None:
         log.error(text)
+        if self.environment.web_ui is not None:
+            self.trouble = text
+            gevent.spawn(self.environment.runner.stop)
+            return
         self.environment.process_exit_code = exit_code
         gevent.spawn(self.environment.runner.quit)
-
-
-def describe() -> dict[str, Any]:
-    """Version and size of the server; its tables are made, too. The bench has done that already."""
-    known = os.environ.get("LOADTEST_SERVER")
-    if known:
-        return dict(json.loads(known))
-    done = subprocess.run(
-        [sys.executable, "-m", "loadtest.server.prepare"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        kind = UsageError if done.returncode == UsageError.exit_code else ServerUnavailable
-        raise kind(done.stderr.strip() or "the server could not be prepared")
-    return dict(json.loads(done.stdout))
-
-
-def server_from_environment(name: str) -> Dsn:
-    """Raises :class:`ServerUnavailable` when it is not set."""
-    text = os.environ.get(name)
-    if not text:
-        raise ServerUnavailable(
-            f"no server: set {name} to mysql://user:password@host:port/database, "
-            "or run `loadtest server up`, which prints it"
-        )
-    return Dsn.parse(text)
-
-
-def free_path(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, … that is not taken."""
-    number, free = 2, path
-    while free.exists():
-        free, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return free

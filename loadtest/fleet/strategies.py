@@ -7,6 +7,8 @@ stands for module-level code, and returns an object with one or two methods:
   ``query(sql, args)`` and ``transaction()``; a handler of one's own may do something else.
 * ``close()``, optional: the container is told that it goes (a graceful reap).
 
+It may return a plain function of (event, context) instead, as Lambda has them.
+
 ``connect(**arguments)`` is PyMySQL's ``connect`` with the server, the account, TLS and the round
 trip's delay filled in; connections made otherwise are neither delayed nor recorded.
 """
@@ -113,6 +115,22 @@ class WithManager:
         self._db.quit()
 
 
+class Handler:
+    """A function of (event, context), as Lambda calls it; the event has ``id`` and ``group``."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: Callable[[dict[str, Any], Any], Any]) -> None:
+        self._handler = handler
+
+    def invoke(self, work: Any, context: Any) -> None:
+        self._handler({"id": work.id, "group": work.group}, context)
+
+
+def _with_invoke(made: Any) -> Any:
+    return made if hasattr(made, "invoke") or not callable(made) else Handler(made)
+
+
 BUILT_IN: dict[str, Callable[[Connect], Any]] = {
     "direct": Direct,
     "cached": Cached,
@@ -153,7 +171,7 @@ class Part:
         factory = getattr(found, attribute, None)
         if not callable(factory):
             raise UsageError(f"strategy {self.name!r}: {module} has nothing to call named {attribute!r}")
-        return factory  # type: ignore[no-any-return]
+        return lambda connect: _with_invoke(factory(connect))
 
 
 def arm_name(text: str) -> str:

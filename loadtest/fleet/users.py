@@ -5,20 +5,22 @@ leaves when Locust stops it. Its arrivals come from the generator, so that they 
 answers nor for Locust's own pace.
 """
 
-from locust import User, constant, events, task  # first: it patches for gevent
+from locust import User, constant, events, stats, task  # first: it patches for gevent
 
 # isort: split
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from loadtest.errors import LoadtestError
 from loadtest.fleet.run import Run
 from loadtest.fleet.strategies import parse
+from loadtest.load_shape import NAMED, STEADY
 from loadtest.records import Invocation
-from loadtest.settings import Settings, build, duration_s, duration_text, options
+from loadtest.settings import STRATEGIES, Settings, build, duration_s, duration_text, options
 
-TYPES: dict[str, type] = {"float": float, "int": int, "str": str, "duration": str}
+TYPES: dict[str, Any] = {"float": float, "int": int, "str": str, "duration": str}
 # What Locust's own number of users decides.
 LOCUSTS_OWN = ("model", "rate", "containers")
 _runs: dict[int, Run] = {}
@@ -32,20 +34,40 @@ def option_names() -> list[str]:
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: Any, **_: Any) -> None:
     """Plain strings and numbers on the parser itself: grouped ones never show in the web form."""
-    parser.add_argument("--strategy", default="managed", help="how functions hold their connection")
+    known: list[str] = list(STRATEGIES)
+    parser.add_argument(
+        "--strategy", default="managed", type=_joining(known), choices=known, metavar="NAME",
+        help="how functions hold their connection",
+    )  # fmt: skip
     for option in options():
         if option.name in LOCUSTS_OWN:
             continue
         default = duration_text(option.default) if option.kind == "duration" else option.default
         dashed = f"--{option.name.replace('_', '-')}"
+        choices, kind = list(option.choices) or None, TYPES[option.kind]
+        if option.name == "shape":
+            choices, default = list(NAMED), STEADY
+            kind = _joining(choices)
         parser.add_argument(
             *dict.fromkeys((dashed, f"--{option.name}")),
             dest=option.name,
-            type=TYPES[option.kind],
+            type=kind,
             default=default,
-            choices=option.choices or None,
+            choices=choices,
+            metavar=option.name.upper() if option.name == "shape" else None,
             help=option.help,
         )
+
+
+def _joining(choices: list[str]) -> Callable[[str], str]:
+    """A drop-down in the form; what the command line names beside its entries becomes one of them."""
+
+    def kept(text: str) -> str:
+        if text and text not in choices:
+            choices.append(text)
+        return text or choices[0]
+
+    return kept
 
 
 class Passive(User):  # type: ignore[misc]
@@ -89,16 +111,31 @@ def settings_of(environment: Any) -> Settings:
     """From the parsed options. Raises :class:`~loadtest.errors.UsageError`."""
     parsed = environment.parsed_options
     values = {name: getattr(parsed, name) for name in option_names()}
-    run_time_s = getattr(parsed, "run_time", None)
+    return settings_from(
+        values, getattr(parsed, "run_time", None), model_of(environment), users_of(environment)
+    )
+
+
+def settings_from(values: dict[str, Any], run_time_s: float | None, model: str, users_count: int) -> Settings:
+    """From options and what Locust itself decides. Raises :class:`~loadtest.errors.UsageError`."""
+    extent: dict[str, Any] = {"model": model, "containers": users_count}
     if run_time_s:
         duration_s(values["duration"])  # wrong all the same
-        values["duration"] = run_time_s
-    model = environment.user_classes[0].model
-    users_count = users_of(environment)
-    extent: dict[str, Any] = {"containers": users_count}
+        extent["duration"] = run_time_s
     if model == "open" and values["rate_per_user"] > 0:  # else that is what is wrong
-        extent = {"rate": users_count * values["rate_per_user"]}
-    return build(Settings, {**values, "model": model, **extent}, "options")  # type: ignore[no-any-return]
+        extent = {**extent, "rate": users_count * values["rate_per_user"]}
+        del extent["containers"]
+    return build(Settings, {**values, **extent}, "options")  # type: ignore[no-any-return]
+
+
+def model_of(environment: Any) -> str:
+    """open or closed, as the locustfile's users are."""
+    return str(environment.user_classes[0].model)
+
+
+def run_of(environment: Any) -> Run:
+    """The tests of this process, once Locust has been set up."""
+    return _runs[id(environment)]
 
 
 def users_of(environment: Any) -> int:
@@ -111,13 +148,15 @@ def install(environment: Any, **_: Any) -> None:
     """What can be wrong is said before anything runs."""
     from locust.runners import WorkerRunner
 
-    def on_row(row: Invocation) -> None:
+    def on_row(row: Invocation, _generator: Any) -> None:
         _tell_locust(environment, row)
 
-    # In a bench nobody looks at Locust's own statistics, which cost a tenth of a process at saturation.
-    silent = "LOADTEST_REPETITION" in os.environ
     try:
-        run = _runs[id(environment)] = Run(environment, None if silent else on_row)
+        run = _runs[id(environment)] = Run(environment)
+        # In a bench nobody looks at Locust's own statistics, which cost a tenth of a process at saturation.
+        if "LOADTEST_REPETITION" not in os.environ:
+            stats.bucket_response_time = _bucket
+            run.listeners.append(on_row)
         if not isinstance(environment.runner, WorkerRunner):
             settings_of(environment)
             for part in parse(environment.parsed_options.strategy):
@@ -163,6 +202,12 @@ def _end(error: LoadtestError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+def _bucket(response_time_ms: float) -> int:
+    """Three digits instead of Locust's two. Its histogram takes whole numbers of ms only."""
+    digits = 3 - len(str(int(response_time_ms)))
+    return int(round(response_time_ms, min(0, digits)))
+
+
 class _Failed(Exception):
     """An arrival's error as Locust's statistics want it: one object for each text."""
 
@@ -174,11 +219,12 @@ def _tell_locust(environment: Any, row: Invocation) -> None:
     failure = None
     if row.error:
         failure = _failures.setdefault(row.error, _Failed(row.error))
-    finished_s = row.finished_s if row.finished_s == row.finished_s else row.due_s
+    answered = row.finished_s == row.finished_s
     environment.events.request.fire(
-        request_type=row.part,
-        name=environment.parsed_options.workload,
-        response_time=(finished_s - row.due_s - row.cold_start_s) * 1000,
+        request_type=environment.parsed_options.workload,
+        name=row.part,
+        # None counts without a time: an arrival that nobody served did not take 0 ms.
+        response_time=(row.finished_s - row.due_s - row.cold_start_s) * 1000 if answered else None,
         response_length=0,
         exception=failure,
         context={},

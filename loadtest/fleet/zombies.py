@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +77,23 @@ class Book:
         self._watch = _epoll() if _epoll else None
         self.zombies_count = 0
         self._unseen_count = 0  # dropped by the server, and their containers do not know yet
+        self.ended_counts = dict.fromkeys(("closed", "expired", "killed", "lost"), 0)
 
     @property
     def open_count(self) -> int:
         """Connections that living containers hold and the server has not dropped."""
         return len(self._by_fd) - self.zombies_count - self._unseen_count
+
+    def held_by(self, container: int) -> int:
+        """The server's id of a connection that the container has open; 0 when it has none."""
+        lives = self._of_container.get(container, ())
+        return next((life.server_id for life in lives if isnan(life.gone_s)), 0)
+
+    def zombies(self) -> Iterator[tuple[int, int, float]]:
+        """Container, the server's id, and when it was left, of each that is still on the server."""
+        for life in self._by_fd.values():
+            if life.held is not None:
+                yield life.container, life.server_id, life.reaped_s
 
     def opened(self, connection: MeteredConnection) -> Life:
         server_id = int(connection.thread_id())  # type: ignore[no-untyped-call]
@@ -105,6 +117,8 @@ class Book:
             life.fate = "closed"
         if isnan(life.gone_s):
             life.gone_s = life.closed_s
+        if not life.unseen:
+            self.ended_counts[life.fate] += 1
         self._unseen_count -= life.unseen
         self._forget(life)
         siblings = self._of_container.get(life.container, [])
@@ -160,6 +174,7 @@ class Book:
             self._changed[life] = None
             if self._watch is not None:
                 self._watch.unregister(fd)
+            self.ended_counts[life.ended_by_server] += 1
             if life.held is None:
                 life.unseen = True
                 self._unseen_count += 1
@@ -187,8 +202,9 @@ class Book:
             )  # fmt: skip
 
     def close(self) -> None:
-        """The run ends: the sockets of zombies are let go of, which is not their end in the record."""
-        for life in list(self._by_fd.values()):
+        """The run ends: all sockets are let go of, which is not their end in the record."""
+        lives = list(self._by_fd.values())
+        for life in lives:
             self._changed[life] = None
             if life.unseen:
                 life.fate = life.ended_by_server
@@ -198,6 +214,9 @@ class Book:
         self._by_fd.clear()
         if self._watch is not None:
             self._watch.close()
+        # The next test in this process finds a server that nobody of this one still uses.
+        for connection in filter(None, (life.connection() for life in lives)):
+            connection._force_close()
 
     def _forget(self, life: Life) -> None:
         self._changed[life] = None

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from math import log
+from statistics import fmean
 
 import pytest
 
 from loadtest.fleet.shapes import Profile, client_arrivals
+from loadtest.report.evidence import Sample, difference
 from tests.fleet.locusts import Ran, run, running
 from tests.server.pressure import server_process
 from tests.waiting import wait_until
@@ -215,3 +218,33 @@ def test_a_mixed_fleet_shares_the_server_and_keeps_its_containers_apart(mariadb_
     assert not parts["managed"] & parts["cached"]
     share = sum(row["part"] == "managed" for row in ran.invocations) / len(ran.invocations)
     assert 0.15 < share < 0.45
+
+
+def test_a_deployment_replaces_frozen_containers_of_the_closed_model_at_once(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "cached", model="closed", containers=10, think_time_ms=400.0,
+        deploy_at_s=1.0, duration_s=2.5, lifetime_s=60.0,
+    )  # fmt: skip
+    reaped = [row for row in ran.connections if row["reaped_s"] is not None]
+    deployed_s = ran.meta["start_s"] + 1.0
+    assert len(reaped) == 10
+    at_once = [row for row in reaped if row["reaped_s"] - deployed_s < 0.1]
+    assert len(at_once) >= 8, "all but those that served an invocation just then"
+    assert len({row["container"] for row in ran.invocations}) == 20
+
+
+def test_two_processes_measure_what_one_does(mariadb_target, tmp_path):
+    means = {1: [], 2: []}
+    for number in range(3):
+        for processes, found in means.items():
+            ran = run(
+                mariadb_target, tmp_path / f"{processes}-{number}", "direct", processes, rate=60.0,
+                work_ms=20.0, duration_s=3.0,
+            )  # fmt: skip
+            assert ran.errors() == {""}
+            latencies = [r["finished_s"] - r["due_s"] - r["cold_start_s"] for r in ran.invocations]
+            found.append(log(fmean(latencies)))
+    samples = [Sample(means[2], 1), Sample(means[1], -1)]
+    seen = difference(samples, log(1.1))
+    assert seen.low < log(1.1), means
+    assert seen.high > -log(1.1), means

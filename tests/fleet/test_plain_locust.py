@@ -1,6 +1,7 @@
 """`locust -f locustfiles/…` without our command line: headless, distributed, and from the web page."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.parse
@@ -11,6 +12,7 @@ from pathlib import Path
 from loadtest import process
 from loadtest.fleet.shapes import Profile, client_arrivals
 from loadtest.store import RunFolder, read_rows
+from tests.conftest import missing
 from tests.waiting import wait_until
 
 LOCUSTFILES = Path(__file__).parent.parent.parent / "locustfiles"
@@ -110,7 +112,7 @@ def test_a_test_is_started_from_the_web_page(mariadb_target, tmp_path):
 def fetched(address, form=None):
     data = urllib.parse.urlencode(form).encode() if form else None
     try:
-        with urllib.request.urlopen(address, data, timeout=5) as answer:  # noqa: S310 - our own page
+        with urllib.request.urlopen(address, data, timeout=5) as answer:
             return answer.read().decode()
     except OSError:
         return ""
@@ -123,3 +125,64 @@ def test_the_closed_model_has_a_locustfile_of_its_own(mariadb_target, tmp_path):
     run, repetition = the_run(tmp_path)
     assert run.read_run()["settings"]["model"] == "closed"
     assert {row["client"] for row in answered(repetition)} == set(range(40))
+
+
+# Another machine as far as one can be had here: another clock, and no sight of the master's folder.
+ELSEWHERE = """
+set -e
+mount -t tmpfs tmpfs "$1"
+shift
+exec "$@"
+"""
+
+
+@contextmanager
+def worker_elsewhere(target, folder, port):
+    if os.geteuid() != 0:
+        missing("a worker with a clock of its own needs root, for unshare")
+    env = process.environment(folder, {"LOADTEST_DSN": target.functions.url()})
+    locust_words = [
+        sys.executable, "-m", "locust", "-f", str(LOCUSTFILES / "clients.py"), "--worker",
+        "--master-port", port,
+    ]  # fmt: skip
+    words = [
+        "unshare", "--mount", "--time", "--monotonic", "5000", "--fork", "bash", "-c", ELSEWHERE, "bash",
+        str(folder / "results"), *locust_words,
+    ]  # fmt: skip
+    started = process.start(words, folder, folder / "log-elsewhere", env)
+    try:
+        yield started
+    finally:
+        process.end(started)
+
+
+def test_a_worker_on_another_machine_sends_its_rows_home_in_the_masters_time(mariadb_target, tmp_path):
+    (tmp_path / "results").mkdir()
+    port = str(process.free_port())
+    master = ("--master", "--headless", "--expect-workers", "2", "--master-bind-port", port)
+    with (
+        locust(mariadb_target, tmp_path, *master, *LOAD) as (leads, log),
+        locust(mariadb_target, tmp_path, "--worker", "--master-port", port),
+        worker_elsewhere(mariadb_target, tmp_path, port),
+    ):
+        said = tmp_path / "log-elsewhere"
+        assert leads.wait(40) == 0, log.read_text() + said.read_text()
+    _, repetition = the_run(tmp_path)
+    rows = answered(repetition)
+    assert {row["client"] for row in rows} == clients(seconds=2.0)
+    by_worker = {worker: [row for row in rows if row["worker"] == worker] for worker in (0, 1)}
+    start_s = repetition.read_meta()["start_s"]
+    for worker, own in by_worker.items():
+        assert len(own) > 20
+        for row in own:
+            # The due time is the client's own draw after the start, whoever's clock it is measured on.
+            assert start_s <= row["due_s"] < start_s + 2.0, worker
+            assert -0.001 < row["started_s"] - row["due_s"] - row["cold_start_s"] < 1.0, worker
+    assert {row["worker"] for row in read_rows(repetition, "connections")[0].to_pylist()} == {0, 1}
+    health = repetition.csv_rows(repetition.generator)
+    assert {row["worker"] for row in health} == {"0", "1"}
+    assert all(0 < float(row["at_s"]) < start_s + 15 for row in health)
+    samples = repetition.csv_rows(repetition.samples)
+    opened = [row["opened_s"] for row in read_rows(repetition, "connections")[0].to_pylist()]
+    assert float(samples[0]["at_s"]) < min(opened) < max(opened) < float(samples[-1]["at_s"])
+    assert report(tmp_path)["arms"]["direct"]["repetitions"][0]["error_ratio"] == 0

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtest.errors import UsageError
 from loadtest.fleet.shapes import Profile, client_arrivals, profile
+from loadtest.load_shape import NAMED, STEADY, shape_points
+from loadtest.settings import Settings, build
 
 
 def until(seconds, arrivals):
@@ -89,3 +92,27 @@ def test_a_level_is_reached_when_the_ramp_says():
     assert profile((), 10.0).when_level(0.5) == pytest.approx(5.0)
     assert Profile([(0.0, 0.2)]).when_level(0.5) == inf
     assert Profile().when_level(1.0) == 0.0
+
+
+@pytest.mark.parametrize("name", sorted(NAMED))
+def test_a_shape_by_name_spans_the_duration_and_stays_within_the_load(name):
+    over = profile(shape_points(name, 40.0), 0.0)
+    levels = [over.level(second / 10) for second in range(400)]
+    assert all(0 < level <= 1 for level in levels)
+    assert max(levels) == pytest.approx(1.0)
+    assert (min(levels) < 0.5) == (name != STEADY)
+
+
+def test_a_spike_is_in_the_middle_fifth():
+    over = profile(shape_points("spike", 100.0), 0.0)
+    assert [over.level(at) for at in (10, 38, 41, 59, 62, 99)] == pytest.approx([0.1, 0.1, 1, 1, 0.1, 0.1])
+
+
+def test_steady_is_what_no_shape_is():
+    assert build(Settings, {"shape": STEADY}, "options") == Settings()
+
+
+@pytest.mark.parametrize("text", ["hill", "1:0.5", "0:2", "0:0.5,5:0.5,4:1", "0"])
+def test_what_is_no_shape_is_refused_with_an_example(text):
+    with pytest.raises(UsageError, match="not a shape"):
+        shape_points(text, 10.0)

@@ -36,7 +36,7 @@ def embedded(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     return drawing, dict(places)
 
 
-def _figure(title: str, x: str, y: str, **more: Any) -> Any:
+def framed(title: str, x: str, y: str, **more: Any) -> Any:
     plot = figure(
         title=title,
         x_axis_label=x,
@@ -62,7 +62,7 @@ def _figure(title: str, x: str, y: str, **more: Any) -> Any:
     return plot
 
 
-def _with_legend(plot: Any) -> Any:
+def with_legend(plot: Any) -> Any:
     """Above the plot, where it hides nothing; a click switches a line off."""
     if plot.legend:
         legend = plot.legend[0]
@@ -80,7 +80,7 @@ def name(arm: str) -> str:
 
 def pressure(arm: str, seen: Pressure, highest: float) -> Any:
     """``highest``: the top of the axis, the same for all arms of a page."""
-    plot = _figure(name(arm), "seconds", "connections", y_range=Range1d(0, highest))
+    plot = framed(name(arm), "seconds", "connections", y_range=Range1d(0, highest))
     lower = np.zeros(len(seen.at_s))
     for label, values, colour in (
         ("working", seen.working, palette.WORKING),
@@ -113,7 +113,7 @@ def pressure(arm: str, seen: Pressure, highest: float) -> Any:
             legend_label="refused",
         )  # fmt: skip
         plot.add_tools(HoverTool(renderers=[marks], tooltips=[("refused", "@n"), ("at", "@x{0.0} s")]))
-    return _with_legend(plot)
+    return with_legend(plot)
 
 
 def _areas(at: Floats, lower: Floats, upper: Floats) -> tuple[list[list[float]], list[list[float]]]:
@@ -138,12 +138,12 @@ def over_time(
     **more: Any,
 ) -> Any:
     """A line for each arm that has a course."""
-    plot = _figure(title, "seconds", unit, **more)
+    plot = framed(title, "seconds", unit, **more)
     for arm, series in arms.items():
         if series.course is not None:
             x, y = of(series.course)
             _line(plot, arm, x, y, styles[arm], f"@y{{0.[0]}} {unit} at @x{{0.[0]}} s")
-    return _with_legend(plot)
+    return with_legend(plot)
 
 
 def p50(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
@@ -187,7 +187,7 @@ LEVELS = {"50%": 0.5, "90%": 0.9, "99%": 0.99, "99.9%": 0.999, "99.99%": 0.9999}
 
 
 def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Latency within which so many were answered", "of all answered", "ms", y_axis_type="log")
+    plot = framed("Latency within which so many were answered", "of all answered", "ms", y_axis_type="log")
     for arm, series in arms.items():
         share, latency_ms = series.levels()
         if len(share):
@@ -197,7 +197,7 @@ def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> 
     plot.xaxis.formatter = CustomJSTickFormatter(
         code="return (100 - Math.pow(10, 2 - tick)).toFixed(Math.max(0, Math.round(tick) - 2)) + '%'"
     )
-    return _with_legend(plot)
+    return with_legend(plot)
 
 
 def errors(arm: str, series: ArmSeries) -> Any:
@@ -205,7 +205,7 @@ def errors(arm: str, series: ArmSeries) -> Any:
     course = series.course
     if course is None or not course.errors:
         return None
-    plot = _figure(name(arm), "seconds", f"errors in {course.step_s:g} s")
+    plot = framed(name(arm), "seconds", f"errors in {course.step_s:g} s")
     bottom = np.zeros(len(course.at_s))
     for (code, counts), colour in zip(course.errors.items(), palette.CODES, strict=False):
         plot.vbar(
@@ -213,7 +213,7 @@ def errors(arm: str, series: ArmSeries) -> Any:
             legend_label=name(code),
         )  # fmt: skip
         bottom = bottom + counts
-    return _with_legend(plot)
+    return with_legend(plot)
 
 
 def spent(arms: Mapping[str, ArmSeries]) -> Any:
@@ -222,7 +222,7 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
         found = series.spent_ms()
         if found:  # two names may be cut to the same
             means[name(arm) if name(arm) not in means else f"{len(means) + 1}: {name(arm)}"] = found
-    plot = _figure("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
+    plot = framed("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
     columns: dict[str, Any] = {"arm": list(means)}
     for part in palette.SHARES:
         columns[part] = [found[part] for found in means.values()]
@@ -237,13 +237,13 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
     )
     for part, bars in zip(palette.SHARES, drawn, strict=True):
         plot.add_tools(HoverTool(renderers=[bars], tooltips=[(part, f"@{part}{{0.00}} ms")], visible=False))
-    return _with_legend(plot)
+    return with_legend(plot)
 
 
 def reclaim(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    plot = _figure("Zombies gone within", "seconds after the reap", "share of all zombies")
+    plot = framed("Zombies gone within", "seconds after the reap", "share of all zombies")
     for arm, series in arms.items():
         seconds, share = series.reclaimed()
         if len(seconds):
             _line(plot, arm, seconds, share, styles[arm], "@y{0%} within @x{0.00} s")
-    return _with_legend(plot)
+    return with_legend(plot)

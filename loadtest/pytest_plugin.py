@@ -1,0 +1,153 @@
+"""For a team's own tests: a MySQL with few connections, and a handler under load.
+
+Fixtures ``pressured_mysql`` and ``fleet``; options ``loadtest_server`` and ``loadtest_max_connections`` in
+the project's pytest settings. Nothing heavy is imported until a test asks for one of them.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from loadtest.server.target import Target
+
+DURATION_S = 5.0
+REPETITIONS = 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("loadtest_server", "auto, docker, local or mysql://user@host:port/database", default="auto")
+    parser.addini("loadtest_max_connections", "of the server that is started", default="90")
+
+
+@pytest.fixture(scope="session")
+def pressured_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
+    """A real MySQL or MariaDB with few connections, started once per session and gone afterwards.
+
+    ``pressured_mysql.functions`` is the account to connect with (``host``, ``port``, ``user``, ``password``,
+    ``database``). Fails with one sentence where no server can be had.
+    """
+    from loadtest.errors import LoadtestError
+    from loadtest.server.launch import launched
+
+    limit = str(pytestconfig.getini("loadtest_max_connections"))
+    if not limit.isdigit():
+        pytest.fail(f"loadtest_max_connections cannot be {limit!r}: expected a whole number", pytrace=False)
+    server = launched(str(pytestconfig.getini("loadtest_server")), int(limit))
+    try:
+        target = server.__enter__()
+    except LoadtestError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        yield target
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def fleet(
+    pressured_mysql: "Target", tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> "Callable[..., Figures]":
+    """``fleet(handler, rate=200)`` runs a handler in a fleet of containers and returns what was measured.
+
+    ``handler`` is called with ``connect`` once per container and returns a function of (event, context);
+    or it is a strategy's name. Beside it any setting of a scenario (``loadtest bench --help``, with
+    underscores), such as ``rate``, ``duration="10s"``, ``reap_probability``; ``scenario`` names one to begin
+    with. What comes back has the fields of the arm in ``summary.json``: ``error_ratio``, ``latency_ms.p99``.
+    """
+
+    def run(handler: "Callable[..., Any] | str", scenario: str = "burst", **settings: Any) -> Figures:
+        from loadtest.bench import Bench
+        from loadtest.errors import LoadtestError
+        from loadtest.fleet.strategies import arm_name
+        from loadtest.report.files import write_report
+        from loadtest.settings import plan_with
+        from loadtest.signals import Interrupts
+
+        strategy = handler if isinstance(handler, str) else _spec(handler, monkeypatch)
+        values = {"duration": DURATION_S, "repetitions": REPETITIONS, **settings, "strategies": [strategy]}
+        out = tmp_path_factory.mktemp("fleet") / "run"
+        try:
+            plan = plan_with(scenario, values)
+            bench = Bench(plan, "given", out, Interrupts(), lambda _: None)
+            folder = bench.run_on(nullcontext(pressured_mysql))
+            summary = write_report(folder)[0]
+        except LoadtestError as error:
+            pytest.fail(str(error), pytrace=False)
+        arm = arm_name(strategy)
+        return Figures(arm, summary["arms"][arm]["median"], folder.path, summary["warnings"])
+
+    return run
+
+
+def _spec(handler: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    """``name=module:attribute`` by which another process finds it."""
+    name, module = getattr(handler, "__qualname__", ""), getattr(handler, "__module__", "")
+    if not name.isidentifier() or not module:
+        pytest.fail(
+            f"{handler!r} cannot be found by name in another process: write it at the top of a module",
+            pytrace=False,
+        )
+    _check_signature(handler, name)
+    file = Path(inspect.getfile(inspect.unwrap(handler)))
+    steps = module.split(".")
+    whole = file.with_suffix("").parts[-len(steps) :] == tuple(steps)
+    home = file.parents[len(steps) - 1] if whole else file.parent
+    monkeypatch.setenv("LOADTEST_STRATEGIES_FROM", str(home))
+    return f"{name}={module if whole else file.stem}:{name}"
+
+
+def _check_signature(handler: Callable[..., Any], name: str) -> None:
+    needed = [
+        parameter
+        for parameter in inspect.signature(handler).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(needed) != 1:
+        pytest.fail(
+            f"{name} has to take `connect` alone and return the handler, a function of (event, context): it "
+            "is called once per container, since what is at the top of a module would be shared by all",
+            pytrace=False,
+        )
+
+
+class Figures:
+    """Fields of a summary as attributes. One that nobody knows fails the test with the reason."""
+
+    def __init__(
+        self, arm: str, values: dict[str, Any], path: Path, warnings: list[str], at: str = ""
+    ) -> None:
+        self._arm = arm
+        self._values = values
+        self._warnings = warnings
+        self._at = at
+        self.path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._values:
+            raise AttributeError(
+                f"{self._at or self._arm} has no {name!r}; there are {', '.join(self._values)}"
+            )
+        value, at = self._values[name], f"{self._at}{name}"
+        if value is None:
+            reasons = "; ".join(self._warnings) or "nothing of it was seen"
+            pytest.fail(
+                f"{self._arm}: {at} is not known: {reasons} ({self.path} has the rows)", pytrace=False
+            )
+        if isinstance(value, dict) and name != "errors":
+            return Figures(self._arm, value, self.path, self._warnings, f"{at}.")
+        return value
+
+    def __repr__(self) -> str:
+        values = self._values
+        if self._at:
+            return f"<{self._arm} {self._at.rstrip('.')} {values}>"
+        p99_ms = values["latency_ms"]["p99"]
+        errors = ", ".join(f"{count:g} of {name}" for name, count in values["errors"].items()) or "no errors"
+        latency = "latency unknown" if p99_ms is None else f"p99 {p99_ms:.1f} ms"
+        return f"<{self._arm}: {values['arrivals_count']:,g} arrivals, {errors}, {latency}; {self.path}>"

@@ -1,0 +1,122 @@
+"""``python -m loadtest.webui.plots``: the live plots as JSON, for the page's script to fill with data.
+
+In a process of its own, once: bokeh takes a second and 100 MB that the generator should not spend.
+"""
+
+import json
+import sys
+from typing import Any
+
+from bokeh.models import ColumnDataSource
+from bokeh.plotting import figure
+
+from loadtest.report.render import palette
+from loadtest.report.render.plots import INK, embedded, framed, with_legend
+from loadtest.webui.history import CODES, SERIES
+
+LIVE, OTHER = "live", "other"  # the test that is shown, and the one that is laid over it, dashed
+
+
+def main() -> int:
+    columns = ["at_s", "step_s", "used", "errors", *SERIES, *CODES]
+    live = ColumnDataSource({name: [] for name in columns}, name=LIVE)
+    other = ColumnDataSource({name: [] for name in columns}, name=OTHER)
+    drawing, places = embedded(
+        {
+            "connections": connections(live, other),
+            "latency": latency(live, other),
+            "errors": errors(live, other),
+            "containers": containers(live, other),
+            "decisions": decisions(live, other),
+            "generator": generator(live),
+        }
+    )
+    sys.stdout.write(json.dumps({"script": drawing, "places": places}))
+    return 0
+
+
+def connections(live: Any, other: Any) -> Any:
+    plot = _plot("Connections of the server", "connections")
+    parts = {"working": palette.WORKING, "idle": palette.IDLE, "zombie": palette.ZOMBIE}
+    _stacked(plot, live, parts)
+    plot.line("at_s", "limit", source=live, color=palette.LIMIT, line_dash="dashed", line_width=2,
+              legend_label="max_connections")  # fmt: skip
+    _dashed(plot, other, {"used": INK, "zombie": palette.ZOMBIE})
+    return with_legend(plot)
+
+
+def latency(live: Any, other: Any) -> Any:
+    plot = _plot("Latency of each second", "ms", y_axis_type="log")
+    colours = {"p50_ms": palette.WORKING, "p99_ms": palette.ZOMBIE}
+    _lines(plot, live, colours)
+    _dashed(plot, other, colours)
+    return with_legend(plot)
+
+
+def errors(live: Any, other: Any) -> Any:
+    plot = _plot("Errors, by code", "in a second")
+    colours = (*palette.CODES, "#8C6D00", "#5A3FA0")
+    _stacked(plot, live, dict(zip(CODES, colours, strict=True)))
+    plot.scatter("at_s", "refused", source=live, marker="inverted_triangle", size=5,
+                 color=palette.REFUSED, legend_label="refused by the server")  # fmt: skip
+    _dashed(plot, other, {"errors": INK})
+    return with_legend(plot)
+
+
+def containers(live: Any, other: Any) -> Any:
+    plot = _plot("Containers", "containers, cold starts in a second")
+    colours = {"containers": palette.WORKING, "cold_starts": palette.ZOMBIE}
+    _lines(plot, live, colours)
+    _dashed(plot, other, colours)
+    return with_legend(plot)
+
+
+def decisions(live: Any, other: Any) -> Any:
+    plot = _plot("What became of connections", "in a second")
+    colours = {"kept": "#009E73", "closed": palette.WORKING, "expired": "#E69F00", "killed": palette.ZOMBIE}
+    _lines(plot, live, colours)
+    _dashed(plot, other, colours)
+    return with_legend(plot)
+
+
+def generator(live: Any) -> Any:
+    plot = _plot("The generator itself", "lag of its loop in ms, CPU in %")
+    _lines(plot, live, {"lag_ms": palette.ZOMBIE, "cpu": palette.WORKING})
+    return with_legend(plot)
+
+
+def _plot(title: str, unit: str, **more: Any) -> figure:
+    plot: figure = framed(title, "seconds", unit, **more)
+    if "y_axis_type" not in more:
+        plot.y_range.start = 0
+    plot.height = 260
+    return plot
+
+
+def _stacked(plot: Any, source: Any, parts: dict[str, str]) -> None:
+    """Bars, not areas: what is unknown is a gap."""
+    plot.vbar_stack(
+        list(parts), x="at_s", width="step_s", color=list(parts.values()), source=source, line_width=0,
+        legend_label=list(parts),
+    )  # fmt: skip
+
+
+def _lines(plot: Any, source: Any, colours: dict[str, str]) -> None:
+    for name, colour in colours.items():
+        plot.line("at_s", name, source=source, color=colour, line_width=2, legend_label=_words(name))
+
+
+def _dashed(plot: Any, source: Any, colours: dict[str, str]) -> None:
+    for name, colour in colours.items():
+        plot.line(
+            "at_s", name, source=source, color=colour, line_width=2, line_dash="dashed",
+            legend_label=f"{_words(name)}, other",
+        )  # fmt: skip
+
+
+def _words(name: str) -> str:
+    return name.replace("_ms", "").replace("_", " ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

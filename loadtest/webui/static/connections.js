@@ -1,0 +1,246 @@
+// The Connections tab: asks for what is new once a second and draws it. All text is set as text.
+(() => {
+  "use strict";
+  const EVERY_MS = 1000;
+  const TAB = "connections";
+  const NUMBERS = [
+    ["used", "connections", 0], ["working", "working", 0], ["idle", "idle", 0], ["zombie", "zombies", 0],
+    ["refused", "refused / s", 0], ["errors", "errors / s", 0], ["arrivals", "arrivals / s", 0],
+    ["p50_ms", "p50 ms", 1], ["p99_ms", "p99 ms", 1], ["containers", "containers", 0],
+    ["cold_starts", "cold starts / s", 0], ["kept", "kept / s", 0], ["closed", "closed / s", 0],
+    ["expired", "expired / s", 0], ["killed", "killed / s", 0], ["lag_ms", "generator lag ms", 1],
+    ["cpu", "generator CPU %", 0],
+  ];
+  const BAD = new Set(["refused", "errors"]);
+  const WORKER = [
+    ["worker", "worker"], ["arrivals", "arrivals"], ["errors", "errors"], ["containers", "containers"],
+    ["connections", "connections"], ["zombies", "zombies"], ["lag_ms", "lag ms"], ["cpu", "CPU %"],
+  ];
+
+  const panel = document.getElementById("loadtest-panel").content.firstElementChild.cloneNode(true);
+  const find = (selector) => panel.querySelector(selector);
+  const shown = { live: blank(), other: blank() };
+  let chosen = 0; // 0: the newest test, whichever that is
+  let sources = null;
+  let listed = "";
+
+  function blank() {
+    return { number: 0, step_s: 0, at_s: -1, columns: {} };
+  }
+
+  function element(name, text, className) {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    if (className) made.className = className;
+    return made;
+  }
+
+  function figure(value, digits) {
+    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  }
+
+  const open = () => new URLSearchParams(location.search).get("tab") === TAB;
+
+  // Locust draws its own part of the page anew when the state changes; ours is put back.
+  function place() {
+    const main = document.querySelector("#root main");
+    const visible = open() && main !== null && !document.querySelector("#root form input[name='userCount']");
+    if (main && panel.parentNode !== main) main.append(panel);
+    panel.hidden = !visible;
+    return visible;
+  }
+
+  // Plots
+
+  let drawing = null;
+  function draw() {
+    drawing = drawing || (async () => {
+      await script("./loadtest/assets/bokeh.min.js");
+      const plots = await (await fetch("./loadtest/plots.json")).json();
+      for (const [name, html] of Object.entries(plots.places)) find(`[data-plot="${name}"]`).innerHTML = html;
+      const before = Bokeh.documents.length;
+      const inline = element("script", plots.script);
+      document.body.append(inline);
+      while (Bokeh.documents.length === before) await new Promise((done) => setTimeout(done, 20));
+      const drawn = Bokeh.documents[Bokeh.documents.length - 1];
+      sources = { live: drawn.get_model_by_name("live"), other: drawn.get_model_by_name("other") };
+      panel.dataset.drawn = "yes";
+    })();
+    return drawing;
+  }
+
+  function script(address) {
+    return new Promise((done, failed) => {
+      const made = element("script");
+      made.src = address;
+      made.onload = done;
+      made.onerror = failed;
+      document.head.append(made);
+    });
+  }
+
+  const NAN = (value) => (value === null ? NaN : value);
+  const sum = (lists) => lists[0].map((_, i) => lists.reduce((all, list) => all + list[i], 0));
+
+  function take(which, news) {
+    const state = shown[which];
+    if (!news) {
+      if (state.number) {
+        shown[which] = blank();
+        if (sources) sources[which].data = columnsOf(shown[which]);
+      }
+      return;
+    }
+    if (news.number !== state.number || news.whole) state.columns = {};
+    let grown = news.number !== state.number || news.whole;
+    for (const [name, values] of Object.entries(news.points)) {
+      state.columns[name] = (state.columns[name] || []).concat(values.map(NAN));
+      grown = grown || values.length > 0;
+    }
+    state.number = news.number;
+    state.step_s = news.step_s;
+    const times = state.columns.at_s;
+    state.at_s = times.length ? times[times.length - 1] : -1;
+    if (sources && grown) sources[which].data = columnsOf(state);
+  }
+
+  function columnsOf(state) {
+    const empty = Object.fromEntries(sources.live.columns().map((name) => [name, []]));
+    const columns = { ...empty, ...state.columns };
+    const count = columns.at_s.length;
+    if (!count) return empty;
+    columns.step_s = Array(count).fill(state.step_s * 0.96);
+    columns.used = sum([columns.working, columns.idle, columns.zombie]);
+    columns.errors = sum(CODES.map((code) => columns[code]));
+    columns.refused = columns.refused.map((value) => (value > 0 ? value : NaN));
+    columns.cpu = columns.cpu.map((value) => value * 100);
+    return columns;
+  }
+  const CODES = ["1040", "1203", "1226", "2006", "2013", "timeout", "throttled", "unfinished", "other"];
+
+  // Text
+
+  function tell(news) {
+    const trouble = find(".lt-trouble");
+    trouble.textContent = news ? news.trouble : "";
+    trouble.hidden = !trouble.textContent;
+    find(".lt-arm").textContent = news ? news.arm + (news.running ? "" : " (ended)") : "";
+    find(".lt-errors").textContent = news
+      ? Object.entries(news.errors).map(([error, count]) => `${count.toLocaleString("en")} × ${error}`).join("   ")
+      : "";
+    const now = { ...(news ? news.now : {}) };
+    const known = now.working !== undefined && now.working !== null;
+    now.used = known ? now.working + now.idle + now.zombie : undefined;
+    now.cpu = now.cpu === undefined ? undefined : now.cpu * 100;
+    const columns = shown.live.columns;
+    now.errors = CODES.reduce((all, code) => all + (columns[code] ? columns[code].at(-1) || 0 : 0), 0);
+    find(".lt-now").replaceChildren(
+      ...NUMBERS.map(([name, label, digits]) => {
+        const cell = element("div");
+        cell.dataset.name = name;
+        let text = figure(now[name], digits);
+        if (name === "used" && now.limit) text += ` of ${now.limit}`;
+        if (now[name] > 0 && BAD.has(name)) cell.className = "lt-bad";
+        cell.append(element("dt", label), element("dd", text));
+        return cell;
+      }),
+    );
+    const workers = news && news.workers.length > 1 ? news.workers : [];
+    const table = find(".lt-workers");
+    table.hidden = !workers.length;
+    const head = element("tr");
+    head.append(...WORKER.map(([, label]) => element("th", label)));
+    table.tHead.replaceChildren(head);
+    table.tBodies[0].replaceChildren(
+      ...workers.map((one) => {
+        const row = element("tr");
+        const value = (name) => (name === "cpu" ? figure(one.cpu * 100, 0) : figure(one[name], name === "lag_ms" ? 1 : 0));
+        row.append(...WORKER.map(([name]) => element("td", value(name))));
+        return row;
+      }),
+    );
+  }
+
+  function choice(kind, test) {
+    const cell = element("td");
+    const box = element("input");
+    box.type = "radio";
+    box.name = `lt-${kind}`;
+    box.setAttribute("aria-label", `${kind} test ${test.number}`);
+    box.checked = kind === "show" ? test.number === (chosen || shown.live.number) : test.number === other;
+    box.addEventListener("click", () => {
+      if (kind === "show") chosen = test.number;
+      else other = other === test.number ? 0 : test.number;
+      listed = "";
+      ask();
+    });
+    cell.append(box);
+    return cell;
+  }
+  let other = 0;
+
+  function list(tests, state) {
+    const busy = state === "running" || state === "spawning" || state === "stopping";
+    const key = JSON.stringify([tests, busy, chosen, other, shown.live.number]);
+    if (key === listed) return;
+    listed = key;
+    find(".lt-tests tbody").replaceChildren(
+      ...tests.map((test) => {
+        const row = element("tr");
+        const share = test.error_ratio === null ? "–" : `${(100 * test.error_ratio).toFixed(1)}%`;
+        const codes = Object.keys(test.codes).map((code) => code.split(" ")[0]).join(", ");
+        const links = element("td");
+        for (const [name, kind] of [["report", "report"], ["CSV", "rows.csv"], ["Parquet", "rows.parquet"]]) {
+          if (busy) break;
+          const link = element("a", name);
+          link.href = `./loadtest/tests/${test.number}/${kind}`;
+          if (kind === "report") { link.target = "_blank"; link.rel = "noopener"; }
+          links.append(link, " ");
+        }
+        if (busy) links.textContent = "after the test";
+        row.append(
+          choice("show", test), choice("dashed", test), element("td", test.arm), element("td", test.load),
+          element("td", test.arrivals.toLocaleString("en")), element("td", `${share} ${codes}`),
+          element("td", test.peak), element("td", test.name), links,
+        );
+        return row;
+      }),
+    );
+    const link = find(".lt-compare");
+    const base = shown.live.number;
+    link.hidden = busy || !other || !base || other === base;
+    link.firstElementChild.href = `./loadtest/compare/${other}/${base}`;
+  }
+
+  // Once a second
+
+  let asking = false;
+  async function ask() {
+    if (asking) return;
+    asking = true;
+    try {
+      await draw();
+      const query = new URLSearchParams({
+        live: chosen || -1, live_at: shown.live.at_s, live_step: shown.live.step_s, live_had: shown.live.number,
+        other, other_at: shown.other.at_s, other_step: shown.other.step_s, other_had: shown.other.number,
+      });
+      const answer = await (await fetch(`./loadtest/live?${query}`)).json();
+      take("live", answer.live);
+      take("other", answer.other);
+      tell(answer.live);
+      list(answer.tests, answer.state);
+      panel.dataset.state = answer.state;
+    } catch (error) {
+      const trouble = find(".lt-trouble");
+      trouble.textContent = `the page's server does not answer: ${error.message}`;
+      trouble.hidden = false;
+    } finally {
+      asking = false;
+    }
+  }
+
+  window.loadtestPanel = { panel, visible: () => !panel.hidden };
+  setInterval(() => { if (place() && !document.hidden) ask(); }, EVERY_MS);
+  new MutationObserver(place).observe(document.getElementById("root"), { childList: true, subtree: true });
+})();

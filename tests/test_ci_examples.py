@@ -1,0 +1,139 @@
+"""The pipelines in docs/ci are valid, and do what they say, step by step."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from loadtest.server.reach import session
+
+ROOT = Path(__file__).parent.parent
+CI = ROOT / "docs" / "ci"
+SMALL = (
+    'strategies = ["cached", "managed", "ideal"]\nrate = 100\nduration = "2s"\nrepetitions = 2\nreruns = 0\n'
+)
+GH = """#!/bin/sh
+# As GitHub's: lists the run, and downloads its artifact.
+case "$*" in
+  *"run list"*) echo 4711 ;;
+  *"run download 4711 --name connection-pressure --dir results/base"*) cp -r "$BASE" results/base ;;
+  *) echo "gh: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"), [("github.yml", "github-workflows"), ("gitlab.yml", "gitlab-ci")]
+)
+def test_a_pipeline_is_valid_by_its_schema(name, schema):
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(CI / name)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def machine(mysql_target, tmp_path):
+    """A runner's: a Python of its own that has what the package needs, and a server as a service."""
+    home = tmp_path / "home"
+    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True)
+    site = next((home / "venv" / "lib").glob("python*")) / "site-packages"
+    (site / "here.pth").write_text(sysconfig.get_path("purelib"))
+    admin = mysql_target.admin
+    scenario = tmp_path / "small.toml"
+    scenario.write_text(SMALL)
+    env = {
+        "PATH": f"{home / 'venv' / 'bin'}:/usr/bin:/bin",
+        "HOME": str(home),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "LOADTEST": str(ROOT),
+        "SCENARIO": str(scenario),
+        "LOADTEST_ADMIN_DSN": admin.url(),
+        "LOADTEST_PASSWORD": mysql_target.functions.password,
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_BASE_REF": "main",
+        "GITHUB_WORKFLOW": "connection pressure",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }
+    with session(admin) as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_connections")
+        before = cursor.fetchone()[0]
+    yield tmp_path, env
+    with session(admin) as cursor:
+        cursor.execute(f"SET GLOBAL max_connections = {before}")
+
+
+def steps_of(name):
+    from ruamel.yaml import YAML
+
+    return {
+        step["name"]: step
+        for step in YAML(typ="safe").load(CI / name)["jobs"]["bench"]["steps"]
+        if "run" in step
+    }
+
+
+def run(step, folder, env):
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_the_steps_of_the_github_workflow_run(machine):
+    folder, env = machine
+    steps = steps_of("github.yml")
+    assert list(steps) == ["Install", "Make the server small", "Bench", "Compare with the base branch"]
+    run(steps["Install"], folder, env)
+    # On a runner the accounts are root and functions; the server of this session has its own.
+    admin, functions = re.match(r"mysql://(\w+):", env["LOADTEST_ADMIN_DSN"])[1], "loadtest"
+    small = steps["Make the server small"]["run"].replace(
+        'user="root", password="loadtest"', ACCOUNT.format(admin)
+    )
+    run(
+        {"run": small},
+        folder,
+        {**env, "ADMIN_PASSWORD": env["LOADTEST_ADMIN_DSN"].split(":")[2].split("@")[0]},
+    )
+    bench = {"run": steps["Bench"]["run"].replace("functions@", f"{functions}@")}
+    done = run(bench, folder, env)
+    assert "passed" in done.stderr + done.stdout
+    assert "managed" in Path(env["GITHUB_STEP_SUMMARY"]).read_text()
+    assert (folder / "results" / "ci" / "junit.xml").exists()
+
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / "gh").write_text(GH)
+    (tools / "gh").chmod(0o755)
+    base = folder / "artifact"
+    shutil.copytree(folder / "results" / "ci", base)
+    env = {**env, "PATH": f"{tools}:{env['PATH']}", "BASE": str(base)}
+    run(steps["Compare with the base branch"], folder, env)
+    assert "managed" in (folder / "comparison.md").read_text()
+    summary = json.loads((folder / "results" / "ci" / "summary.json").read_text())
+    assert summary["server"]["max_connections"] == 90
+
+
+ACCOUNT = 'user="{}", password=os.environ["ADMIN_PASSWORD"]'
+
+
+def test_the_scripts_of_the_gitlab_pipeline_are_the_same_commands():
+    from ruamel.yaml import YAML
+
+    script = YAML(typ="safe").load(CI / "gitlab.yml")["connection-pressure"]["script"]
+    bench = " ".join(script[1].split())
+    for budget in ("managed.error_ratio == 0", "managed.latency_ms.mean <= 1.25 * ideal.latency_ms.mean"):
+        assert f"--budget '{budget}'" in bench
+        assert budget in steps_of("github.yml")["Bench"]["run"]
+    assert bench.startswith('loadtest bench "$SCENARIO" --server "mysql://functions@')

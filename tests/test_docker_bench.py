@@ -1,0 +1,104 @@
+"""`docker compose run --rm bench`: the harness in a container beside the server's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from loadtest.process import free_port
+
+from .conftest import missing
+
+ROOT = Path(__file__).parent.parent
+BASE = "loadtest-test-base"
+PYTHON = ("python3-minimal", "python3-pip", "dash", "coreutils", "libc-bin")
+ENVIRONMENT = (
+    "PIP_NO_DEPS=1 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=1 PIP_BREAK_SYSTEM_PACKAGES=1 "
+    "PYTHONPATH=/opt/packages PATH=/usr/local/bin:/usr/bin:/bin"
+)
+NEEDED = ("Dockerfile", ".dockerignore", "docker-compose.yml", "pyproject.toml", "README.md", "LICENSE")
+
+
+def packages():
+    """Debian's packages of Python with all that they depend on, as far as they are installed here."""
+    asked = subprocess.run(
+        ["apt-cache", "depends", "--recurse", "--installed", "--no-recommends", "--no-suggests",
+         "--no-enhances", "--no-conflicts", "--no-breaks", "--no-replaces", *PYTHON],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return sorted({line for line in asked.stdout.splitlines() if line and line[0].isalnum()})
+
+
+@pytest.fixture(scope="module")
+def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
+    """An image of Python from the files of Debian's packages, with this environment's site-packages."""
+    if shutil.which("apt-cache") is None or not Path("/usr/bin/python3").exists():
+        missing("no Debian, from whose packages a base image could be made")
+    listed = subprocess.run(["dpkg", "-L", *packages()], capture_output=True, text=True, check=False).stdout
+    files = {
+        line for line in listed.splitlines() if line.startswith("/") and not line.startswith("/usr/share/doc")
+    }
+    archive = tmp_path_factory.mktemp("base") / "root.tar"
+    home = Path(sysconfig.get_path("purelib"))
+    with tarfile.open(archive, "w") as tar:
+        for link in ("bin", "lib", "lib64", "sbin"):
+            if Path("/", link).is_symlink():
+                tar.add(f"/{link}", arcname=link, recursive=False)
+        for file in sorted(files):
+            path = Path(file)
+            if path.is_symlink() or path.is_file():
+                tar.add(os.path.realpath(path.parent) + "/" + path.name, arcname=_real(path), recursive=False)
+        tar.add(home, arcname="opt/packages", filter=lambda one: None if "__pycache__" in one.name else one)
+    subprocess.run(
+        ["docker", "import", "--change", f"ENV {ENVIRONMENT}", str(archive), BASE],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    archive.unlink()
+    yield BASE
+    subprocess.run(["docker", "rmi", "--force", BASE], check=False, capture_output=True)
+
+
+def _real(path):
+    """/bin/sh is /usr/bin/sh where /bin is a link."""
+    return os.path.realpath(path.parent).lstrip("/") + "/" + path.name
+
+
+def test_it_leaves_a_run_folder(base, tmp_path):
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in NEEDED:
+        shutil.copy2(ROOT / name, folder / name)
+    for name in ("loadtest", "locustfiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    env = {
+        **os.environ,
+        "COMPOSE_PROJECT_NAME": f"loadtest-test-{os.getpid()}",
+        "LOADTEST_BASE": base,
+        "LOADTEST_PORT": str(free_port()),
+        "LOADTEST_ADMIN_PORT": str(free_port()),
+    }
+
+    def compose(*words):
+        return subprocess.run(
+            ["docker", "compose", *words], cwd=folder, env=env, capture_output=True, text=True, check=False,
+            timeout=300,
+        )  # fmt: skip
+
+    try:
+        done = compose(
+            "run", "--rm", "bench", "quick", "--strategies", "cached,managed", "--rate", "100",
+            "--duration", "2s", "--repetitions", "1", "--out", "results/here",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        summary = json.loads((folder / "results" / "here" / "summary.json").read_text())
+    finally:
+        compose("down", "--volumes", "--rmi", "local")
+    assert set(summary["arms"]) == {"cached", "managed"}
+    assert summary["server"]["max_connections"] == 90
+    assert summary["server"]["path"] == "host"
+    assert summary["arms"]["managed"]["median"]["error_ratio"] == 0

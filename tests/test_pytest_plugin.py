@@ -1,0 +1,164 @@
+"""`pressured_mysql` and `fleet` in a team's own tests, as pytester runs them."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+DOCS = Path(__file__).parent.parent / "docs" / "ci.md"
+
+SHOP = """
+from loadtest.manager import ConnectionManager
+
+def make_handler(connect):
+    db = ConnectionManager(library=connect)
+
+    def handler(event, context):
+        with db.invocation(context):
+            return db.query("SELECT id, payload FROM loadtest_rows WHERE group_id = %s", (event["group"],))
+
+    return handler
+
+def hoarding(connect):
+    connection = connect()
+
+    def handler(event, context):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    return handler
+
+def handler(event, context):
+    return "not a factory"
+"""
+LOAD = 'rate=200, duration="3s", work_ms=0, cold_start_ms=200, reap_probability=0.3, reruns=0'
+
+
+@pytest.fixture
+def project(pytester, mariadb_target):
+    """A project with a module of handlers, on the server of this session."""
+    server = mariadb_target.functions
+    pytester.makepyfile(shop=SHOP)
+    pytester.makeini(f"[pytest]\nloadtest_server = {server.url()}\npythonpath = .\n")
+    return pytester
+
+
+def run(project, body, *, name="test_shop"):
+    project.makepyfile(**{name: textwrap.dedent(body)})
+    return project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist")
+
+
+def test_a_handler_that_survives_passes(project):
+    ran = run(
+        project,
+        f"""
+        from shop import make_handler
+
+        def test_survives(fleet):
+            seen = fleet(make_handler, {LOAD})
+            assert seen.error_ratio == 0
+            assert seen.arrivals_count > 300
+            assert seen.connections.peak_count < 90
+            assert "make_handler" in repr(seen)
+        """,
+    )
+    ran.assert_outcomes(passed=1)
+
+
+def test_a_handler_that_hoards_fails_and_says_why(project):
+    ran = run(
+        project,
+        f"""
+        from shop import hoarding
+
+        def test_survives(fleet):
+            assert fleet(hoarding, {LOAD}).error_ratio == 0
+        """,
+    )
+    ran.assert_outcomes(failed=1)
+    ran.stdout.fnmatch_lines(["*hoarding: * arrivals, *1040 ER_CON_COUNT_ERROR*"])
+
+
+def test_a_handler_may_stand_in_the_test_file_itself(project):
+    ran = run(
+        project, SHOP + f"\n\ndef test_it(fleet):\n    assert fleet(make_handler, {LOAD}).error_ratio == 0\n"
+    )
+    ran.assert_outcomes(passed=1)
+
+
+def test_strategies_by_name_and_scenarios_work_too(project):
+    ran = run(
+        project,
+        """
+        def test_it(fleet):
+            seen = fleet("direct", scenario="quick", rate=50, duration="2s", repetitions=1)
+            assert seen.good_ratio == 1
+            assert seen.throughput_per_s > 10
+        """,
+    )
+    ran.assert_outcomes(passed=1)
+
+
+def test_the_server_can_be_used_directly(project):
+    ran = run(
+        project,
+        """
+        import pymysql
+
+        def test_it(pressured_mysql):
+            with pymysql.connect(**pressured_mysql.functions.connect_arguments()) as connection:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT @@max_connections")
+                    assert cursor.fetchone() == (pressured_mysql.max_connections,)
+        """,
+    )
+    ran.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("fleet(shop.handler)", "handler has to take `connect` alone and return the handler"),
+        ("fleet(lambda connect: None)", "write it at the top of a module"),
+        ("fleet('managd')", "did you mean managed?"),
+        ("fleet('direct', rat=5)", "unknown option 'rat' (did you mean rate?)"),
+        ("fleet('direct', duration='soon')", "not a duration: 'soon'"),
+        ("fleet('direct', scenario='bursd')", "did you mean burst?"),
+        (
+            "fleet('direct', rate=20, duration='1s', reruns=0).zombies.reclaim_p50_s",
+            "reclaim_p50_s is not known",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(project, call, said):
+    ran = run(project, f"import shop\n\ndef test_it(fleet):\n    {call}\n")
+    ran.assert_outcomes(failed=1)
+    assert said in ran.stdout.str()
+    assert "Traceback" not in ran.stdout.str()
+
+
+def test_without_a_server_the_fixture_says_what_to_do(pytester):
+    pytester.makeini("[pytest]\nloadtest_server = mysql://nobody@127.0.0.1:1/nowhere\n")
+    ran = run(pytester, "def test_it(pressured_mysql):\n    pass\n")
+    ran.assert_outcomes(errors=1)
+    assert "127.0.0.1:1" in ran.stdout.str()
+
+
+def test_nothing_heavy_is_imported_for_tests_that_do_not_ask(pytester):
+    ran = run(
+        pytester,
+        """
+        import sys
+
+        def test_it():
+            assert not {"pandas", "pymysql", "locust", "docker"} & set(sys.modules)
+        """,
+    )
+    ran.assert_outcomes(passed=1)
+
+
+def test_the_example_of_the_docs_passes(project):
+    (block,) = re.findall(r"^```python\n(.*?)^```$", DOCS.read_text("utf-8"), re.M | re.S)
+    run(project, block).assert_outcomes(passed=1)

@@ -1,0 +1,211 @@
+"""The page as a person uses it, in a real browser."""
+
+import os
+import signal
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from loadtest.server import launch
+from tests.waiting import wait_until
+
+from .pages import page, shown
+
+UNKNOWN = "\N{EN DASH}"
+# Enough for `cached` to use up 90 connections: each new container keeps one.
+LOAD = {
+    "userCount": "300", "duration": "6s", "functionTimeout": "2s", "coldStartMs": "300", "workMs": "30",
+    "reapProbability": "0.2",
+}  # fmt: skip
+
+
+@contextmanager
+def tab_of(browser, found, **context):
+    """A browser's tab on the page; what its console complains of fails the test, and so do other hosts."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}, **context) as made:
+        tab = made.new_page()
+        complaints = []
+        tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        asked = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(found.address + "/?tab=connections")
+        yield tab
+        assert complaints == []
+        assert all(url.startswith((found.address, "data:", "blob:")) for url in asked), asked
+
+
+def fill(tab, **fields):
+    tab.wait_for_selector(".lt-scenario select")
+    if not tab.locator('input[name="duration"]').is_visible():
+        tab.get_by_role("button", name="Custom parameters").click()
+    for name, value in fields.items():
+        field = tab.locator(f'[name="{name}"]')
+        if field.evaluate("one => one.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+
+
+def start(tab, **fields):
+    fill(tab, **fields)
+    tab.get_by_role("button", name="Start", exact=True).click()
+
+
+def new_test(tab):
+    tab.get_by_role("button", name="New", exact=True).click()
+
+
+def ended(tab, number):
+    rows = tab.locator(".lt-tests tbody tr")
+    wait_until(lambda: rows.count() == number and "report" in rows.nth(number - 1).text_content(), 40)
+
+
+def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
+        start(tab, strategy="cached", **LOAD)
+        wait_until(lambda: shown(tab, "used") == 90, 20, "all connections used")
+        tab.locator(".lt-errors", has_text="1040 ER_CON_COUNT_ERROR").wait_for(timeout=10_000)
+        assert "of 90" in tab.locator('[data-name="used"] dd').text_content()
+        assert (shown(tab, "errors") or 0) > 0
+        wait_until(lambda: "zombie" in tab.locator(".lt-count").text_content(), 10)
+        ended(tab, 1)
+        tab.screenshot(path=tmp_path / "cached.png", full_page=True)
+
+        new_test(tab)
+        start(tab, strategy="managed", **LOAD)
+        tab.locator(".lt-arm", has_text="managed").wait_for(timeout=15_000)
+        ended(tab, 2)
+        assert tab.locator(".lt-errors").text_content() == ""
+
+        assert tab.locator(".lt-compare").is_hidden()
+        tab.get_by_label("dashed test 1").check()
+        tab.locator(".lt-compare a").wait_for()
+        drawn = wait_until(lambda: both(tab), 10, "both tests in the plots")
+        assert max(drawn["other"]) == 90
+        assert max(drawn["live"]) < 90
+        assert tab.locator(".lt-compare a").get_attribute("href").endswith("/compare/1/2")
+        tab.screenshot(path=tmp_path / "both.png", full_page=True)
+
+
+def both(tab):
+    """Used connections of the test that is shown and of the one laid over it, as bokeh has them."""
+    drawn = tab.evaluate(
+        """() => Object.fromEntries(["live", "other"].map((name) => [
+            name, Array.from(Bokeh.documents.at(-1).get_model_by_name(name).get_column("used")),
+        ]))"""
+    )
+    known = {name: [value for value in values if value is not None] for name, values in drawn.items()}
+    return known if all(known.values()) else None
+
+
+def test_a_scenario_fills_the_form(browser, mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
+        tab.get_by_label("scenario").select_option("spike")
+        fill(tab)
+        value = lambda name: tab.locator(f'[name="{name}"]').input_value()  # noqa: E731
+        assert value("userCount") == value("spawnRate") == "800"
+        assert value("duration") == "40s"
+        assert value("shape").startswith("0:0.0625")
+        assert value("scalingPer10s") == "1000"
+        tab.locator('[name="userCount"]').fill("20")
+        assert value("spawnRate") == "20"
+        start(tab, duration="2s", shape="steady", scalingPer10s="500")
+        ended(tab, 1)
+        run = found.live()["tests"][0]
+        assert run["load"].startswith("20/s, 2 s")
+
+
+def test_a_wrong_value_is_answered_at_the_form(browser, mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
+        start(tab, workMs="fast")
+        tab.get_by_text("work_ms cannot be 'fast': expected a number").wait_for(timeout=10_000)
+        assert found.live()["tests"] == []
+
+
+def test_a_server_that_dies_in_mid_test_is_said_and_leaves_a_gap(browser, tmp_path):
+    with launch.launched("local", 90) as target, page(target, tmp_path) as found:
+        with tab_of(browser, found) as tab:
+            start(tab, strategy="cached", **{**LOAD, "userCount": "50", "duration": "12s"})
+            wait_until(lambda: (shown(tab, "used") or 0) > 5, 20)
+            (server,) = [p for p in psutil.process_iter(["cmdline"]) if is_server(p, target)]
+            os.kill(server.pid, signal.SIGKILL)
+            tab.locator(".lt-trouble", has_text="the server cannot be sampled").wait_for(timeout=15_000)
+            wait_until(lambda: tab.locator('[data-name="used"] dd').text_content() == UNKNOWN, 10)
+            gap = found.live()["live"]["points"]["working"]
+            wait_until(lambda: found.live()["live"]["points"]["working"][-1] is None, 10, str(gap))
+            tab.screenshot(path=tmp_path / "lost.png", full_page=True)
+
+
+def is_server(process, target):
+    words = process.info["cmdline"] or []
+    return any(word.endswith(f"--port={target.functions.port}") for word in words)
+
+
+def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
+        start(tab, strategy="direct", userCount="20", duration="12s")
+        wait_until(lambda: (shown(tab, "arrivals") or 0) > 5, 20)
+        monitors = [
+            child for child in psutil.Process(found.locust.pid).children()
+            if "loadtest.server.monitor" in " ".join(child.cmdline())
+        ]  # fmt: skip
+        assert len(monitors) == 1
+        monitors[0].kill()
+        tab.locator(".lt-trouble", has_text="the monitor is lost").wait_for(timeout=15_000)
+
+
+def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path, workers=2) as found, tab_of(browser, found) as tab:
+        start(tab, strategy="cached", userCount="100", duration="8s", reapProbability="0.2")
+        rows = tab.locator(".lt-workers tbody tr")
+        wait_until(lambda: rows.count() == 2, 30, "a row for each worker")
+        wait_until(lambda: (shown(tab, "arrivals") or 0) > 70, 20, "the sum of both")
+        wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 10)
+        ended(tab, 1)
+        points = found.live()["live"]["points"]
+        assert max(filter(None, points["arrivals"])) > 70
+        assert found.live()["tests"][0]["arrivals"] == pytest.approx(800, rel=0.25)
+
+
+def test_a_cell_says_what_its_container_is(browser, mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
+        start(tab, strategy="cached", userCount="50", duration="10s", reapProbability="0.0")
+        wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 20)
+        tab.locator(".lt-fleet canvas").hover(position={"x": 5, "y": 5})
+        tip = tab.locator(".lt-tip")
+        tip.wait_for(timeout=5_000)
+        text = tip.text_content()
+        assert text.startswith("container 1: ")
+        assert "invocations" in text
+        assert "connection" in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_follows_the_theme(browser, mariadb_target, tmp_path, scheme):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found, color_scheme=scheme) as tab:
+        start(tab, strategy="direct", userCount="20", duration="2s")
+        ended(tab, 1)
+        tab.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
+        assert contrast(tab) > 4.5
+        tab.locator("header button, .MuiAppBar-root button").last.click()
+        wait_until(lambda: contrast(tab) > 4.5, 5)
+
+
+def contrast(tab):
+    """Of the panel's text on the page's background, as WCAG 2.1 defines it."""
+    return tab.evaluate(
+        """() => {
+            const light = (text) => {
+                const part = text.match(/[\\d.]+/g).slice(0, 3).map((value) => value / 255)
+                    .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+                return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
+            };
+            const pair = [
+                light(getComputedStyle(document.querySelector(".lt-now dd")).color),
+                light(getComputedStyle(document.body).backgroundColor),
+            ].sort((a, b) => b - a);
+            return (pair[0] + 0.05) / (pair[1] + 0.05);
+        }"""
+    )

@@ -1,0 +1,295 @@
+"""The page without a browser: what it answers, whom it refuses, and what it never says."""
+
+import csv
+import io
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.request
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loadtest import process
+from loadtest.store import RunFolder
+from tests.waiting import wait_until
+
+from .pages import FORM, page
+
+
+@pytest.fixture(scope="module")
+def opened(mariadb_target, tmp_path_factory):
+    with page(mariadb_target, tmp_path_factory.mktemp("page")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def tested(opened):
+    """After one test with ``cached`` and one with ``managed``."""
+    assert opened.swarm(reap_probability="0.2")["success"]
+    opened.ended(1)
+    assert opened.swarm(strategy="managed")["success"]
+    opened.ended(2)
+    return opened
+
+
+def test_the_page_has_our_tab_and_no_password(opened, mariadb_target):
+    _, _, text = opened.get("/")
+    assert b'"title": "Connections"' in text
+    assert b"loadtest-panel" in text
+    assert mariadb_target.functions.password.encode() not in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"work_ms": "fast"}, "work_ms cannot be 'fast'"),
+        ({"work_ms": "-1"}, "work-ms cannot be -1.0"),
+        ({"strategy": "os:system"}, "strategy cannot be 'os:system'"),
+        ({"shape": "hill"}, "not a shape: 'hill'"),
+        ({"duration": "soon"}, "not a duration: 'soon'"),
+        ({"tls": "maybe"}, "tls cannot be 'maybe'"),
+        ({"stop_timeout": "1"}, "unknown option 'stop_timeout'"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_the_reason_and_starts_nothing(opened, wrong, said):
+    before = opened.live()
+    answer = opened.swarm(**wrong)
+    assert answer["success"] is False
+    assert said in answer["message"]
+    assert opened.live()["tests"] == before["tests"]
+    assert opened.live()["state"] == before["state"]
+
+
+@pytest.mark.parametrize("path", ["/", "/swarm", "/stop", "/loadtest/live", "/stats/requests"])
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])
+def test_what_comes_from_another_site_is_refused(opened, path, headers):
+    form = FORM if path in ("/swarm", "/stop") else None
+    status, _, text = opened.get(path, form, **headers)
+    assert status == 403
+    assert text.count(b"\n") == 1, "the reason and nothing else"
+    assert opened.live()["state"] not in ("spawning", "running")
+
+
+def test_each_test_leaves_a_run_folder_that_the_other_commands_read(tested):
+    names = [test["name"] for test in tested.live()["tests"]]
+    assert [name.rsplit("-", 1)[1] for name in names] == ["cached", "managed"]
+    for name, strategy in zip(names, ("cached", "managed"), strict=True):
+        run = RunFolder.open(tested.folder / "results" / name)
+        assert run.read_run()["settings"]["strategies"] == [strategy]
+        assert run.read_run()["settings"]["rate"] == 60.0
+
+
+def test_the_series_say_what_happened(tested):
+    seen = tested.json("/loadtest/live?live=1")["live"]
+    points = seen["points"]
+    assert len(points["at_s"]) >= 4
+    assert max(filter(None, points["zombie"])) > 10
+    assert max(filter(None, points["limit"])) == 90
+    rows = tested.live()["tests"][0]
+    assert 150 < rows["arrivals"] < 350
+    assert max(filter(None, points["cold_starts"])) > 0
+    assert all(ms is None or 5 < ms < 2000 for ms in points["p50_ms"])
+
+
+def test_the_report_of_a_test_is_downloaded(tested):
+    status, headers, text = tested.get("/loadtest/tests/1/report")
+    assert (status, headers.get_content_type()) == (200, "text/html")
+    assert b"cached" in text
+
+
+def test_the_rows_of_a_test_are_downloaded_as_csv_and_parquet(tested):
+    status, headers, text = tested.get("/loadtest/tests/1/rows.csv")
+    assert status == 200
+    assert headers["Content-Disposition"].endswith('-cached.csv"')
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    _, _, binary = tested.get("/loadtest/tests/1/rows.parquet")
+    table = pq.read_table(pa.BufferReader(binary))
+    assert len(table) == len(rows) > 100
+    assert table.column("part").unique().to_pylist() == ["cached"]
+
+
+def test_two_tests_are_compared_in_full(tested):
+    status, headers, text = tested.get("/loadtest/compare/1/2")
+    assert (status, headers.get_content_type()) == (200, "text/html"), text
+    assert b"cached" in text
+    assert b"managed" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tests/3/report", "tests/0/report", "tests/-1/report", "tests/1/run.json", "tests/1/../../log",
+        "tests/1/..%2f..%2flog", "tests/..%2f1/report", "assets/..%2fpage.py", "assets/../page.py",
+        "assets/%2fetc%2fpasswd", "compare/1/9", "compare/x/1",
+    ],
+)  # fmt: skip
+def test_nothing_but_tests_of_this_page_can_be_asked_for(tested, path):
+    status, _, _ = tested.get(f"/loadtest/{path}")
+    assert status == 404
+
+
+def test_no_answer_holds_a_secret(tested, mariadb_target):
+    secrets = {mariadb_target.functions.password, mariadb_target.admin.password}
+    for path in (
+        "/", "/stats/requests", "/tasks", "/logs", "/exceptions", "/loadtest/live?live=1",
+        "/loadtest/fleet", "/loadtest/scenarios.json", "/loadtest/plots.json", "/loadtest/tests/1/report",
+    ):  # fmt: skip
+        status, _, text = tested.get(path)
+        assert status == 200, path
+        assert not any(secret.encode() in text for secret in secrets), path
+
+
+def test_locusts_own_tables_name_strategies_and_errors_by_code(tested):
+    rows = tested.json("/stats/requests")
+    assert "managed" in {row["name"] for row in rows["stats"]}
+    assert {row["method"] for row in rows["stats"]} >= {"few-rows"}
+
+
+@pytest.mark.usefixtures("tested")
+def test_a_second_start_while_a_test_runs_is_refused_and_the_test_goes_on(opened):
+    assert opened.swarm(strategy="direct", duration="8s")["success"]
+    wait_until(lambda: opened.live()["tests"][-1]["running"], 10)
+    again = opened.swarm(strategy="cached")
+    assert again["success"] is False
+    assert "a test is running" in again["message"]
+    assert opened.get("/loadtest/tests/1/report")[0] == 409
+    wait_until(lambda: len(opened.json("/loadtest/fleet")) > 0, 10)
+    number, state, _, invocations, _ = opened.json("/loadtest/fleet")[0]
+    assert number > 0
+    assert state in range(4)
+    assert invocations >= 0
+    opened.get("/stop", {})
+    state = opened.ended(len(opened.live()["tests"]))
+    assert state["tests"][-1]["arm"] == "direct"
+
+
+@pytest.mark.usefixtures("tested")
+def test_a_run_time_of_one_test_is_not_that_of_the_next(opened):
+    number = len(opened.live()["tests"])
+    for run_time in ("2s", ""):
+        assert opened.swarm(strategy="direct", duration="3s", run_time=run_time)["success"]
+        number += 1
+        opened.ended(number)
+    run = RunFolder.open(opened.folder / "results" / opened.live()["tests"][-1]["name"])
+    assert run.read_run()["settings"]["duration_s"] == 3.0
+
+
+def test_a_mixed_fleet_that_the_command_line_names_can_be_chosen(mariadb_target, tmp_path):
+    mixed = "managed:0.5+cached:0.5"
+    with page(mariadb_target, tmp_path, "--strategy", mixed) as found:
+        assert mixed in found.get("/")[2].decode()
+        assert found.swarm(strategy=mixed, duration="2s")["success"]
+        assert found.ended()["tests"][0]["arm"] == mixed
+        assert found.get("/loadtest/tests/1/report")[0] == 200
+
+
+def test_a_server_that_is_not_there_is_said_at_the_form(mariadb_target, tmp_path):
+    nowhere = replace(mariadb_target, functions=replace(mariadb_target.functions, port=1))
+    with page(nowhere, tmp_path) as found:
+        answer = found.swarm()
+        assert answer["success"] is False
+        assert "127.0.0.1:1" in answer["message"]
+        assert found.live()["state"] == "ready"
+
+
+def test_below_another_path(mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path, "--web-base-path", "/load", base="/load") as found:
+        assert b"loadtest-panel" in found.get("/")[2]
+        assert found.get("/loadtest/assets/connections.js")[0] == 200
+        assert found.swarm(work_ms="fast")["success"] is False
+        assert found.live()["state"] == "ready"
+
+
+LOGIN = """
+import loadtest.webui
+from flask_login import UserMixin
+from loadtest.fleet.users import Client
+from locust import events
+
+@events.init.add_listener
+def ask(environment, **_):
+    if environment.web_ui:
+        environment.web_ui.app.secret_key = "x" * 16
+        environment.web_ui.login_manager.user_loader(lambda name: None)
+"""
+
+
+def test_behind_locusts_login_nothing_of_ours_is_answered(mariadb_target, tmp_path):
+    locustfile = tmp_path / "with_login.py"
+    locustfile.write_text(LOGIN)
+    with page(mariadb_target, tmp_path, "--web-login", locustfile=locustfile) as found:
+        for path in ("/", "/loadtest/live", "/loadtest/fleet", "/loadtest/tests/1/report"):
+            _, _, text = found.get(path)
+            assert b"loadtest-panel" not in text
+            assert b"authArgs" in text, path
+        _, _, text = found.get("/swarm", {**FORM, "work_ms": "fast"})
+        assert b"work_ms cannot be" not in text
+        assert b"authArgs" in text
+
+
+def test_with_a_certificate(mariadb_target, tmp_path):
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    words = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with page(mariadb_target, tmp_path, *words, scheme="https") as found:
+        with urllib.request.urlopen(found.address + "/loadtest/live", context=trusting, timeout=5) as answer:
+            assert json.load(answer)["state"] == "ready"
+
+
+def test_whoever_listens_for_everybody_without_a_login_is_warned(mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path, "--web-host", "0.0.0.0"):
+        wait_until(lambda: "can start tests here" in (tmp_path / "log").read_text(), 10)
+
+
+def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
+    with page(mariadb_target, tmp_path) as found:
+        assert found.swarm(duration="20s")["success"]
+        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals"] > 50, 20)
+        os.kill(found.locust.pid, signal.SIGTERM)
+        assert found.locust.wait(20) == 130
+    run = RunFolder.open(found.folder / "results" / "latest")
+    (repetition,) = run.repetitions("cached")
+    assert repetition.read_meta()["cut_off"] is True
+
+
+def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path):
+    port = process.free_port()
+    words = ["web", "burst", "--server", "local", "--port", str(port), "--strategy", "cached", "--rate", "50"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", *words], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as started:  # fmt: skip
+        line = started.stdout.readline()
+        assert f"http://127.0.0.1:{port}/" in line, started.stderr.read()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            text = answer.read().decode()
+        assert '"num_users": 50' in text
+        started.send_signal(signal.SIGINT)
+        out, err = started.communicate(timeout=30)
+    assert started.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in out + err
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(opened, tmp_path):
+    port = opened.address.rsplit(":", 1)[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", "web", "--port", port, "--server", "local"], cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert done.stderr.count("\n") == 1
