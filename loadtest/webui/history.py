@@ -39,11 +39,11 @@ class PageTest:
         self.workers: list[dict[str, Any]] = []
 
     def add(self, values: dict[str, float | None], errors: dict[str, int]) -> None:
-        """A second."""
+        """A second; values that are missing are unknown."""
         self.newest = values
         self.errors.update(errors)
-        self.arrivals_count += int(values["arrivals"] or 0)
-        used = [values[name] for name in ("working", "idle", "zombie")]
+        self.arrivals_count += int(values.get("arrivals") or 0)
+        used = [values.get(name) for name in ("working", "idle", "zombie")]
         if None not in used:
             self.peak_count = max(self.peak_count, int(sum(value or 0 for value in used)))
         by_code = Counter[str]()

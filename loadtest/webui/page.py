@@ -22,6 +22,7 @@ from loadtest.webui.downloads import Downloads
 from loadtest.webui.live import Live
 
 log = logging.getLogger("loadtest")
+MODELS = {"arrivals": "open", "rate_per_user": "open", "think_time_ms": "closed", "lifetime": "closed"}
 TAB = {"title": "Connections", "key": "connections"}
 SCRIPTS = ("connections.js", "fleet.js", "form.js")
 
@@ -74,7 +75,7 @@ class Page:
         routes = {
             "assets/<name>": self._asset,
             "plots.json": self._plots_json,
-            "scenarios.json": self._scenarios,
+            "form.json": self._form,
             "live": self._live,
             "fleet": lambda: flask.jsonify(self.live.watch()),
             "tests/<int:number>/<kind>": self._downloads.of_test,
@@ -144,14 +145,16 @@ class Page:
             self._drawn = self._plots.communicate()[0]
         return flask.Response(self._drawn, mimetype="application/json")
 
-    def _scenarios(self) -> flask.Response:
-        """The values of the form's fields for each scenario that this model can run."""
-        found = {}
-        for name in scenario_names():
-            plan = build(Plan, read_scenario(name), name)
-            if plan.model == model_of(self._environment):
-                found[name] = _fields(plan)
-        return flask.jsonify(found)
+    def _form(self) -> flask.Response:
+        """For the form: its fields in the order of their groups, those that only the other model has, and
+        the fields' values in each scenario that this model can run."""
+        model = model_of(self._environment)
+        plans = [build(Plan, read_scenario(name), name) for name in scenario_names()]
+        return flask.jsonify(
+            order=["strategy", *option_names()],
+            hidden=[name for name, of in MODELS.items() if of != model],
+            scenarios={plan.scenario: _fields(plan) for plan in plans if plan.model == model},
+        )
 
     def _live(self) -> flask.Response:
         answer = {

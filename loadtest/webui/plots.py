@@ -14,7 +14,7 @@ from loadtest.report.render import palette
 from loadtest.report.render.plots import INK, embedded, framed, with_legend
 from loadtest.webui.history import CODES, SERIES
 
-LIVE, OTHER = "live", "other"  # the test that is shown, and the one that is laid over it, dashed
+LIVE, OTHER = "test_live", "test_other"  # the test that is shown, and the one that is laid over it, dashed
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def connections(live: Any, other: Any) -> Any:
     plot.line("at_s", "limit", source=live, color=palette.LIMIT, line_dash="dashed", line_width=2,
               legend_label="max_connections")  # fmt: skip
     _dashed(plot, other, {"used": INK, "zombie": palette.ZOMBIE})
-    return with_legend(plot)
+    return with_legend(plot, columns=6)
 
 
 def latency(live: Any, other: Any) -> Any:
@@ -50,7 +50,7 @@ def latency(live: Any, other: Any) -> Any:
     colours = {"p50_ms": palette.WORKING, "p99_ms": palette.ZOMBIE}
     _lines(plot, live, colours)
     _dashed(plot, other, colours)
-    return with_legend(plot)
+    return with_legend(plot, columns=6)
 
 
 def errors(live: Any, other: Any) -> Any:
@@ -60,7 +60,7 @@ def errors(live: Any, other: Any) -> Any:
     plot.scatter("at_s", "refused", source=live, marker="inverted_triangle", size=5,
                  color=palette.REFUSED, legend_label="refused by the server")  # fmt: skip
     _dashed(plot, other, {"errors": INK})
-    return with_legend(plot)
+    return with_legend(plot, columns=6)
 
 
 def containers(live: Any, other: Any) -> Any:
@@ -68,7 +68,7 @@ def containers(live: Any, other: Any) -> Any:
     colours = {"containers": palette.WORKING, "cold_starts": palette.ZOMBIE}
     _lines(plot, live, colours)
     _dashed(plot, other, colours)
-    return with_legend(plot)
+    return with_legend(plot, columns=6)
 
 
 def decisions(live: Any, other: Any) -> Any:
@@ -76,13 +76,13 @@ def decisions(live: Any, other: Any) -> Any:
     colours = {"kept": "#009E73", "closed": palette.WORKING, "expired": "#E69F00", "killed": palette.ZOMBIE}
     _lines(plot, live, colours)
     _dashed(plot, other, colours)
-    return with_legend(plot)
+    return with_legend(plot, columns=6)
 
 
 def generator(live: Any) -> Any:
     plot = _plot("The generator itself", "lag of its loop in ms, CPU in %")
     _lines(plot, live, {"lag_ms": palette.ZOMBIE, "cpu": palette.WORKING})
-    return with_legend(plot)
+    return with_legend(plot, columns=6)
 
 
 def _plot(title: str, unit: str, **more: Any) -> figure:
@@ -110,7 +110,6 @@ def _dashed(plot: Any, source: Any, colours: dict[str, str]) -> None:
     for name, colour in colours.items():
         plot.line(
             "at_s", name, source=source, color=colour, line_width=2, line_dash="dashed",
-            legend_label=f"{_words(name)}, other",
         )  # fmt: skip
 
 

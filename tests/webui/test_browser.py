@@ -38,8 +38,7 @@ def tab_of(browser, found, **context):
 
 def fill(tab, **fields):
     tab.wait_for_selector(".lt-scenario select")
-    if not tab.locator('input[name="duration"]').is_visible():
-        tab.get_by_role("button", name="Custom parameters").click()
+    tab.locator('input[name="duration"]').wait_for()  # our script has opened the accordion
     for name, value in fields.items():
         field = tab.locator(f'[name="{name}"]')
         if field.evaluate("one => one.tagName") == "SELECT":
@@ -83,7 +82,7 @@ def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariad
         tab.get_by_label("dashed test 1").check()
         tab.locator(".lt-compare a").wait_for()
         drawn = wait_until(lambda: both(tab), 10, "both tests in the plots")
-        assert max(drawn["other"]) == 90
+        assert max(drawn["other"]) >= 90
         assert max(drawn["live"]) < 90
         assert tab.locator(".lt-compare a").get_attribute("href").endswith("/compare/1/2")
         tab.screenshot(path=tmp_path / "both.png", full_page=True)
@@ -93,7 +92,7 @@ def both(tab):
     """Used connections of the test that is shown and of the one laid over it, as bokeh has them."""
     drawn = tab.evaluate(
         """() => Object.fromEntries(["live", "other"].map((name) => [
-            name, Array.from(Bokeh.documents.at(-1).get_model_by_name(name).get_column("used")),
+            name, Array.from(Bokeh.documents.at(-1).get_model_by_name(`test_${name}`).get_column("used")),
         ]))"""
     )
     known = {name: [value for value in values if value is not None] for name, values in drawn.items()}
@@ -133,8 +132,7 @@ def test_a_server_that_dies_in_mid_test_is_said_and_leaves_a_gap(browser, tmp_pa
             os.kill(server.pid, signal.SIGKILL)
             tab.locator(".lt-trouble", has_text="the server cannot be sampled").wait_for(timeout=15_000)
             wait_until(lambda: tab.locator('[data-name="used"] dd').text_content() == UNKNOWN, 10)
-            gap = found.live()["live"]["points"]["working"]
-            wait_until(lambda: found.live()["live"]["points"]["working"][-1] is None, 10, str(gap))
+            wait_until(lambda: found.live()["live"]["points"]["working"][-1] is None, 10, "a gap")
             tab.screenshot(path=tmp_path / "lost.png", full_page=True)
 
 

@@ -27,6 +27,7 @@ def test_most_connections_leave_out_seconds_that_nobody_sampled():
     test = a_test()
     test.add(second(1.0, working=5.0, idle=4.0, zombie=1.0), {})
     test.add(second(2.0, working=None, idle=None, zombie=None), {})
+    test.add({"at_s": 3.0}, {})
     assert test.line()["peak"] == 10
 
 

@@ -138,7 +138,7 @@ def test_no_answer_holds_a_secret(tested, mariadb_target):
     secrets = {mariadb_target.functions.password, mariadb_target.admin.password}
     for path in (
         "/", "/stats/requests", "/tasks", "/logs", "/exceptions", "/loadtest/live?live=1",
-        "/loadtest/fleet", "/loadtest/scenarios.json", "/loadtest/plots.json", "/loadtest/tests/1/report",
+        "/loadtest/fleet", "/loadtest/form.json", "/loadtest/plots.json", "/loadtest/tests/1/report",
     ):  # fmt: skip
         status, _, text = tested.get(path)
         assert status == 200, path

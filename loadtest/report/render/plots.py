@@ -62,12 +62,12 @@ def framed(title: str, x: str, y: str, **more: Any) -> Any:
     return plot
 
 
-def with_legend(plot: Any) -> Any:
+def with_legend(plot: Any, columns: int = 3) -> Any:
     """Above the plot, where it hides nothing; a click switches a line off."""
     if plot.legend:
         legend = plot.legend[0]
         plot.add_layout(legend, "above")
-        legend.orientation, legend.ncols, legend.click_policy = "horizontal", 3, "hide"
+        legend.orientation, legend.ncols, legend.click_policy = "horizontal", columns, "hide"
         legend.background_fill_color = legend.border_line_color = None
         legend.label_text_color, legend.label_text_font_size = INK, "12px"
         legend.padding = legend.margin = 0

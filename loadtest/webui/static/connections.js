@@ -46,7 +46,7 @@
   function place() {
     const main = document.querySelector("#root main");
     const visible = open() && main !== null && !document.querySelector("#root form input[name='userCount']");
-    if (main && panel.parentNode !== main) main.append(panel);
+    if (main && main.lastElementChild !== panel) main.append(panel);
     panel.hidden = !visible;
     return visible;
   }
@@ -64,7 +64,7 @@
       document.body.append(inline);
       while (Bokeh.documents.length === before) await new Promise((done) => setTimeout(done, 20));
       const drawn = Bokeh.documents[Bokeh.documents.length - 1];
-      sources = { live: drawn.get_model_by_name("live"), other: drawn.get_model_by_name("other") };
+      sources = { live: drawn.get_model_by_name("test_live"), other: drawn.get_model_by_name("test_other") };
       panel.dataset.drawn = "yes";
     })();
     return drawing;

@@ -3,7 +3,7 @@
   "use strict";
   const EVERY_MS = 1000;
   const GONE_MS = 4000; // how long a container that went is still shown
-  const SIZE = 14;
+  const HEIGHT = 200;
   const STATES = [
     ["cold", "#56B4E9"], ["busy", "#0072B2"], ["frozen", "#B3B3B3"], ["zombie", "#D55E00"], ["gone", "#76767633"],
   ];
@@ -50,11 +50,18 @@
       .filter(([, count]) => count).map(([name, count]) => `${count} ${name}`).join(", ");
   }
 
-  const columns = () => Math.max(1, Math.floor(canvas.clientWidth / SIZE));
+  // As large as they fit.
+  function size() {
+    const count = Math.max(1, slots.length);
+    return Math.max(5, Math.min(16, Math.floor(Math.sqrt((canvas.clientWidth * HEIGHT) / count))));
+  }
+
+  const columns = () => Math.max(1, Math.floor(canvas.clientWidth / size()));
 
   function paint() {
+    const side = size();
     const across = columns();
-    const height = Math.max(1, Math.ceil(slots.length / across)) * SIZE;
+    const height = Math.max(1, Math.ceil(slots.length / across)) * side;
     const ratio = window.devicePixelRatio || 1;
     canvas.style.height = `${height}px`;
     canvas.width = canvas.clientWidth * ratio;
@@ -64,20 +71,22 @@
     slots.forEach((slot, place) => {
       if (!slot) return;
       context.fillStyle = STATES[slot.state][1];
-      const x = (place % across) * SIZE;
-      const y = Math.floor(place / across) * SIZE;
-      context.fillRect(x, y, SIZE - 2, SIZE - 2);
+      const x = (place % across) * side;
+      const y = Math.floor(place / across) * side;
+      const edge = side > 8 ? side - 2 : side - 1;
+      context.fillRect(x, y, edge, edge);
       if (slot.connection && slot.state === 2) { // frozen with a connection in its hand
         context.fillStyle = "#9CCBEB";
-        context.fillRect(x + 3, y + 3, SIZE - 8, SIZE - 8);
+        context.fillRect(x + edge / 4, y + edge / 4, edge / 2, edge / 2);
       }
     });
   }
 
   canvas.addEventListener("mousemove", (event) => {
     const across = columns();
-    const place = Math.floor(event.offsetY / SIZE) * across + Math.floor(event.offsetX / SIZE);
-    const slot = event.offsetX < across * SIZE ? slots[place] : null;
+    const side = size();
+    const place = Math.floor(event.offsetY / side) * across + Math.floor(event.offsetX / side);
+    const slot = event.offsetX < across * side ? slots[place] : null;
     tip.hidden = !slot;
     if (!slot) return;
     const words = [`container ${slot.number}: ${STATES[slot.state][0]}`];
