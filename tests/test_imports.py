@@ -38,7 +38,7 @@ HOMES = {
     "jinja2": {"report"},
 }
 # Entry points of processes of their own, whose last words somebody else reads.
-SPEAKERS = {"cli", "fleet/users", "server/prepare", "webui/plots", "webui/rows"}
+SPEAKERS = {"cli", "fleet/users", "server/prepare", "webui/__init__", "webui/plots", "webui/rows"}
 
 
 def modules() -> dict[str, ast.Module]:

@@ -4,6 +4,7 @@ Nothing happens without a page: not headless, not in a bench.
 """
 
 import os
+import sys
 from typing import Any
 
 from locust import events
@@ -22,6 +23,11 @@ def install(environment: Any, **_: Any) -> None:
 
         answer_looks(run_of(environment))
     elif environment.web_ui is not None:
+        from loadtest.errors import LoadtestError
         from loadtest.webui.page import add_to
 
-        add_to(environment, run_of(environment))
+        try:
+            add_to(environment, run_of(environment))
+        except LoadtestError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(error.exit_code)

@@ -117,6 +117,8 @@ class Live:
             cells = [cell for _, one in sorted(seen.items()) for cell in one.get("cells", ())]
             self.cells = cells[:CELLS_AT_MOST]
         now_s = time.monotonic() - self._run.t0_monotonic
+        if not seen and now_s > test.start_s + test.settings.duration_s:
+            return  # whoever could say something is done
         values: dict[str, float | None] = {"at_s": round(now_s - test.start_s, 2)}
         values |= _of_workers(list(seen.values()))
         values |= self._of_server(sampled, now_s, values)

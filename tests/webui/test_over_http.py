@@ -293,3 +293,26 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(opened, tmp_path):
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+OLD = """
+from locust import events
+
+@events.init.add_listener
+def forget(environment, **_):
+    del environment.web_ui.template_args
+
+import loadtest.webui
+from loadtest.fleet.users import Client
+"""
+
+
+def test_a_locust_that_cannot_be_extended_is_said(mariadb_target, tmp_path):
+    locustfile = tmp_path / "old.py"
+    locustfile.write_text(OLD)
+    with (
+        pytest.raises(AssertionError, match="this version of Locust cannot be extended.*template_args"),
+        page(mariadb_target, tmp_path, locustfile=locustfile),
+    ):
+        pass
+    assert "Traceback" not in (tmp_path / "log").read_text()
