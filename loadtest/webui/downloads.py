@@ -43,6 +43,9 @@ class Downloads:
         response.headers["Content-Disposition"] = f'attachment; filename="{folder.name}.{ending}"'
         return response
 
+    def of_newest(self, kind: str) -> Any:
+        return self.of_test(len(self._live.tests), kind)
+
     def compared(self, base: int, candidate: int) -> Any:
         folders = []
         for number in (base, candidate):

@@ -1,5 +1,6 @@
 """What the page shows, gathered once a second: from the workers, and from the monitor's newest sample."""
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from loadtest.webui.history import PageTest
 
 LOOK, SEEN = "loadtest_look", "loadtest_seen"
 SILENT_S = 2.0  # a monitor that has not sampled for so long is lost
+FRESH_S = 0.9
 WATCHED_S = 3.0  # containers are counted one by one only while somebody looks
 SUMMED = ("cold_starts", "kept", "closed", "expired", "killed", "arrivals", "containers")
 
@@ -45,6 +47,7 @@ class Live:
         self._run = run
         self._settings_now = settings_now
         self._watched_until = 0.0
+        self._told_cells_at_s, self._told_cells = 0.0, b"[]"
         self._seen: dict[int, dict[str, Any]] = {}  # by worker, since the last second
         self._refused_count: float | None = None
         self._sampled_s = 0.0
@@ -59,12 +62,16 @@ class Live:
     def running(self) -> PageTest | None:
         return self.tests[-1] if self.tests and self.tests[-1].running else None
 
-    def watch(self) -> list[list[float]]:
-        """The containers, now or a second ago; see :meth:`Tally.cells`."""
-        self._watched_until = time.monotonic() + WATCHED_S
-        if self._tally is not None and self._run.generator is not None:
-            self.cells = self._tally.cells(self._run.generator)
-        return self.cells
+    def watch(self) -> bytes:
+        """The containers of this second as JSON, made once for all pages; see :meth:`Tally.cells`."""
+        now_s = time.monotonic()
+        self._watched_until = now_s + WATCHED_S
+        if now_s - self._told_cells_at_s > FRESH_S:
+            self._told_cells_at_s = now_s
+            if self._tally is not None and self._run.generator is not None:
+                self.cells = self._tally.cells(self._run.generator)
+            self._told_cells = json.dumps(self.cells, separators=(",", ":")).encode()
+        return self._told_cells
 
     # A test
 

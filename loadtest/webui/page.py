@@ -24,6 +24,7 @@ from loadtest.webui.live import Live
 log = logging.getLogger("loadtest")
 MODELS = {"arrivals": "open", "rate_per_user": "open", "think_time_ms": "closed", "lifetime": "closed"}
 TAB = {"title": "Connections", "key": "connections"}
+NEWEST = {"report": "loadtest's report", "rows.csv": "all rows as CSV", "rows.parquet": "all rows as Parquet"}
 SCRIPTS = ("connections.js", "fleet.js", "form.js")
 
 
@@ -66,6 +67,10 @@ class Page:
     def install(self, ui: Any) -> None:
         ui.template_args["extended_tabs"] = [TAB]
         ui.template_args["extended_tables"] = []
+        ui.template_args["extended_csv_files"] = [
+            {"href": f"./loadtest/tests/newest/{kind}", "title": f"Download {words} of the newest test"}
+            for kind, words in NEWEST.items()
+        ]
         self._base = (getattr(self._environment.parsed_options, "web_base_path", "") or "").rstrip("/")
         app: flask.Flask = ui.app
         app.before_request(lambda: self._guarded(ui))
@@ -77,8 +82,9 @@ class Page:
             "plots.json": self._plots_json,
             "form.json": self._form,
             "live": self._live,
-            "fleet": lambda: flask.jsonify(self.live.watch()),
+            "fleet": lambda: flask.Response(self.live.watch(), mimetype="application/json"),
             "tests/<int:number>/<kind>": self._downloads.of_test,
+            "tests/newest/<kind>": self._downloads.of_newest,
             "compare/<int:base>/<int:candidate>": self._downloads.compared,
         }
         for rule, view in routes.items():

@@ -2,16 +2,21 @@
 
 import statistics
 import threading
+import time
 import urllib.request
+from contextlib import ExitStack
 
+import psutil
+
+from tests.waiting import wait_until
 from tests.webui.pages import LOCUSTFILES, page
 
-ROUNDS = 5
+TURNS = 8
+TURN_S = 4.0
 CONTAINERS = 1000  # as many as the page shows
 FORM = {
-    "user_count": CONTAINERS, "spawn_rate": CONTAINERS, "strategy": "ideal", "duration": "8s", "work_ms": "0",
-    "rtt_ms": "0", "cold_start_ms": "0", "workload": "select-1", "think_time_ms": "0", "lifetime": "1000s",
-    "reap_probability": "0",
+    "user_count": CONTAINERS, "spawn_rate": CONTAINERS, "strategy": "ideal", "duration": "90s",
+    "think_time_ms": "4000", "lifetime": "1000s", "cold_start_ms": "0", "reap_probability": "0",
 }  # fmt: skip
 
 
@@ -37,18 +42,31 @@ class Looking:
         self._thread.join()
 
 
-def test_two_open_pages_cost_less_than_three_percent_of_the_throughput(mariadb_target, tmp_path, say):
+def cpu_s(process):
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def test_two_open_pages_cost_less_than_three_percent_of_a_generator(mariadb_target, tmp_path, say):
+    """By the CPU that they take from the one core that a generator has, at a load that leaves some: at
+    saturation what they take is what the load lacks, but there the pace itself wavers by 10%."""
     with page(mariadb_target, tmp_path, locustfile=LOCUSTFILES / "containers.py") as found:
-        answered = {"open": [], "closed": []}
-        for number in range(1, 2 * ROUNDS + 1):
-            kind = ("open", "closed")[number % 2]
-            assert found.json("/swarm", FORM)["success"]
-            if kind == "open":
-                with Looking(found.address), Looking(found.address):
-                    state = found.ended(number)
-            else:
-                state = found.ended(number)
-            answered[kind].append(state["tests"][number - 1]["arrivals"])
-    ratio = statistics.median(answered["open"]) / statistics.median(answered["closed"])
-    say(f"two open pages: {ratio:.3f} of the throughput ({statistics.median(answered['open']) / 8:,.0f}/s)")
-    assert ratio >= 0.97
+        assert found.json("/swarm", FORM)["success"]
+        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals"] > 2000, 40)
+        generator, costs = psutil.Process(found.locust.pid), {0: [], 2: []}
+        for _ in range(TURNS):
+            for pages, found_costs in costs.items():
+                with ExitStack() as stack:
+                    for _ in range(pages):
+                        stack.enter_context(Looking(found.address))
+                    before_s, began_s = cpu_s(generator), time.monotonic()
+                    time.sleep(TURN_S)
+                    found_costs.append((cpu_s(generator) - before_s) / (time.monotonic() - began_s))
+        assert found.live()["tests"][0]["running"]
+        assert len(found.json("/loadtest/fleet")) > CONTAINERS * 0.9
+        found.get("/stop", {})
+    extra = statistics.median(costs[2]) - statistics.median(costs[0])
+    say(
+        f"two open pages: {extra:.1%} of a core, beside {statistics.median(costs[0]):.0%} for the load itself"
+    )
+    assert extra < 0.03

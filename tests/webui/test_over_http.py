@@ -114,6 +114,13 @@ def test_the_rows_of_a_test_are_downloaded_as_csv_and_parquet(tested):
     assert table.column("part").unique().to_pylist() == ["cached"]
 
 
+def test_locusts_own_downloads_have_ours_beside_them(tested):
+    _, _, text = tested.get("/")
+    for kind in ("report", "rows.csv", "rows.parquet"):
+        assert f"./loadtest/tests/newest/{kind}".encode() in text
+        assert tested.get(f"/loadtest/tests/newest/{kind}")[0] == 200
+
+
 def test_two_tests_are_compared_in_full(tested):
     status, headers, text = tested.get("/loadtest/compare/1/2")
     assert (status, headers.get_content_type()) == (200, "text/html"), text
