@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,14 +46,15 @@ def machine(mysql_target, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True)
     site = next((home / "venv" / "lib").glob("python*")) / "site-packages"
     (site / "here.pth").write_text(sysconfig.get_path("purelib"))
-    admin = mysql_target.admin
+    # A service has one port for both.
+    admin = replace(mysql_target.admin, port=mysql_target.functions.port)
     scenario = tmp_path / "small.toml"
     scenario.write_text(SMALL)
     env = {
         "PATH": f"{home / 'venv' / 'bin'}:/usr/bin:/bin",
         "HOME": str(home),
         "PIP_NO_DEPS": "1",
-        "PIP_NO_BUILD_ISOLATION": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # which means without: pip reads its negations so
         "PIP_NO_INDEX": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "LOADTEST": str(ROOT),

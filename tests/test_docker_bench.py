@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 BASE = "loadtest-test-base"
 PYTHON = ("python3-minimal", "python3-pip", "dash", "coreutils", "libc-bin")
 ENVIRONMENT = (
-    "PIP_NO_DEPS=1 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=1 PIP_BREAK_SYSTEM_PACKAGES=1 "
+    "PIP_NO_DEPS=1 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_BREAK_SYSTEM_PACKAGES=1 "
     "PYTHONPATH=/opt/packages PATH=/usr/local/bin:/usr/bin:/bin"
 )
 NEEDED = ("Dockerfile", ".dockerignore", "docker-compose.yml", "pyproject.toml", "README.md", "LICENSE")
@@ -56,7 +56,7 @@ def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
         tar.add(home, arcname="opt/packages", filter=lambda one: None if "__pycache__" in one.name else one)
     subprocess.run(
         ["docker", "import", "--change", f"ENV {ENVIRONMENT}", str(archive), BASE],
-        check=True, capture_output=True,
+        check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     archive.unlink()
     yield BASE

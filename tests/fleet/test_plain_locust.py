@@ -184,5 +184,5 @@ def test_a_worker_on_another_machine_sends_its_rows_home_in_the_masters_time(mar
     assert all(0 < float(row["at_s"]) < start_s + 15 for row in health)
     samples = repetition.csv_rows(repetition.samples)
     opened = [row["opened_s"] for row in read_rows(repetition, "connections")[0].to_pylist()]
-    assert float(samples[0]["at_s"]) < min(opened) < max(opened) < float(samples[-1]["at_s"])
+    assert float(samples[0]["at_s"]) < min(opened) < max(opened) < float(samples[-1]["at_s"]) + 0.5
     assert report(tmp_path)["arms"]["direct"]["repetitions"][0]["error_ratio"] == 0
