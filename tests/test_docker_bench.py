@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tarfile
 from pathlib import Path
@@ -16,7 +17,10 @@ from .conftest import missing
 
 ROOT = Path(__file__).parent.parent
 BASE = "loadtest-test-base"
-PYTHON = ("python3-minimal", "python3-pip", "dash", "coreutils", "libc-bin")
+PYTHON = (
+    "python3", "python3-pip", "dash", "coreutils", "libc-bin", "libssl3", "libssl3t64", "libstdc++6", "libffi8",
+    "libbz2-1.0", "liblzma5", "libsqlite3-0",
+)  # fmt: skip
 ENVIRONMENT = (
     "PIP_NO_DEPS=1 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_BREAK_SYSTEM_PACKAGES=1 "
     "PYTHONPATH=/opt/packages PATH=/usr/local/bin:/usr/bin:/bin"
@@ -37,23 +41,25 @@ def packages():
 @pytest.fixture(scope="module")
 def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
     """An image of Python from the files of Debian's packages, with this environment's site-packages."""
-    if shutil.which("apt-cache") is None or not Path("/usr/bin/python3").exists():
-        missing("no Debian, from whose packages a base image could be made")
+    asked = "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1:])))"
+    same = ["/usr/bin/python3", "-c", asked, *map(str, sys.version_info[:2])]
+    if shutil.which("apt-cache") is None or subprocess.run(same, check=False).returncode:
+        missing("no Debian whose Python is of this one's version, to make a base image of")
     listed = subprocess.run(["dpkg", "-L", *packages()], capture_output=True, text=True, check=False).stdout
     files = {
-        line for line in listed.splitlines() if line.startswith("/") and not line.startswith("/usr/share/doc")
+        _real(Path(line))
+        for line in listed.splitlines()
+        if line.startswith("/") and not line.startswith("/usr/share/doc")
     }
     archive = tmp_path_factory.mktemp("base") / "root.tar"
     home = Path(sysconfig.get_path("purelib"))
+    files |= {Path(link) for link in ("/bin", "/lib", "/lib64", "/sbin")}
     with tarfile.open(archive, "w") as tar:
-        for link in ("bin", "lib", "lib64", "sbin"):
-            if Path("/", link).is_symlink():
-                tar.add(f"/{link}", arcname=link, recursive=False)
         for file in sorted(files):
-            path = Path(file)
-            if path.is_symlink() or path.is_file():
-                tar.add(os.path.realpath(path.parent) + "/" + path.name, arcname=_real(path), recursive=False)
-        tar.add(home, arcname="opt/packages", filter=lambda one: None if "__pycache__" in one.name else one)
+            if file.is_symlink() or file.is_file():
+                tar.add(file, recursive=False)
+        tar.add("/tmp", recursive=False)
+        tar.add(home, "opt/packages", filter=lambda one: None if "__pycache__" in one.name else one)
     subprocess.run(
         ["docker", "import", "--change", f"ENV {ENVIRONMENT}", str(archive), BASE],
         check=True, stdout=subprocess.DEVNULL,
@@ -65,7 +71,7 @@ def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
 
 def _real(path):
     """/bin/sh is /usr/bin/sh where /bin is a link."""
-    return os.path.realpath(path.parent).lstrip("/") + "/" + path.name
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def test_it_leaves_a_run_folder(base, tmp_path):
