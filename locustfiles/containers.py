@@ -1,4 +1,4 @@
 """Closed model: one Locust user is one container."""
 
-import loadtest.webui  # noqa: F401 - its tab
+import loadtest.webui.install  # noqa: F401 - the tab
 from loadtest.fleet.users import Container  # noqa: F401

@@ -18,8 +18,8 @@ from .conftest import missing
 ROOT = Path(__file__).parent.parent
 BASE = "loadtest-test-base"
 PYTHON = (
-    "python3", "python3-pip", "dash", "coreutils", "libc-bin", "libssl3", "libssl3t64", "libstdc++6", "libffi8",
-    "libbz2-1.0", "liblzma5", "libsqlite3-0",
+    "python3", "python3-pip", "dash", "coreutils", "libc-bin", "libssl3", "libssl3t64", "libstdc++6",
+    "libffi8", "libbz2-1.0", "liblzma5", "libsqlite3-0",
 )  # fmt: skip
 ENVIRONMENT = (
     "PIP_NO_DEPS=1 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_BREAK_SYSTEM_PACKAGES=1 "

@@ -29,7 +29,7 @@ IMPURE = {
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc", "shared"}
 # Where a package may be imported at all: a module, or all of a folder.
 HOMES = {
-    "locust": {"fleet/users", "webui"},
+    "locust": {"fleet/users", "webui/install"},
     "pandas": {"report"},
     "docker": {"server/compose"},
     "click": {"cli", "arguments"},
@@ -38,7 +38,7 @@ HOMES = {
     "jinja2": {"report"},
 }
 # Entry points of processes of their own, whose last words somebody else reads.
-SPEAKERS = {"cli", "fleet/users", "server/prepare", "webui/__init__", "webui/plots", "webui/rows"}
+SPEAKERS = {"cli", "fleet/users", "server/prepare", "webui/install", "webui/plots", "webui/rows"}
 
 
 def modules() -> dict[str, ast.Module]:

@@ -214,7 +214,7 @@ def test_below_another_path(mariadb_target, tmp_path):
 
 
 LOGIN = """
-import loadtest.webui
+import loadtest.webui.install
 from flask_login import UserMixin
 from loadtest.fleet.users import Client
 from locust import events
@@ -309,7 +309,7 @@ from locust import events
 def forget(environment, **_):
     del environment.web_ui.template_args
 
-import loadtest.webui
+import loadtest.webui.install
 from loadtest.fleet.users import Client
 """
 
@@ -318,7 +318,7 @@ def test_a_locust_that_cannot_be_extended_is_said(mariadb_target, tmp_path):
     locustfile = tmp_path / "old.py"
     locustfile.write_text(OLD)
     with (
-        pytest.raises(AssertionError, match="this version of Locust cannot be extended.*template_args"),
+        pytest.raises(AssertionError, match=r"this version of Locust cannot be extended.*template_args"),
         page(mariadb_target, tmp_path, locustfile=locustfile),
     ):
         pass
