@@ -239,7 +239,7 @@ def test_two_processes_measure_what_one_does(mariadb_target, tmp_path):
         for processes, found in means.items():
             ran = run(
                 mariadb_target, tmp_path / f"{processes}-{number}", "direct", processes, rate=60.0,
-                work_ms=20.0, duration_s=3.0,
+                work_ms=20.0, duration_s=2.0,
             )  # fmt: skip
             assert ran.errors() == {""}
             latencies = [r["finished_s"] - r["due_s"] - r["cold_start_s"] for r in ran.invocations]
