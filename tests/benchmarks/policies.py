@@ -55,3 +55,18 @@ def full_backoff(connect):
     made = WithManager(connect)
     made._db = type(made._db)(library=connect, backoff="full")
     return made
+
+
+def no_backoff(connect):
+    """Worse on purpose: who is refused tries again at once."""
+    made = WithManager(connect)
+    made._db = type(made._db)(library=connect, backoff=lambda _waited_s, _count: 0.001)
+    return made
+
+
+def long_lease_no_backoff(connect):
+    """Worse on purpose: twice the lease, everything is kept, and no backoff."""
+    ending.decide_managed = lambda *_: Keep()
+    made = WithManager(connect, Managed(lease_s=2))
+    made._db = type(made._db)(library=connect, policy=Managed(lease_s=2), backoff=lambda _w, _n: 0.001)
+    return made
