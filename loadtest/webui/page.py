@@ -166,6 +166,7 @@ class Page:
         answer = {
             "tests": [test.line() for test in self.live.tests],
             "state": self._environment.runner.state,
+            "trouble": self._run.trouble,  # of a test that could not even begin
             "live": self._news("live"),
             "other": self._news("other"),
         }

@@ -20,33 +20,31 @@ BUDGETS = (
 )
 
 
+def of_times(runs, arm, name):
+    pairs = [tuple(run["arms"][one]["median"]["latency_ms"][name] for one in (arm, "ideal")) for run in runs]
+    known = [pair for pair in pairs if None not in pair]
+    if not known:
+        return "| never valid | | |"
+    times, ratios = [ours for ours, _ in known], [ours / ideal for ours, ideal in known]
+    return (
+        f"({len(known)} runs) | {statistics.median(times):.1f} ms | {spread(times):.1%} "
+        f"| {statistics.median(ratios):.3f} | {spread(ratios):.1%}"
+    )
+
+
 def spread(values):
     return (max(values) - min(values)) / statistics.median(values)
 
 
 def main(paths):
     runs = [json.loads((Path(path) / "summary.json").read_text("utf-8")) for path in paths]
-    arms = list(runs[0]["arms"])
-    print("| measure | median | spread | × ideal | its spread |\n|---|---:|---:|---:|---:|")
-    for arm in arms:
-        medians = [run["arms"][arm]["median"] for run in runs]
-        errors = [median["error_ratio"] for median in medians]
+    print("| measure | median | spread | over ideal's | its spread |\n|---|---:|---:|---:|---:|")
+    for arm in runs[0]["arms"]:
+        errors = [run["arms"][arm]["median"]["error_ratio"] for run in runs]
         points = (max(errors) - min(errors)) * 100
         print(f"| `{arm}` errors | {statistics.median(errors):.2%} | {points:.2f} pp | | |")
         for name in TIMES:
-            pairs = [
-                (run["arms"][arm]["median"]["latency_ms"][name], run["arms"]["ideal"]["median"]["latency_ms"][name])
-                for run in runs
-            ]  # fmt: skip
-            known = [(ours, ideal) for ours, ideal in pairs if ours is not None and ideal is not None]
-            if not known:
-                print(f"| `{arm}` {name} | – | | | |")
-                continue
-            times, ratios = [ours for ours, _ in known], [ours / ideal for ours, ideal in known]
-            print(
-                f"| `{arm}` {name} ({len(known)} runs) | {statistics.median(times):.1f} ms | {spread(times):.1%} "
-                f"| {statistics.median(ratios):.3f} | {spread(ratios):.1%} |"
-            )
+            print(f"| `{arm}` {name} {of_times(runs, arm, name)} |")
     budgets = [parse(text) for text in BUDGETS]
     outcomes = [[judge(budget, run, None) for budget in budgets] for run in runs]
     red = sum(any(one.state == MISSED for one in of_run) for of_run in outcomes)

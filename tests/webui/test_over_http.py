@@ -205,6 +205,17 @@ def test_a_server_that_is_not_there_is_said_at_the_form(mariadb_target, tmp_path
         assert found.live()["state"] == "ready"
 
 
+def test_results_that_cannot_be_written_are_said_and_the_page_stays(mariadb_target, tmp_path):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    with page(mariadb_target, tmp_path) as found:
+        assert found.swarm()["success"]
+        wait_until(lambda: "cannot write" in found.live()["trouble"], 20)
+        wait_until(lambda: found.live()["state"] == "stopped", 20)
+        (tmp_path / "results").unlink()
+        assert found.swarm(duration="1s")["success"]
+        assert found.ended()["trouble"] == ""
+
+
 def test_below_another_path(mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, "--web-base-path", "/load", base="/load") as found:
         assert b"loadtest-panel" in found.get("/")[2]

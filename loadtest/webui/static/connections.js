@@ -121,9 +121,9 @@
 
   // Text
 
-  function tell(news) {
+  function tell(news, words) {
     const trouble = find(".lt-trouble");
-    trouble.textContent = news ? news.trouble : "";
+    trouble.textContent = (news && news.trouble) || words;
     trouble.hidden = !trouble.textContent;
     find(".lt-arm").textContent = news ? news.arm + (news.running ? "" : " (ended)") : "";
     find(".lt-errors").textContent = news
@@ -228,7 +228,7 @@
       const answer = await (await fetch(`./loadtest/live?${query}`)).json();
       take("live", answer.live);
       take("other", answer.other);
-      tell(answer.live);
+      tell(answer.live, answer.trouble);
       list(answer.tests, answer.state);
       panel.dataset.state = answer.state;
     } catch (error) {
