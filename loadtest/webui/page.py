@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import flask
+from gevent.lock import RLock
 
 from loadtest.errors import LoadtestError
 from loadtest.fleet.run import Run
@@ -60,7 +61,7 @@ class Page:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        self._drawn = b""
+        self._drawn, self._drawing = b"", RLock()
         self.live = Live(run, lambda: (environment.parsed_options.strategy, settings_of(environment)))
         self._downloads = Downloads(self.live)
 
@@ -147,8 +148,8 @@ class Page:
         return flask.send_from_directory(str(_static()), name)
 
     def _plots_json(self) -> flask.Response:
-        if not self._drawn:
-            self._drawn = self._plots.communicate()[0]
+        with self._drawing:  # two pages may be opened at once
+            self._drawn = self._drawn or self._plots.communicate()[0]
         return flask.Response(self._drawn, mimetype="application/json")
 
     def _form(self) -> flask.Response:
