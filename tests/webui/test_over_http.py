@@ -46,6 +46,14 @@ def test_the_page_has_our_tab_and_no_password(opened, mariadb_target):
     assert mariadb_target.functions.password.encode() not in text
 
 
+def test_two_pages_that_are_opened_at_once_get_their_plots(opened):
+    with ThreadPoolExecutor() as pool:
+        got = list(pool.map(lambda _: opened.get("/loadtest/plots.json"), range(3)))
+    assert [status for status, _, _ in got] == [200] * 3
+    assert len({text for _, _, text in got}) == 1
+    assert set(json.loads(got[0][2])["places"]) >= {"connections", "latency", "errors"}
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -75,14 +83,6 @@ def test_what_comes_from_another_site_is_refused(opened, path, headers):
     assert status == 403
     assert text.count(b"\n") == 1, "the reason and nothing else"
     assert opened.live()["state"] not in ("spawning", "running")
-
-
-def test_two_pages_that_are_opened_at_once_get_their_plots(mariadb_target, tmp_path):
-    with page(mariadb_target, tmp_path) as found, ThreadPoolExecutor() as pool:
-        got = list(pool.map(lambda _: found.get("/loadtest/plots.json"), range(3)))
-    assert [status for status, _, _ in got] == [200] * 3
-    assert len({text for _, _, text in got}) == 1
-    assert set(json.loads(got[0][2])["places"]) >= {"connections", "latency", "errors"}
 
 
 def test_each_test_leaves_a_run_folder_that_the_other_commands_read(tested):
