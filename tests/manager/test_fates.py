@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -359,10 +360,17 @@ def test_a_procedure_is_not_retried_since_half_of_it_may_stay(made, admin, targe
 def frozen(target):
     process = server_process(target)
     os.kill(process.pid, signal.SIGSTOP)
+    # One thread takes the signal and stops the others: on a busy machine they go on for a while.
+    wait_until(lambda: all(state == "T" for state in thread_states(process.pid)))
     try:
         yield
     finally:
         os.kill(process.pid, signal.SIGCONT)
+
+
+def thread_states(pid):
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return [stat.rpartition(")")[2].split()[0] for stat in stats]
 
 
 def test_a_frozen_server_is_told_before_the_deadline(own_mariadb):
