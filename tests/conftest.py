@@ -2,14 +2,19 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from loadtest.errors import ServerUnavailable
 from loadtest.server import compose, launch, local
 from loadtest.server.target import Target
+from tests.places import Place
 
 
 def missing(reason: str) -> None:
@@ -63,3 +68,20 @@ def browser() -> Iterator[Any]:
 def target(request: pytest.FixtureRequest) -> Target:
     """Each of the two kinds of server that we start."""
     return request.getfixturevalue(f"{request.param}_target")
+
+
+@pytest.fixture
+def place(tmp_path):
+    # Not below pytest's own, which is too long for the path of a server's socket.
+    tmp = Path(tempfile.mkdtemp(prefix="bad-", dir="/tmp"))
+    here = Place(tmp_path, tmp)
+    yield here
+    left = here.processes()
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    shutil.rmtree(tmp, ignore_errors=True)
+    assert left == []
+
+
+# What cannot be, said before anything runs
