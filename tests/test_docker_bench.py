@@ -101,7 +101,7 @@ def test_it_leaves_a_run_folder(base, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         summary = json.loads((folder / "results" / "here" / "summary.json").read_text())
     finally:
-        compose("down", "--volumes", "--rmi", "local")
+        compose("--profile", "bench", "down", "--volumes", "--rmi", "local")
     assert set(summary["arms"]) == {"cached", "managed"}
     assert summary["server"]["max_connections"] == 90
     assert summary["server"]["path"] == "host"
