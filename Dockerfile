@@ -6,5 +6,5 @@ COPY pyproject.toml README.md LICENSE docker-compose.yml ./
 COPY locustfiles locustfiles
 COPY loadtest loadtest
 RUN python3 -m pip install --no-cache-dir .
-WORKDIR /work
+WORKDIR /bench
 ENTRYPOINT ["loadtest"]

@@ -144,11 +144,8 @@ def bench(
 
 def _warn_of_password(choice: str) -> None:
     if "://" in choice and ":" in choice.split("://", 1)[1].rpartition("@")[0]:
-        say(
-            "loadtest: warning: other users of this machine can read a password on the command line; "
-            "leave it out and set LOADTEST_PASSWORD",
-            err=True,
-        )
+        seen = "other users of this machine can read a password on the command line"
+        say(f"loadtest: warning: {seen}; leave it out and set LOADTEST_PASSWORD", err=True)
 
 
 @main.command(epilog=ENDED)
@@ -177,15 +174,7 @@ def web(
     if len(plan.strategies) > 1:
         raise UsageError("the page runs one strategy at a time: choose another in its form")
     _warn_of_password(choice)
-    Web(
-        plan,
-        choice,
-        results,
-        host,
-        port,
-        interrupts,
-        lambda text: say(text, err=text.startswith("loadtest:")),
-    ).run()
+    Web(plan, choice, results, (host, port), interrupts, say).run()
 
 
 def _gated(folder: "RunFolder", gate: "Gate", as_json: bool, teller: Teller) -> int:

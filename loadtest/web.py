@@ -5,8 +5,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from loadtest import process
 from loadtest.bench import check_strategies
@@ -19,18 +19,20 @@ from loadtest.signals import Interrupts
 COME_UP_S = 60.0
 
 
+class Say(Protocol):
+    def __call__(self, text: str, *, err: bool = False) -> None: ...
+
+
 class Web:
-    """One page. ``say`` is told its address once it answers."""
+    """One page, which listens on ``at``: host and port. Its address is said once it answers."""
 
     def __init__(
-        self, plan: Plan, choice: str, results: Path, host: str, port: int, interrupts: Interrupts,
-        say: Callable[[str], None],
-    ) -> None:  # fmt: skip
+        self, plan: Plan, choice: str, results: Path, at: tuple[str, int], interrupts: Interrupts, say: Say
+    ) -> None:
         self._plan = plan
         self._choice = choice
         self._results = results
-        self._host = host
-        self._port = port
+        self._host, self._port = at
         self._interrupts = interrupts
         self._say = say
 
@@ -41,7 +43,7 @@ class Web:
         check_port(self._host, self._port)
         with launched(self._choice, self._plan.max_connections) as target:
             for warning in target.warnings:
-                self._say(f"loadtest: warning: {warning}")
+                self._say(f"loadtest: warning: {warning}", err=True)
             self._serve(target)
 
     def _serve(self, target: Target) -> None:
@@ -98,7 +100,7 @@ class Web:
             for level in ("WARNING", "ERROR"):
                 _, mark, words = line.partition(f"/{level}/loadtest: ")
                 if mark:
-                    self._say(f"loadtest: {level.lower()}: {words}")
+                    self._say(f"loadtest: {level.lower()}: {words}", err=True)
         return told + len(whole)
 
 

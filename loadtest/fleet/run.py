@@ -131,18 +131,16 @@ class Run:
         try:
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
                 self._distant = own_folder()
-                # Of a clock of its own, right to within the time that the order took; set right below.
-                t0_monotonic = assignment.t0_monotonic + time.monotonic() - order["masters_s"]
-                assignment = assignment._replace(
-                    repetition=str(self._distant.path), t0_monotonic=t0_monotonic
-                )
+                assignment = assignment._replace(repetition=str(self._distant.path))
+            # Our clock may be another one: known to within the time of the order, and set right below.
+            began = assignment.t0_monotonic + time.monotonic() - order["masters_s"]
+            assignment = assignment._replace(t0_monotonic=began)
             self._make_generator(msgspec.convert(order["settings"], Settings), assignment)
             self._start_generator(order["start_s"])
         except LoadtestError as error:
             self.fail(error)
             return
-        if self._distant is not None:
-            gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic"])
+        gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic"])
         gevent.spawn(self._end_when_done)
 
     def _set_clock(self, masters_t0: float) -> None:

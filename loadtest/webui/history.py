@@ -1,6 +1,7 @@
 """The tests run since the page was started, and the series of each."""
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class PageTest:
         self.trouble = ""
         self.points = Points((*SERIES, *CODES))
         self.errors: Counter[str] = Counter()
-        self.arrivals_count = 0
+        self.arrivals_count = self.errors_count = 0
         self.peak_count = 0
         self.newest: dict[str, float | None] = {}
         self.workers: list[dict[str, Any]] = []
@@ -42,6 +43,7 @@ class PageTest:
         """A second; values that are missing are unknown."""
         self.newest = values
         self.errors.update(errors)
+        self.errors_count += sum(errors.values())
         self.arrivals_count += int(values.get("arrivals") or 0)
         used = [values.get(name) for name in ("working", "idle", "zombie")]
         if None not in used:
@@ -51,17 +53,24 @@ class PageTest:
             by_code[code_of(error)] += count
         self.points.add({**values, **{code: float(by_code[code]) for code in CODES}})
 
+    def close(self, seconds: Iterable[dict[str, str]]) -> None:
+        """The generators' last rows have what came after the last look, too."""
+        self.running = False
+        newest = {row["worker"]: row for row in seconds}.values()
+        if newest:
+            self.arrivals_count = sum(int(row["arrivals_count"]) for row in newest)
+            self.errors_count = sum(int(row["errors_count"]) for row in newest)
+
     def line(self) -> dict[str, Any]:
         """For the list of tests."""
-        errors_count = sum(self.errors.values())
         return {
             "number": self.number,
             "name": self.path.name,
             "arm": self.arm,
             "running": self.running,
             "arrivals": self.arrivals_count,
-            "errors": errors_count,
-            "error_ratio": errors_count / self.arrivals_count if self.arrivals_count else None,
+            "errors": self.errors_count,
+            "error_ratio": self.errors_count / self.arrivals_count if self.arrivals_count else None,
             "codes": dict(self.errors.most_common(5)),
             "peak": self.peak_count,
             "load": load(self.settings),

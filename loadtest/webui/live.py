@@ -14,8 +14,9 @@ from loadtest.fleet.run import Run
 from loadtest.fleet.strategies import arm_name
 from loadtest.fleet.tally import CELLS_AT_MOST, Tally
 from loadtest.growing import last_rows
-from loadtest.records import Sample
+from loadtest.records import GeneratorSecond, Sample
 from loadtest.settings import Settings
+from loadtest.store import Repetition
 from loadtest.webui.history import PageTest
 
 LOOK, SEEN = "loadtest_look", "loadtest_seen"
@@ -52,6 +53,7 @@ class Live:
         self._refused_count: float | None = None
         self._sampled_s = 0.0
         self._tally: Tally | None = None
+        self._repetition: Repetition | None = None  # of the newest test
         if run.is_master:
             run.environment.runner.register_message(SEEN, self._told)
         else:
@@ -79,6 +81,7 @@ class Live:
         run = self._run
         if run.repetition is None or run.folder is None:
             return
+        self._repetition = run.repetition
         strategy, settings = self._settings_now()
         start_s = float(run.repetition.read_meta().get("start_s", 0.0))
         test = PageTest(
@@ -92,11 +95,12 @@ class Live:
 
     def end(self) -> None:
         test = self.running
-        if test is not None:
-            test.running, test.trouble, self.cells = False, self._run.trouble, []
+        if test is not None and self._repetition is not None:
+            test.close(last_rows(self._repetition.generator, GeneratorSecond._fields))
+            test.trouble, self.cells = self._run.trouble, []
 
     def _every_second(self, test: PageTest) -> None:
-        samples = self._run.repetition.samples if self._run.repetition else None
+        samples = self._repetition.samples if self._repetition else None
         next_s = time.monotonic()
         while test.running:
             next_s += 1.0

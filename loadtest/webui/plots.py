@@ -31,7 +31,7 @@ def main() -> int:
             "generator": generator(live),
         }
     )
-    sys.stdout.write(json.dumps({"script": drawing, "places": places}))
+    sys.stdout.write(json.dumps({"script": drawing, "places": places, "codes": CODES}))
     return 0
 
 
@@ -46,11 +46,8 @@ def connections(live: Any, other: Any) -> Any:
 
 
 def latency(live: Any, other: Any) -> Any:
-    plot = _plot("Latency of each second", "ms", y_axis_type="log")
     colours = {"p50_ms": palette.WORKING, "p99_ms": palette.ZOMBIE}
-    _lines(plot, live, colours)
-    _dashed(plot, other, colours)
-    return with_legend(plot, columns=6)
+    return _of_both(_plot("Latency of each second", "ms", y_axis_type="log"), live, other, colours)
 
 
 def errors(live: Any, other: Any) -> Any:
@@ -64,19 +61,13 @@ def errors(live: Any, other: Any) -> Any:
 
 
 def containers(live: Any, other: Any) -> Any:
-    plot = _plot("Containers", "containers, cold starts in a second")
     colours = {"containers": palette.WORKING, "cold_starts": palette.ZOMBIE}
-    _lines(plot, live, colours)
-    _dashed(plot, other, colours)
-    return with_legend(plot, columns=6)
+    return _of_both(_plot("Containers", "containers, cold starts in a second"), live, other, colours)
 
 
 def decisions(live: Any, other: Any) -> Any:
-    plot = _plot("What became of connections", "in a second")
     colours = {"kept": "#009E73", "closed": palette.WORKING, "expired": "#E69F00", "killed": palette.ZOMBIE}
-    _lines(plot, live, colours)
-    _dashed(plot, other, colours)
-    return with_legend(plot, columns=6)
+    return _of_both(_plot("What became of connections", "in a second"), live, other, colours)
 
 
 def generator(live: Any) -> Any:
@@ -91,6 +82,12 @@ def _plot(title: str, unit: str, **more: Any) -> figure:
         plot.y_range.start = 0
     plot.height = 260
     return plot
+
+
+def _of_both(plot: Any, live: Any, other: Any, colours: dict[str, str]) -> Any:
+    _lines(plot, live, colours)
+    _dashed(plot, other, colours)
+    return with_legend(plot, columns=6)
 
 
 def _stacked(plot: Any, source: Any, parts: dict[str, str]) -> None:

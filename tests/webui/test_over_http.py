@@ -121,6 +121,8 @@ def test_the_rows_of_a_test_are_downloaded_as_csv_and_parquet(tested):
     table = pq.read_table(pa.BufferReader(binary))
     assert len(table) == len(rows) > 100
     assert table.column("part").unique().to_pylist() == ["cached"]
+    told = tested.live()["tests"][0]
+    assert (told["arrivals"], told["errors"]) == (len(rows), sum(row["error"] != "" for row in rows))
 
 
 def test_locusts_own_downloads_have_ours_beside_them(tested):

@@ -22,6 +22,7 @@
   const shown = { live: blank(), other: blank() };
   let chosen = 0; // 0: the newest test, whichever that is
   let sources = null;
+  let codes = []; // the errors that have a series of their own
   let listed = "";
 
   function blank() {
@@ -64,6 +65,7 @@
       document.body.append(inline);
       while (Bokeh.documents.length === before) await new Promise((done) => setTimeout(done, 20));
       const drawn = Bokeh.documents[Bokeh.documents.length - 1];
+      codes = plots.codes;
       sources = { live: drawn.get_model_by_name("test_live"), other: drawn.get_model_by_name("test_other") };
       panel.dataset.drawn = "yes";
     })();
@@ -112,12 +114,11 @@
     if (!count) return empty;
     columns.step_s = Array(count).fill(state.step_s * 0.96);
     columns.used = sum([columns.working, columns.idle, columns.zombie]);
-    columns.errors = sum(CODES.map((code) => columns[code]));
+    columns.errors = sum(codes.map((code) => columns[code]));
     columns.refused = columns.refused.map((value) => (value > 0 ? value : NaN));
     columns.cpu = columns.cpu.map((value) => value * 100);
     return columns;
   }
-  const CODES = ["1040", "1203", "1226", "2006", "2013", "timeout", "throttled", "unfinished", "other"];
 
   // Text
 
@@ -134,7 +135,7 @@
     now.used = known ? now.working + now.idle + now.zombie : undefined;
     now.cpu = now.cpu === undefined ? undefined : now.cpu * 100;
     const columns = shown.live.columns;
-    now.errors = CODES.reduce((all, code) => all + (columns[code] ? columns[code].at(-1) || 0 : 0), 0);
+    now.errors = codes.reduce((all, code) => all + (columns[code] ? columns[code].at(-1) || 0 : 0), 0);
     find(".lt-now").replaceChildren(
       ...NUMBERS.map(([name, label, digits]) => {
         const cell = element("div");
