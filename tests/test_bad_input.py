@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.dsn import Dsn
-from loadtest.server import reach
+from loadtest.server import launch, reach
 from tests.places import LONG, QUICK
 
 
@@ -166,6 +166,7 @@ def account(mariadb_target):
         yield make
         for name in made:
             cursor.execute(f"DROP USER {name}")
+    launch.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 def refused_server(place, dsn: str, password: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.server import launch
+
 pytest_plugins = ["pytester"]
 DOCS = Path(__file__).parent.parent / "docs" / "ci.md"
 
@@ -42,7 +44,8 @@ def project(pytester, mariadb_target):
     server = mariadb_target.functions
     pytester.makepyfile(shop=SHOP)
     pytester.makeini(f"[pytest]\nloadtest_server = {server.url()}\npythonpath = .\n")
-    return pytester
+    yield pytester
+    launch.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 def run(project, body, *, name="test_shop"):
