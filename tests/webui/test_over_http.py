@@ -324,6 +324,36 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(opened, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+SLOW = """
+import gevent
+import loadtest.webui.install
+from loadtest.fleet import users
+
+class Slow(users.Client):
+    def on_stop(self):
+        super().on_stop()
+        gevent.sleep(2)
+"""
+
+
+def test_locusts_page_goes_on_asking_while_users_are_stopped(mariadb_target, tmp_path):
+    """It stops at a state that it does not expect, and its buttons would stay those of a running test."""
+    locustfile = tmp_path / "slow.py"
+    locustfile.write_text(SLOW)
+    with page(mariadb_target, tmp_path, locustfile=locustfile) as found:
+        assert found.swarm(strategy="direct", duration="1s")["success"]
+        told, meant = set(), set()
+
+        def is_over():
+            meant.add(found.live()["state"])
+            told.add(found.json("/stats/requests")["state"])
+            return "stopped" in told
+
+        wait_until(is_over, 30)
+    assert "cleanup" in meant
+    assert told <= {"ready", "spawning", "running", "stopped"}
+
+
 OLD = """
 from locust import events
 
