@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import pandas
 import pytest
 
 from loadtest.process import shipped
@@ -241,6 +242,34 @@ def test_plain_locust_that_is_interrupted_ends_with_130_and_its_rows(place, serv
     assert place.left() == []
     (folder,) = (path for path in (place.folder / "results").iterdir() if not path.is_symlink())
     assert place.run("report", folder).code == 0
+
+
+# Functions that keep the processor, so that a signal finds one of them running, not Locust's loop.
+SPINNING = """
+import time
+from loadtest.fleet.strategies import Direct
+
+class Spinning(Direct):
+    def invoke(self, work, context):
+        until = time.monotonic() + 0.02
+        while time.monotonic() < until:
+            pass
+"""
+
+
+def test_plain_locust_that_is_interrupted_within_a_function_says_no_traceback(place, server_env):
+    (place.folder / "spinning.py").write_text(SPINNING)
+    words = ["--strategy", "spin=spinning:Spinning", "--rate-per-user", "2", "--reap-probability", "1"]
+    words += ["--cold-start-ms", "400"]
+    with place.start(*locust(), *words, module="locust", env=server_env) as process:
+        wait_until(lambda: is_measuring(place), 30)
+        process.send_signal(signal.SIGINT)
+        ran = ended(process, END_S)
+    assert ran.code == 130, ran
+    (rows,) = place.folder.glob("results/2*/arms/spin/01/invocations")
+    took = pandas.read_parquet(rows).eval("finished_s - due_s - cold_start_s")
+    assert len(took)
+    assert took.min() >= 0, "containers that were still coming up had not come up"
 
 
 # A strategy whose module makes the last step of writing take long, as a slow disk would.

@@ -163,11 +163,11 @@ class Fleet:
         """Brings the container up if it is new, runs the function, records the row."""
         settings, clock, meter = self.settings, self._clock, container.meter
         self._in_service[container] = None  # coming up: not yet to be cut
-        cold_start_s, started_s, error, work = 0.0, float("nan"), "", None
+        came_s, cold_start_s, started_s, error, work = 0.0, 0.0, float("nan"), "", None
         cold = container.state is State.COLD
         try:
             if cold:
-                cold_start_s = settings.cold_start_ms / 1000
+                came_s, cold_start_s = clock.now(), settings.cold_start_ms / 1000
                 if cold_start_s:
                     gevent.sleep(cold_start_s)
                 container.move(Event.UP)
@@ -178,11 +178,13 @@ class Fleet:
             deadline_s = started_s + settings.function_timeout_s
             self._in_service[container] = (deadline_s, gevent.getcurrent())
             error = self._run(container, work, Context(clock, deadline_s, work.id))
-        except gevent.GreenletExit:
+        except BaseException:  # killed with what is in flight
             error = UNFINISHED
             raise
         finally:
             finished_s = clock.now()
+            if work is None:  # while it was coming up
+                cold_start_s = min(cold_start_s, finished_s - came_s)
             del self._in_service[container]
             row = self._row(
                 container, client, number, due_s, started_s, finished_s, cold, cold_start_s, work, error
@@ -252,7 +254,7 @@ class Fleet:
         self, container: Container, client: int, number: int, due_s: float, started_s: float,
         finished_s: float, cold: bool, cold_start_s: float, work: Work | None, error: str,
     ) -> Invocation:  # fmt: skip
-        if work is None:  # killed while it was coming up
+        if work is None:
             return Invocation(
                 self._worker, number, client, container.number, container.part, due_s, started_s, finished_s,
                 cold, cold_start_s, error=error,

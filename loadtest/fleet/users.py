@@ -9,11 +9,15 @@ from locust import User, constant, events, stats, task  # first: it patches for 
 
 # isort: split
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import gevent
+
 from loadtest.errors import LoadtestError
+from loadtest.fleet.fleet import UNFINISHED
 from loadtest.fleet.run import Run
 from loadtest.fleet.strategies import parse
 from loadtest.load_shape import NAMED, STEADY
@@ -166,6 +170,10 @@ def install(environment: Any, **_: Any) -> None:
     except LoadtestError as error:
         _end(error)
     _listen(environment, run)
+    # Python raises KeyboardInterrupt in whatever runs at the time, here often a function that is being
+    # measured; Locust waits for it in its main greenlet.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        gevent.signal_handler(signal.SIGINT, gevent.get_hub().parent.throw, KeyboardInterrupt)
 
 
 def _listen(environment: Any, run: Run) -> None:
@@ -219,7 +227,7 @@ def _tell_locust(environment: Any, row: Invocation) -> None:
     failure = None
     if row.error:
         failure = _failures.setdefault(row.error, _Failed(row.error))
-    answered = row.finished_s == row.finished_s
+    answered = row.finished_s == row.finished_s and row.error != UNFINISHED
     environment.events.request.fire(
         request_type=environment.parsed_options.workload,
         name=row.part,
