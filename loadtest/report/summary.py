@@ -9,7 +9,7 @@ from loadtest.report import medians
 from loadtest.report.lives import judge_kills, zombies
 from loadtest.report.measured import Bools, Floats, Frames, Window
 from loadtest.report.times import moved, statistics
-from loadtest.report.validity import RULE, Generator, Rule, judge, overlaps_lag, stalls
+from loadtest.report.validity import RULE, Generator, Rule, judge, stalled, stalls
 from loadtest.settings import Settings
 
 SCHEMA = 1  # of summary.json
@@ -22,7 +22,7 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
     window = frames.window(settings.warmup_s)
     rows = frames.invocations[window.holds(frames.invocations["due_s"])]
     answered = (rows["error"] == "").to_numpy(dtype=np.bool_)
-    disturbed = overlaps_lag(rows, stalls(frames.lags, frames.generator, rule), rule)
+    disturbed = stalled(rows, stalls(frames.lags, frames.generator, rule), rule)
     started = rows["started_s"].notna().to_numpy()
     times = _times(rows, answered, disturbed)
     generator = _generator(frames, window)

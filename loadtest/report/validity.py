@@ -1,8 +1,8 @@
 """Whether the generator kept up, judged statistic by statistic and repetition by repetition. Pure.
 
-A generator that stands still for a while measures its own delay. what a stall of the
-loop touched is taken out, and whatever changes thereby is marked; a repetition of which too much was
-touched carries no times at all. An arm that collapses because its strategy is bad is a finding and valid.
+A generator that stands still for a while measures its own delay. What a stall of the loop may have
+made noticeably longer is taken out, and whatever changes thereby is marked; a repetition of which that
+is too much carries no times at all. An arm that collapses because its strategy is bad is a finding and valid.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ class Rule(NamedTuple):
     """
 
     lag_s: float = 0.005  # a shorter stall of the loop disturbs nobody
+    stalled_ratio: float = 0.05  # of an invocation's latency; above, it is disturbed
     moved_ratio: float = 0.05  # a statistic that moves further without the disturbed rows is marked
     disturbed_ratio: float = 0.05  # of the invocations; above, no time of the repetition counts
     cpu_ratio: float = 0.80  # of one core, the mean of the busiest process over the window
@@ -73,9 +74,9 @@ def _reasons(generator: Generator, rule: Rule) -> list[str]:
     ratio, cpu = generator.disturbed_ratio, generator.cpu_ratio
     if generator.lags_known and ratio is not None and ratio > rule.disturbed_ratio:
         reasons.append(
-            f"{ratio:.1%} of its invocations overlap a stall of the generator over {rule.lag_s * 1000:g} ms "
-            f"or a second in which the machine was over {rule.machine_cpu_ratio:.0%} busy "
-            f"({rule.disturbed_ratio:.0%} may)"
+            f"{ratio:.1%} of its invocations were disturbed by a stall of the generator over "
+            f"{rule.lag_s * 1000:g} ms, or a second in which the machine was over "
+            f"{rule.machine_cpu_ratio:.0%} busy ({rule.disturbed_ratio:.0%} may)"
         )
     if cpu is None or not generator.lags_known:
         reasons.append("the generator's own figures are missing, so nothing says that it kept up")
@@ -97,24 +98,35 @@ def stalls(lags: pd.DataFrame, generator: pd.DataFrame, rule: Rule = RULE) -> pd
     return seconds if lags.empty else pd.concat([lags, seconds], ignore_index=True)
 
 
-def overlaps_lag(invocations: pd.DataFrame, lags: pd.DataFrame, rule: Rule = RULE) -> Bools:
-    """Which invocations overlap, in [``due_s``, ``finished_s``], a stall of their own worker's loop.
+def stalled(invocations: pd.DataFrame, lags: pd.DataFrame, rule: Rule = RULE) -> Bools:
+    """Of which invocations a stall of their own worker's loop may have made more than ``stalled_ratio``.
 
+    The latency of the others is true to that ratio: a long wait for a connection meets some short stall
+    more often than not, and taking all of those out would leave a figure of those that did not wait.
     One that never finished is looked at until its start: no time was taken of what followed.
-    Among the lags that began before an invocation ended, one overlaps exactly when the latest end
-    reaches its due time; so a sort and a running maximum do, O(n log n).
     """
     long = lags[lags["finished_s"] - lags["started_s"] > rule.lag_s]
     due = invocations["due_s"].to_numpy(dtype=np.float64)
     end = invocations["finished_s"].fillna(invocations["started_s"]).fillna(invocations["due_s"])
     ends = end.to_numpy(dtype=np.float64)
+    took_s = np.maximum(0.0, ends - due - invocations["cold_start_s"].to_numpy(dtype=np.float64))
     workers = invocations["worker"].to_numpy()
     hit = np.zeros(len(invocations), dtype=np.bool_)
     for worker, own in long.groupby("worker"):
-        begins = own["started_s"].to_numpy(dtype=np.float64)
-        order = np.argsort(begins)
-        latest_end = np.maximum.accumulate(own["finished_s"].to_numpy(dtype=np.float64)[order])
+        at, still_s = _still(own)
         rows = np.flatnonzero(workers == worker)
-        begun = np.searchsorted(begins[order], ends[rows], side="right")
-        hit[rows] = (begun > 0) & (latest_end[np.maximum(begun, 1) - 1] >= due[rows])
+        overlap_s = np.interp(ends[rows], at, still_s) - np.interp(due[rows], at, still_s)
+        hit[rows] = overlap_s > rule.stalled_ratio * took_s[rows]
     return hit
+
+
+def _still(stalls: pd.DataFrame) -> tuple[Floats, Floats]:
+    """For how long the loop has stood still in all at the begin and end of each stall; linear in between."""
+    ordered = stalls.sort_values("started_s")
+    begins = ordered["started_s"].to_numpy(dtype=np.float64)
+    latest = np.maximum.accumulate(ordered["finished_s"].to_numpy(dtype=np.float64))
+    apart = begins[1:] > latest[:-1]  # a busy second and a lag in it count once
+    begins, ends = begins[np.append(True, apart)], latest[np.append(apart, True)]
+    after = np.cumsum(ends - begins)
+    before = np.append(0.0, after[:-1])
+    return np.column_stack((begins, ends)).ravel(), np.column_stack((before, after)).ravel()

@@ -1,5 +1,6 @@
 """What must hold whatever the rows are."""
 
+from itertools import pairwise
 from math import isnan
 
 import numpy as np
@@ -12,7 +13,7 @@ from loadtest.records import ConnectionLife, Invocation, Kill, Lag
 from loadtest.report.lives import alive_at_once, judge_kills, zombies
 from loadtest.report.summary import summarise_repetition
 from loadtest.report.times import moved, statistics
-from loadtest.report.validity import Rule, overlaps_lag
+from loadtest.report.validity import Rule, stalled
 from loadtest.settings import Settings
 from loadtest.store import RunFolder
 
@@ -143,14 +144,21 @@ def test_the_zombies_of_the_sweep_are_those_that_brute_force_counts(lives):
 @given(st.lists(invocations(), max_size=30), st.lists(lags, max_size=12))
 def test_disturbed_are_those_that_brute_force_finds(rows, stalls):
     def disturbed(row):
-        ends = [t for t in (row.finished_s, row.started_s, row.due_s) if not isnan(t)]
-        return any(
-            lag.worker == row.worker and lag.started_s <= ends[0] and lag.finished_s >= row.due_s
+        end = next(t for t in (row.finished_s, row.started_s, row.due_s) if not isnan(t))
+        still = [
+            (lag.started_s, lag.finished_s)
             for lag in stalls
-            if lag.finished_s - lag.started_s > Rule().lag_s
+            if lag.worker == row.worker and lag.finished_s - lag.started_s > Rule().lag_s
+        ]
+        edges = sorted({row.due_s, end, *(t for lag in still for t in lag if row.due_s < t < end)})
+        overlap_s = sum(
+            after - before
+            for before, after in pairwise(edges)
+            if any(began < (before + after) / 2 < ended for began, ended in still)
         )
+        return overlap_s > 0.05 * (end - row.due_s)
 
-    found = overlaps_lag(frame_of(Invocation, rows), frame_of(Lag, stalls))
+    found = stalled(frame_of(Invocation, rows), frame_of(Lag, stalls))
     assert found.tolist() == [disturbed(row) for row in rows]
 
 
@@ -197,5 +205,5 @@ def test_a_statistic_moves_when_a_tenth_of_it_hangs_on_disturbed_rows():
 
 def test_empty_tables_make_no_lag():
     assert (
-        overlaps_lag(frame_of(Invocation, []), pd.DataFrame(columns=Lag._fields, dtype=float)).tolist() == []
+        stalled(frame_of(Invocation, []), pd.DataFrame(columns=Lag._fields, dtype=float)).tolist() == []
     )
