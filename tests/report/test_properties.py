@@ -204,6 +204,4 @@ def test_a_statistic_moves_when_a_tenth_of_it_hangs_on_disturbed_rows():
 
 
 def test_empty_tables_make_no_lag():
-    assert (
-        stalled(frame_of(Invocation, []), pd.DataFrame(columns=Lag._fields, dtype=float)).tolist() == []
-    )
+    assert stalled(frame_of(Invocation, []), pd.DataFrame(columns=Lag._fields, dtype=float)).tolist() == []
