@@ -93,6 +93,11 @@ class Place:
         return any(self.folder.glob("results/*/arms/*/*/invocations/*.parquet"))
 
 
+def unobserved() -> dict[str, str]:
+    """For tests that look at what a new Python imports: it is not to measure its own coverage."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 def ended(process: "subprocess.Popen[str]", timeout_s: float) -> Ran:
     try:
         out, err = process.communicate(timeout=timeout_s)

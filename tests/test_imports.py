@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.places import unobserved
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "loadtest"
 FLOOR = {"store", "growing", "provenance", "settings", "load_shape", "records", "errors", "dsn"}
@@ -190,6 +192,7 @@ def in_a_new_process(script: str, *words: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), *words],
         cwd=ROOT,
+        env=unobserved(),
         capture_output=True,
         text=True,
         timeout=60,
