@@ -24,7 +24,7 @@ def ask_as_admin(target, sql):
 
 
 @pytest.fixture
-def opened(target):
+def opened():
     """Connections of functions, in order of opening."""
     return []
 
@@ -74,7 +74,7 @@ def test_rows_that_are_missing_are_no_answer(connect):
     connection.rollback()
 
 
-def test_a_transaction_that_fails_leaves_nothing(target, connect):
+def test_a_transaction_that_fails_leaves_nothing(connect):
     session = Plain(connect())
     insert = "INSERT INTO loadtest_ledger (invocation, amount) VALUES ('half', 1)"
     with pytest.raises(pymysql.err.ProgrammingError), session.transaction() as transaction:
