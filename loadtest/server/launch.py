@@ -45,15 +45,25 @@ def launched(choice: str, max_connections: int) -> Iterator[Target]:
                 given.detach(target)
         return
     clean_up()
-    folder = owned.Folder.create()
-    try:
+    with _new_folder() as folder:
         yield _started(choice, folder.path, max_connections)
-    except BaseException:
-        with undisturbed(), suppress(ServerUnavailable):
-            _take_down(folder)
-        raise
     with undisturbed():
         _take_down(folder)
+
+
+@contextmanager
+def _new_folder() -> Iterator[owned.Folder]:
+    """Whole or not at all, whenever a signal comes; what goes wrong within takes its server down."""
+    folder = None
+    try:
+        with undisturbed():
+            folder = owned.Folder.create()
+        yield folder
+    except BaseException:
+        if folder is not None:
+            with undisturbed(), suppress(ServerUnavailable):
+                _take_down(folder)
+        raise
 
 
 def up(choice: str, max_connections: int) -> Target:
@@ -76,14 +86,9 @@ def up(choice: str, max_connections: int) -> Target:
                 f"a server is up already, {standing.named(target)} with max_connections "
                 f"{target.max_connections}: run loadtest server down first"
             )
-    folder = owned.Folder.create()
-    try:
+    with _new_folder() as folder:
         target = _started(choice, folder.path, max_connections)
         standing.write(folder.path, target)
-    except BaseException:
-        with undisturbed(), suppress(ServerUnavailable):
-            _take_down(folder)
-        raise
     folder.release()
     return target
 

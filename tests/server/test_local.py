@@ -63,6 +63,22 @@ def test_a_private_server_is_gone_after_an_exception(own_folders, error):
     assert list(own_folders.iterdir()) == []
 
 
+@pytest.mark.parametrize("step", [(owned.tempfile, "mkdtemp"), (owned, "_locked"), (owned.Path, "rename")])
+def test_an_interrupt_while_its_folder_is_made_leaves_nothing(own_folders, monkeypatch, step):
+    made = getattr(*step)
+
+    def make_and_interrupt(*args, **more):
+        done = made(*args, **more)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(*step, make_and_interrupt)
+    for begin in (lambda: start("local", 10), lambda: launch.up("local", 10)):
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+        assert list(own_folders.iterdir()) == []
+
+
 def test_a_second_interrupt_does_not_cut_off_the_taking_down(own_folders, monkeypatch):
     stop = local.stop
 
