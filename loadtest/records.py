@@ -55,7 +55,7 @@ class Kill(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """The generator's loop stood still: what overlaps it was measured late."""
+    """The generator's loop stood still: what overlaps it may have been measured late."""
 
     worker: int
     started_s: float

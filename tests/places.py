@@ -20,6 +20,7 @@ QUICK = (
 LONG = (*QUICK, "--duration", "20s")
 END_S = 15.0  # how long an interrupted command may take to end, on a busy machine
 SERVERS = ("mariadbd", "mysqld")
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 class Ran(NamedTuple):

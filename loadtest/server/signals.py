@@ -1,4 +1,4 @@
-"""Taking down in peace."""
+"""Making and taking down in peace."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """A second Ctrl-C must not cut off the taking down. What came in the meantime is delivered after."""
+    """No signal cuts a step in half, nor a second one the taking down. What came is delivered after."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -12,6 +12,8 @@ import pytest
 
 from loadtest.server.reach import connect
 
+INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
+
 
 def ids_on_the_server(cursor, target):
     """Connections of the functions' account."""
@@ -142,3 +144,9 @@ def relayed(dsn):
         yield relay
     finally:
         relay.close()
+
+
+def invoke(db, times=2):
+    for _ in range(times):
+        with db.invocation():
+            db.query("SELECT 1")

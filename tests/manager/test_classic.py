@@ -7,10 +7,9 @@ import pytest
 
 from loadtest.manager import Classic, ConnectionManager, Managed
 from loadtest.server.reach import connect
-from tests.manager.acting import filled, in_a_moment, own_id, relayed
+from tests.manager.acting import INSERT, filled, in_a_moment, own_id, relayed
 from tests.waiting import wait_until
 
-INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
 EAGER = Classic(utilisation_ratio=0.01, zombie_min_s=1.0)
 
 

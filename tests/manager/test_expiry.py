@@ -15,9 +15,9 @@ import pytest
 from loadtest.fleet.wire import tls_arguments
 from loadtest.manager import AnswerLost, ConnectionManager, Managed
 from loadtest.manager.liveness import is_readable
+from tests.manager.acting import INSERT
 from tests.waiting import wait_until
 
-INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
 CONTAINERS, ROUNDS = 60, 9  # 540 statements a case, 2,160 in all
 LEASE_S = 1
 

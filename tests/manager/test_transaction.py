@@ -7,10 +7,8 @@ import pytest
 
 from loadtest.manager import AnswerLost, Managed, NoConnection, TransactionLost
 from loadtest.manager.liveness import is_readable
-from tests.manager.acting import filled, killed_in_the_middle, often, own_id
+from tests.manager.acting import INSERT, filled, killed_in_the_middle, often, own_id
 from tests.waiting import wait_until
-
-INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
 
 
 def test_a_block_commits_at_its_end(made, ledger):

@@ -3,20 +3,14 @@
 import csv
 import io
 import json
-import os
-import signal
-import ssl
 import subprocess
 import sys
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loadtest import process
 from loadtest.store import RunFolder
 from tests.waiting import wait_until
 
@@ -198,121 +192,6 @@ def test_a_run_time_of_one_test_is_not_that_of_the_next(opened):
     assert run.read_run()["settings"]["duration_s"] == 3.0
 
 
-def test_a_mixed_fleet_that_the_command_line_names_can_be_chosen(mariadb_target, tmp_path):
-    mixed = "managed:0.5+cached:0.5"
-    with page(mariadb_target, tmp_path, "--strategy", mixed) as found:
-        assert mixed in found.get("/")[2].decode()
-        assert found.swarm(strategy=mixed, duration="2s")["success"]
-        assert found.ended()["tests"][0]["arm"] == mixed
-        assert found.get("/loadtest/tests/1/report")[0] == 200
-
-
-def test_a_server_that_is_not_there_is_said_at_the_form(mariadb_target, tmp_path):
-    nowhere = replace(mariadb_target, functions=replace(mariadb_target.functions, port=1))
-    with page(nowhere, tmp_path) as found:
-        answer = found.swarm()
-        assert answer["success"] is False
-        assert "127.0.0.1:1" in answer["message"]
-        assert found.live()["state"] == "ready"
-
-
-def test_results_that_cannot_be_written_are_said_and_the_page_stays(mariadb_target, tmp_path):
-    (tmp_path / "results").write_text("a file where a folder should be")
-    with page(mariadb_target, tmp_path) as found:
-        assert found.swarm()["success"]
-        wait_until(lambda: "cannot write" in found.live()["trouble"], 20)
-        wait_until(lambda: found.live()["state"] == "stopped", 20)
-        (tmp_path / "results").unlink()
-        assert found.swarm(duration="1s")["success"]
-        assert found.ended()["trouble"] == ""
-
-
-def test_below_another_path(mariadb_target, tmp_path):
-    with page(mariadb_target, tmp_path, "--web-base-path", "/load", base="/load") as found:
-        assert b"loadtest-panel" in found.get("/")[2]
-        assert found.get("/loadtest/assets/connections.js")[0] == 200
-        assert found.swarm(work_ms="fast")["success"] is False
-        assert found.live()["state"] == "ready"
-
-
-LOGIN = """
-import loadtest.webui.install
-from flask_login import UserMixin
-from loadtest.fleet.users import Client
-from locust import events
-
-@events.init.add_listener
-def ask(environment, **_):
-    if environment.web_ui:
-        environment.web_ui.app.secret_key = "x" * 16
-        environment.web_ui.login_manager.user_loader(lambda name: None)
-"""
-
-
-def test_behind_locusts_login_nothing_of_ours_is_answered(mariadb_target, tmp_path):
-    locustfile = tmp_path / "with_login.py"
-    locustfile.write_text(LOGIN)
-    with page(mariadb_target, tmp_path, "--web-login", locustfile=locustfile) as found:
-        for path in ("/", "/loadtest/live", "/loadtest/fleet", "/loadtest/tests/1/report"):
-            _, _, text = found.get(path)
-            assert b"loadtest-panel" not in text
-            assert b"authArgs" in text, path
-        _, _, text = found.get("/swarm", {**FORM, "work_ms": "fast"})
-        assert b"work_ms cannot be" not in text
-        assert b"authArgs" in text
-
-
-def test_with_a_certificate(mariadb_target, tmp_path):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
-         "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    words = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    with page(mariadb_target, tmp_path, *words, scheme="https") as found:
-        with urllib.request.urlopen(found.address + "/loadtest/live", context=trusting, timeout=5) as answer:
-            assert json.load(answer)["state"] == "ready"
-
-
-def test_whoever_listens_for_everybody_without_a_login_is_warned(mariadb_target, tmp_path):
-    with page(mariadb_target, tmp_path, "--web-host", "0.0.0.0"):
-        wait_until(lambda: "can start tests here" in (tmp_path / "log").read_text(), 10)
-
-
-def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
-    with page(mariadb_target, tmp_path) as found:
-        assert found.swarm(duration="20s")["success"]
-        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals"] > 50, 20)
-        os.kill(found.locust.pid, signal.SIGTERM)
-        assert found.locust.wait(20) == 130
-    run = RunFolder.open(found.folder / "results" / "latest")
-    (repetition,) = run.repetitions("cached")
-    assert repetition.read_meta()["cut_off"] is True
-
-
-def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path):
-    port = process.free_port()
-    words = ["web", "burst", "--server", "local", "--port", str(port), "--strategy", "cached", "--rate", "50"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "loadtest", *words], cwd=tmp_path, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as started:  # fmt: skip
-        line = started.stdout.readline()
-        assert f"http://127.0.0.1:{port}/" in line, started.stderr.read()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-            text = answer.read().decode()
-        assert '"num_users": 50' in text
-        started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=30)
-    assert started.returncode == 130
-    assert "interrupted" in err
-    assert "Traceback" not in out + err
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
-
-
 def test_a_port_that_is_taken_is_said_before_anything_starts(opened, tmp_path):
     port = opened.address.rsplit(":", 1)[1]
     done = subprocess.run(
@@ -322,56 +201,3 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(opened, tmp_path):
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-SLOW = """
-import gevent
-import loadtest.webui.install
-from loadtest.fleet import users
-
-class Slow(users.Client):
-    def on_stop(self):
-        super().on_stop()
-        gevent.sleep(2)
-"""
-
-
-def test_locusts_page_goes_on_asking_while_users_are_stopped(mariadb_target, tmp_path):
-    """It stops at a state that it does not expect, and its buttons would stay those of a running test."""
-    locustfile = tmp_path / "slow.py"
-    locustfile.write_text(SLOW)
-    with page(mariadb_target, tmp_path, locustfile=locustfile) as found:
-        assert found.swarm(strategy="direct", duration="1s")["success"]
-        told, meant = set(), set()
-
-        def is_over():
-            meant.add(found.live()["state"])
-            told.add(found.json("/stats/requests")["state"])
-            return "stopped" in told
-
-        wait_until(is_over, 30)
-    assert "cleanup" in meant
-    assert told <= {"ready", "spawning", "running", "stopped"}
-
-
-OLD = """
-from locust import events
-
-@events.init.add_listener
-def forget(environment, **_):
-    del environment.web_ui.template_args
-
-import loadtest.webui.install
-from loadtest.fleet.users import Client
-"""
-
-
-def test_a_locust_that_cannot_be_extended_is_said(mariadb_target, tmp_path):
-    locustfile = tmp_path / "old.py"
-    locustfile.write_text(OLD)
-    with (
-        pytest.raises(AssertionError, match=r"this version of Locust cannot be extended.*template_args"),
-        page(mariadb_target, tmp_path, locustfile=locustfile),
-    ):
-        pass
-    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -167,7 +167,7 @@ def notes(summary: dict[str, Any], shown: Collection[int] = range(len(COLUMNS)))
         found.append(f"Left out for want of room: {', '.join(hidden)}.")
     if DISTURBED in marks:
         found.append(
-            f"{DISTURBED} disturbed by the load generator: without what overlaps its own stalls this figure "
+            f"{DISTURBED} disturbed by the load generator: without what its own stalls disturbed this figure "
             f"moves by more than {RULE.moved_ratio:.0%}, so it carries no verdict."
         )
     if INVALID in marks:
