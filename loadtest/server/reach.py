@@ -55,7 +55,7 @@ def session(dsn: Dsn, timeout_s: float = 5.0) -> Iterator[Cursor]:
         connection = connect(dsn, timeout_s)
     except (pymysql.Error, OSError, RuntimeError) as error:
         full = isinstance(error, pymysql.Error) and error.args[:1] == (ER.CON_COUNT_ERROR,)
-        raise (ServerFull if full else ServerUnavailable)(why(error, dsn)) from None
+        raise (ServerFull if full else ServerUnavailable)(why(error, dsn, timeout_s)) from None
     with closing(connection), connection.cursor() as cursor:
         yield cursor
 
@@ -100,7 +100,8 @@ def why(error: BaseException, dsn: Dsn, seconds: float = 5.0) -> str:
     """One sentence for a connect that failed: what happened, why, what to do next."""
     where, user = f"{dsn.host}:{dsn.port}", dsn.user
     code = error.args[0] if isinstance(error, pymysql.Error) and error.args else None
-    cause = getattr(error, "original_exception", None) or error
+    # PyMySQL keeps it in a connect's 2003; in a read's 2013 only Python does.
+    cause = getattr(error, "original_exception", None) or error.__context__ or error
     if code == ER.ACCESS_DENIED_ERROR:
         if not dsn.password:
             return f"{where} wants a password for {user!r} (1045): put it into {PASSWORD_VARIABLE}"

@@ -160,12 +160,24 @@ def test_an_unknown_host_is_said():
     assert "the host 'nowhere.invalid' is unknown here" in refusal("mysql://a:b@nowhere.invalid/c")
 
 
-def test_a_server_that_says_nothing_is_given_up_after_5_s():
+@pytest.fixture
+def mute_port():
+    """Of a server that takes connections and says nothing."""
     with closing(socket.create_server(("127.0.0.1", 0))) as mute:
-        port = mute.getsockname()[1]
-        accepted = []
-        threading.Thread(target=lambda: accepted.append(mute.accept()), daemon=True).start()
-        assert f"127.0.0.1:{port} did not answer in 5 s" in refusal(f"mysql://a:b@127.0.0.1:{port}/c")
+        yield mute.getsockname()[1]
+
+
+def test_a_server_that_says_nothing_is_given_up_after_5_s(mute_port):
+    assert f"127.0.0.1:{mute_port} did not answer in 5 s" in refusal(f"mysql://a:b@127.0.0.1:{mute_port}/c")
+
+
+def test_so_it_is_where_the_connections_own_time_is_over_first(mute_port):
+    said = rf"127\.0\.0\.1:{mute_port} did not answer in 0\.2 s"
+    with (
+        pytest.raises(ServerUnavailable, match=said),
+        reach.session(Dsn("127.0.0.1", mute_port, "a", "b"), 0.2),
+    ):
+        pass
 
 
 def test_something_that_is_no_mysql_server_is_said():
