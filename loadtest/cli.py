@@ -128,7 +128,7 @@ def bench(
     from loadtest.gate import read_gate
 
     plan = plan_of(scenario, strategies, given)
-    gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies])
+    gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
     _warn_of_password(choice)
     teller = Teller(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
@@ -230,7 +230,10 @@ def report(path: Path, as_json: bool, budgets: tuple[str, ...], baseline: Path |
     from loadtest.store import RunFolder
 
     folder = RunFolder.open(path)
-    gate = read_gate(budgets, baseline, folder.arms()) if budgets else stored_gate(folder.budgets(), baseline)
+    if budgets:
+        gate = read_gate(budgets, baseline, folder.arms(), ran=True)
+    else:
+        gate = stored_gate(folder.budgets(), baseline)
     return _gated(folder, gate, as_json, Teller(say, as_json=False, on_terminal=False))
 
 

@@ -55,7 +55,7 @@ def compare_runs(request: Request) -> Found:
     if request.md is not None:
         write_text(request.md, "\n".join(map(render.markdown, comparisons)))
     if request.junit is not None:
-        write_text(request.junit, junit([_suite(c, request.fail_on) for c in comparisons]))
+        write_text(request.junit, junit(_suites(comparisons, request.fail_on)))
     if request.html is not None:
         from loadtest.report.render.comparison_page import comparison_page
 
@@ -107,11 +107,24 @@ def _asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str
                 yield arm, c
 
 
-def _suite(comparison: Comparison, fail_on: Sequence[str]) -> Suite:
+def _suites(comparisons: Sequence[Comparison], fail_on: Sequence[str]) -> list[Suite]:
+    """A case is known by its class and name alone, so several candidates stand in the class, too."""
+    several = len(comparisons) > 1
+    seen: dict[str, int] = {}
+    suites = []
+    for comparison in comparisons:
+        name = comparison.candidate
+        seen[name] = seen.get(name, 0) + 1
+        group = f"{name} ({seen[name]})" if seen[name] > 1 else name
+        suites.append(_suite(comparison, fail_on, f"{group}: " if several else ""))
+    return suites
+
+
+def _suite(comparison: Comparison, fail_on: Sequence[str], prefix: str) -> Suite:
     states = {WORSE: FAILED, NONE: SKIPPED}
     cases = [
         Case(
-            arm,
+            f"{prefix}{arm}",
             c.measure.name,
             states.get(c.verdict, PASSED),
             _why(c) if c.verdict == NONE else _line(comparison, arm, c),

@@ -1,13 +1,19 @@
 """The budgets of a run: read before it, judged after it."""
 
+import builtins
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pymysql
+
 from loadtest.errors import UsageError
-from loadtest.report.budget import MISSED, UNDECIDED, Outcome, check, judge
+from loadtest.manager import errors as manager_errors
+from loadtest.manager.errors import symbols
+from loadtest.records import THROTTLED, TIMEOUT, UNFINISHED
+from loadtest.report.budget import MISSED, UNDECIDED, Outcome, check, judge, unknown_error
 from loadtest.report.grammar import Budget, parse
 from loadtest.report.sides import read
 
@@ -15,21 +21,39 @@ ANNOTATIONS_COUNT = 9  # GitHub shows ten errors of a step
 
 
 class Gate(NamedTuple):
+    """``strict``: a name that the run does not know either is refused."""
+
     budgets: Sequence[Budget] = ()
     baseline: dict[str, Any] | None = None
+    strict: bool = False
 
     def judge(self, summary: dict[str, Any]) -> list[Outcome]:
-        return [judge(budget, summary, self.baseline) for budget in self.budgets]
+        """Raises :class:`UsageError` when strict."""
+        known = error_names() | _errors_of(summary) | _errors_of(self.baseline or {})
+        return [self._judge(budget, summary, known) for budget in self.budgets]
+
+    def _judge(self, budget: Budget, summary: dict[str, Any], known: set[str]) -> Outcome:
+        wrong = unknown_error(budget, known)
+        if not wrong:
+            return judge(budget, summary, self.baseline)
+        if self.strict:
+            raise UsageError(f"budget {budget.text!r}: {wrong}")
+        return Outcome(budget, UNDECIDED, None, None, wrong)
 
 
-def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str]) -> Gate:
-    """``given``: budgets, or TOML files with ``budgets = […]``. Raises :class:`UsageError`."""
+def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], *, ran: bool) -> Gate:
+    """``given``: budgets, or TOML files with ``budgets = […]``. ``ran``: the run is there to be judged.
+
+    Raises :class:`UsageError`. A run that is there may have met errors that nobody else knows by name,
+    so those are looked at by :meth:`Gate.judge`.
+    """
     texts = [text for word in given for text in (_of_file(Path(word)) if word.endswith(".toml") else [word])]
     budgets = [parse(text) for text in texts]
     known = dict(read(baseline).summary) if baseline is not None else None
     if budgets:
-        check(budgets, arms, known["arms"] if known else None)
-    return Gate(budgets, known)
+        errors = None if ran else error_names() | _errors_of(known or {})
+        check(budgets, arms, known["arms"] if known else None, errors)
+    return Gate(budgets, known, strict=True)
 
 
 def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:
@@ -37,6 +61,31 @@ def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:
     return Gate(
         [parse(text) for text in texts], dict(read(baseline).summary) if baseline is not None else None
     )
+
+
+def error_names() -> set[str]:
+    """What an error may be called: MySQL's codes by number and by name, our own words, exceptions."""
+    names = {THROTTLED, TIMEOUT, UNFINISHED, "WrongAnswer"}
+    for number, symbol in symbols().items():
+        names |= {str(number), symbol, f"{number} {symbol}"}
+    for module in (builtins, pymysql.err, manager_errors):
+        names |= {name for name, kind in vars(module).items() if _is_exception(kind)}
+    return names
+
+
+def _is_exception(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
+
+
+def _errors_of(summary: Mapping[str, Any]) -> set[str]:
+    """Those that its repetitions met, and the words that they consist of."""
+    found = {
+        name
+        for arm in summary.get("arms", {}).values()
+        for repetition in arm["repetitions"]
+        for name in (repetition.get("errors") or {})
+    }
+    return found | {word for name in found for word in name.split(" ")}
 
 
 def _of_file(path: Path) -> list[str]:

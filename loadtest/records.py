@@ -7,6 +7,9 @@ A float that is unknown is NaN in a row and null on disk.
 from math import nan
 from typing import Any, NamedTuple
 
+# The service's own errors; all others are a code of the server's or the name of an exception.
+THROTTLED, TIMEOUT, UNFINISHED = "throttled", "timeout", "unfinished"
+
 
 class Invocation(NamedTuple):
     """One arrival and what became of it. ``error`` is "" when it was answered."""

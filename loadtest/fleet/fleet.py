@@ -23,10 +23,8 @@ from loadtest.fleet.wire import FunctionTimeout, Meter, tls_arguments
 from loadtest.fleet.workload import Work
 from loadtest.fleet.zombies import Book
 from loadtest.manager.errors import code_of, symbols
-from loadtest.records import Invocation
+from loadtest.records import THROTTLED, TIMEOUT, UNFINISHED, Invocation
 from loadtest.settings import Settings
-
-THROTTLED, TIMEOUT, UNFINISHED = "throttled", "timeout", "unfinished"
 
 
 class Fleet:

@@ -17,11 +17,10 @@ from typing import Any, NoReturn
 import gevent
 
 from loadtest.errors import LoadtestError
-from loadtest.fleet.fleet import UNFINISHED
 from loadtest.fleet.run import Run
 from loadtest.fleet.strategies import parse
 from loadtest.load_shape import NAMED, STEADY
-from loadtest.records import Invocation
+from loadtest.records import UNFINISHED, Invocation
 from loadtest.settings import STRATEGIES, Settings, build, duration_s, duration_text, options
 
 TYPES: dict[str, Any] = {"float": float, "int": int, "str": str, "duration": str}

@@ -1,7 +1,7 @@
 """Budgets judged by a summary's figures, and their fields checked before anything runs. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from math import isfinite
 from statistics import median
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from loadtest.settings import Settings, nearest
 
 TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms")
 PASSED, MISSED, UNDECIDED = "passed", "missed", "undecided"
+CODES = range(1000, 5000)
 INTEGRITY = ("acknowledged_count", "lost_count", "doubled_count")  # of the workload `ledger`
 
 
@@ -27,8 +28,16 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
-def check(budgets: Iterable[Budget], arms: Iterable[str], baseline_arms: Iterable[str] | None) -> None:
-    """Raises :class:`UsageError` for an arm or a field that no summary will have, with the nearest name."""
+def check(
+    budgets: Iterable[Budget],
+    arms: Iterable[str],
+    baseline_arms: Iterable[str] | None,
+    errors: Collection[str] | None = None,
+) -> None:
+    """Raises :class:`UsageError` for an arm, a field or an error that no summary will have.
+
+    ``errors`` are the names that an error may have; None: any.
+    """
     fields = known_fields()
     for budget in budgets:
         for path in budget.paths():
@@ -40,18 +49,46 @@ def check(budgets: Iterable[Budget], arms: Iterable[str], baseline_arms: Iterabl
                     f"budget {budget.text!r}: no arm is called {path.arm!r}{nearest(path.arm, there)}; "
                     f"there are {', '.join(there)}"
                 )
-            names = path.fields
-            if names[0] == "parts":
-                parts = [word for word in re.split(r"[+:]", path.arm) if not re.fullmatch(r"[\d.]*", word)]
-                if len(names) < 3 or names[1] not in parts:
-                    said = f"; {path.arm} has {', '.join(parts)}"
-                    raise UsageError(f"budget {budget.text!r}: {path} names no part of a mixed fleet{said}")
-                names = names[2:]
-            name = ".".join(names)
-            if name not in fields and not (names[0] == "errors" and len(names) == 2):
-                raise UsageError(
-                    f"budget {budget.text!r}: no figure is called {name!r}{nearest(name, fields)}"
-                )
+            _check_fields(budget, path, fields)
+        wrong = None if errors is None else unknown_error(budget, errors)
+        if wrong:
+            raise UsageError(f"budget {budget.text!r}: {wrong}")
+
+
+def _check_fields(budget: Budget, path: Path, known: Collection[str]) -> None:
+    names = path.fields
+    if names[0] == "parts":
+        parts = [word for word in re.split(r"[+:]", path.arm) if not re.fullmatch(r"[\d.]*", word)]
+        if len(names) < 3 or names[1] not in parts:
+            said = f"; {path.arm} has {', '.join(parts)}"
+            raise UsageError(f"budget {budget.text!r}: {path} names no part of a mixed fleet{said}")
+        names = names[2:]
+    name = ".".join(names)
+    if name not in known and not (names[0] == "errors" and len(names) == 2):
+        raise UsageError(f"budget {budget.text!r}: no figure is called {name!r}{nearest(name, known)}")
+
+
+def unknown_error(budget: Budget, known: Collection[str]) -> str:
+    """What to say of the first error in it that nobody knows; empty when there is none.
+
+    Such a budget would be met by every run: there is never an error of that name.
+    """
+    for path in budget.paths():
+        name = path.fields[-1]
+        if path.fields[-2:-1] == ("errors",) and name not in known and not _may_be_code(name):
+            return (
+                f"no error is called {name!r}{nearest(name, known)}; a budget names MySQL's codes by number "
+                "or by name, timeout, throttled, unfinished, and Python's exceptions"
+            )
+    return ""
+
+
+def _may_be_code(name: str) -> bool:
+    """No list of MySQL's and MariaDB's codes is complete; these are the ranges that clients see.
+
+    Source: MySQL 9.7 Reference Manual, "Error Message Sources and Elements".
+    """
+    return name.isascii() and name.isdigit() and int(name) in CODES
 
 
 def known_fields() -> list[str]:
@@ -136,7 +173,7 @@ def figure(path: Path, summary: Mapping[str, Any]) -> float | None:
     if path.fields[-2:-1] == ("errors",):
         errors = _at(arm["median"], path.fields[:-1])
         errors = errors if isinstance(errors, dict) else {}
-        wanted = [n for code, n in errors.items() if path.fields[-1] in (code, code.split(" ")[0])]
+        wanted = [n for code, n in errors.items() if path.fields[-1] in (code, *code.split(" "))]
         return float(sum(_number(n) or 0.0 for n in wanted))
     return _number(_at(arm["median"], path.fields))
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from loadtest.records import THROTTLED, UNFINISHED
 from loadtest.report import medians
 from loadtest.report.lives import judge_kills, zombies
 from loadtest.report.measured import Bools, Floats, Frames, Window
@@ -115,8 +116,8 @@ def _outcomes(
         "good_ratio": _ratio(good, len(rows)),
         "error_ratio": _ratio(int((~answered).sum()), len(rows)),
         "errors": dict(sorted(errors.items(), key=lambda item: (-item[1], item[0]))),
-        "throttled_count": errors.get("throttled", 0),
-        "unfinished_count": errors.get("unfinished", 0),
+        "throttled_count": errors.get(THROTTLED, 0),
+        "unfinished_count": errors.get(UNFINISHED, 0),
         "throughput_per_s": _known(throughput) if len(rows) else None,
     }
 

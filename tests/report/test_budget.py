@@ -41,6 +41,8 @@ def state(text, run=RUN, baseline=None):
         ("-managed.latency_ms.mean < -29", PASSED),
         ("- (2 - 3) != 2e0", PASSED),
         ("cached.errors.1040 <= 500", PASSED),
+        ("cached.errors.ER_CON_COUNT_ERROR == 500", PASSED),
+        ('cached.errors."1040 ER_CON_COUNT_ERROR" == 500', PASSED),
         ("cached.errors.timeout == 100", PASSED),
         ("cached.errors.1205 == 0", PASSED),
         ('"managed:0.5+cached:0.5".good_ratio >= .99', PASSED),

@@ -107,6 +107,25 @@ def test_several_candidates_are_each_compared_with_the_base(said, runs, tmp_path
     assert found["base"] == str(runs[0])
 
 
+def test_a_case_of_junit_is_known_by_its_class_and_name(said, runs, tmp_path):
+    """Servers merge what has the same; the third candidate is the second, by the same name."""
+    junit = tmp_path / "junit.xml"
+    code, _, _ = said(*runs, runs[1], runs[0], "--fail-on", "regression", "--junit", junit)
+    assert code == 1
+    cases = [case for suite in JUnitXml.fromfile(str(junit)) for case in suite]
+    assert len({(case.classname, case.name) for case in cases}) == len(cases) == 24
+    assert {case.classname for case in cases[:8]} == {f"{runs[1]}: managed", f"{runs[1]}: ideal"}
+
+
+def test_a_failure_of_junit_has_its_reason_as_text_too(said, runs, tmp_path):
+    """GitLab shows the text, others the attribute."""
+    junit = tmp_path / "junit.xml"
+    said(*runs, "--fail-on", "regression", "--junit", junit)
+    results = [result for suite in JUnitXml.fromfile(str(junit)) for case in suite for result in case.result]
+    assert len(results) == 4
+    assert all(result.text == result.message and " worse: 2" in result.text for result in results)
+
+
 def test_two_arms_of_one_run(said, runs):
     code, out, _ = said(runs[0], "--arms", "ideal:managed", "--json")
     assert code == 0

@@ -8,6 +8,7 @@ from junitparser import JUnitXml
 
 from loadtest import store
 from loadtest.cli import outcome
+from loadtest.report.files import write_report
 from loadtest.signals import Interrupts
 
 from .test_page import made
@@ -15,7 +16,9 @@ from .test_page import made
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return made(tmp_path_factory.mktemp("gate") / "run").folder
+    folder = made(tmp_path_factory.mktemp("gate") / "run").folder
+    write_report(folder)
+    return folder
 
 
 @pytest.fixture
@@ -92,6 +95,55 @@ def test_a_bench_refuses_what_makes_no_sense_before_anything_runs(said, tmp_path
     assert (code, out) == (2, "")
     assert reason in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("Timeout", "timeout"),
+        ("ER_CON_COUNT", "ER_CON_COUNT_ERROR"),
+        ('"1040 ER_CON_COUNT_EROR"', "1040 ER_CON_COUNT_ERROR"),
+        ("KeyEror", "KeyError"),
+        ("unfinish", "unfinished"),
+    ],
+)
+@pytest.mark.parametrize("command", ["bench", "report"])
+def test_an_error_that_nobody_knows_is_refused_with_the_nearest_name(
+    said, run, tmp_path, command, name, nearest
+):
+    """A budget on it would pass whatever happens."""
+    words = ("quick", "--out", tmp_path / "run") if command == "bench" else (run.path,)
+    before = run.summary.read_bytes()
+    code, out, err = said(command, *words, *budgets(f"cached.errors.{name} == 0"))
+    assert (code, out) == (2, "")
+    assert f"no error is called {name.strip(chr(34))!r} (did you mean {nearest}?)" in err
+    assert not (tmp_path / "run").exists()
+    assert run.summary.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("1040", 300), ("ER_CON_COUNT_ERROR", 300), ("timeout", 0), ("3024", 0), ("KeyError", 0),
+     ("AnswerLost", 0), ("CR_SERVER_LOST", 0), ("WrongAnswer", 0)],
+)  # fmt: skip
+def test_a_code_counts_by_number_and_by_name_and_what_may_come_by_its_own(said, run, name, count):
+    code, _, err = said("report", run.path, *budgets(f"cached.errors.{name} == {count}"))
+    assert code == 0, err
+
+
+def test_an_exception_of_ones_own_can_be_named_once_a_run_has_met_it(said, tmp_path):
+    folder = made(tmp_path / "run", error="OutOfStock").folder
+    code, _, err = said("report", folder.path, *budgets("cached.errors.OutOfStock == 300"))
+    assert code == 0, err
+
+
+def test_a_name_that_a_stored_budget_has_and_nobody_knows_decides_nothing(said, run):
+    values = run.read_run()
+    store.write_json(run.run, {**values, "budgets": ["cached.errors.Timeout == 0"]})
+    code, _, err = said("report", run.path)
+    assert code == 4
+    assert "no error is called 'Timeout' (did you mean timeout?)" in err
+    store.write_json(run.run, values)
 
 
 def test_on_github_there_are_a_summary_and_annotations(said, run, tmp_path, monkeypatch):
