@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint benchmarks coverage clean server
+.PHONY: help bench test lint benchmarks coverage clean server programs
 .SUFFIXES:
 
 help:  ## this list
@@ -18,7 +18,7 @@ help:  ## this list
 bench: $(VENV)/.bench server  ## run a scenario against a real MySQL: make bench SCENARIO=burst ARGS="--seed 2"
 	@$(BIN)/loadtest bench $(SCENARIO) $(ARGS)
 
-test: $(VENV)/.dev server  ## run the tests, benchmarks aside
+test: programs $(VENV)/.dev server  ## run the tests on real servers, and each benchmark in short
 	@./.ci/setup tests $(BIN)/python $(TESTS)
 
 lint: $(VENV)/.dev  ## check style, format and types
@@ -26,10 +26,10 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmarks: $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
+benchmarks: programs $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
 	$(BIN)/python -m pytest -s tests/benchmarks
 
-coverage: $(VENV)/.dev server  ## the tests with the lines of loadtest/ that none of them reaches
+coverage: programs $(VENV)/.dev server  ## the tests with the lines of loadtest/ that none of them reaches
 	@./.ci/setup coverage $(BIN)/python $(TESTS)
 
 clean:  ## remove .venv and caches; results stay
@@ -50,3 +50,6 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 
 server: | $(BIN)/python
 	@./.ci/setup server $(BIN)/python
+
+programs:
+	@./.ci/setup programs

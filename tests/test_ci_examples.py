@@ -23,7 +23,9 @@ GH = """#!/bin/sh
 # As GitHub's: lists the run, and downloads its artifact.
 case "$*" in
   *"run list"*) echo 4711 ;;
-  *"run download 4711 --name connection-pressure --dir results/base"*) cp -r "$BASE" results/base ;;
+  *"run download 4711 --name connection-pressure --dir results/base"*)
+    [ -d "$BASE" ] || { echo "no valid artifacts found to download" >&2; exit 1; }
+    cp -r "$BASE" results/base ;;
   *) echo "gh: $*" >&2; exit 1 ;;
 esac
 """
@@ -117,17 +119,48 @@ def test_the_steps_of_the_github_workflow_run(machine):
     assert "managed" in Path(env["GITHUB_STEP_SUMMARY"]).read_text()
     assert (folder / "results" / "ci" / "junit.xml").exists()
 
-    tools = folder / "tools"
-    tools.mkdir()
-    (tools / "gh").write_text(GH)
-    (tools / "gh").chmod(0o755)
+    tools = tools_in(folder, gh=GH)
     base = folder / "artifact"
     shutil.copytree(folder / "results" / "ci", base)
     env = {**env, "PATH": f"{tools}:{env['PATH']}", "BASE": str(base)}
-    run(steps["Compare with the base branch"], folder, env)
+    compare = steps["Compare with the base branch"]
+    run(compare, folder, env)
     assert "managed" in (folder / "comparison.md").read_text()
     summary = json.loads((folder / "results" / "ci" / "summary.json").read_text())
     assert summary["server"]["max_connections"] == 90
+
+
+def tools_in(folder, **scripts):
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, text in scripts.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    return tools
+
+
+@pytest.mark.parametrize(
+    ("artifact", "outcome", "code", "said"),
+    [
+        (True, 0, 0, ""),
+        (True, 1, 1, ""),
+        (True, 3, 3, ""),
+        (True, 4, 0, "::warning::the comparison has no verdict"),
+        (False, 1, 0, "::warning::run 4711 of main has no artifact any more: nothing was compared"),
+    ],
+)
+def test_a_comparison_is_red_for_a_regression_and_for_nothing_else(tmp_path, artifact, outcome, code, said):
+    base = tmp_path / "artifact"
+    if artifact:
+        base.mkdir()
+    (tmp_path / "results").mkdir()
+    tools = tools_in(tmp_path, gh=GH, loadtest=f"#!/bin/sh\necho compared > comparison.md; exit {outcome}\n")
+    env = {
+        "PATH": f"{tools}:/usr/bin:/bin", "BASE": str(base), "GITHUB_BASE_REF": "main",
+        "GITHUB_WORKFLOW": "connection pressure", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+    }  # fmt: skip
+    done = run(steps_of("github.yml")["Compare with the base branch"], tmp_path, env, codes=(code,))
+    assert (said in done.stdout) if said else "::" not in done.stdout
 
 
 ACCOUNT = 'user="{}", password=os.environ["ADMIN_PASSWORD"]'

@@ -163,7 +163,7 @@ class Generator:
             fleet.invoke(container, user, number, clock.now())
             number += 1
             gone = container.state is State.GONE
-            old = clock.now() - born_s >= settings.lifetime_s
+            old = container.frozen_at_s - born_s >= settings.lifetime_s
             if not gone and (old or container.stale or reap_draw < settings.reap_probability):
                 fleet.reap(container, leave_zombie=zombie_draw < settings.zombie_ratio)
                 gone = True

@@ -1,0 +1,222 @@
+"""What `make` does on a machine that has nothing: each step of .ci/setup with the programs out of sight.
+
+The script itself runs; only apt-get is a stand-in, which notes what it was asked for and "installs" it.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SETUP = ROOT / ".ci" / "setup"
+# What the script itself uses; everything else is out of sight.
+NEEDED = ("cat", "chmod", "dirname", "env", "id", "ls", "mkdir", "rm", "sed", "sh", "uname")
+APT = """#!/bin/sh
+echo "$*" >> {log}
+[ "$1" = install ] || exit 0
+for package in "$@"; do
+  case "$package" in
+    mariadb-server-core) program=mariadbd ;;
+    mariadb-client-core) program=mariadb-install-db ;;
+    chromium) program=chromium ;;
+    python3) program=python3 ;;
+    *) continue ;;
+  esac
+  {install}
+done
+"""
+INSTALL = "{{ echo '#!/bin/sh'; echo 'exec {python} \"$@\"'; }} > {bin}/$program; chmod +x {bin}/$program"
+FAIL = "echo 'E: Unable to locate package' >&2; exit 100"
+
+
+class Machine(NamedTuple):
+    folder: Path
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / "bin"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "apt.log"
+
+    def asked(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    def has_apt(self, *, that_works: bool = True) -> None:
+        install = INSTALL.format(bin=self.bin, python=sys.executable) if that_works else FAIL
+        self.write("apt-get", APT.format(log=self.log, install=install))
+
+    def write(self, name: str, text: str = "#!/bin/sh\n") -> None:
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def setup(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """In a mount namespace of its own, in which nothing lies where only root looks."""
+        hidden = f"for at in /usr/sbin /usr/local/sbin; do mount --bind {self.folder / 'empty'} $at; done"
+        variables = {"PATH": str(self.bin), "HOME": str(self.folder), **environment}
+        return subprocess.run(
+            ["unshare", "--mount", "--map-root-user", "sh", "-c", f'{hidden}; exec "$@"', "setup",
+             "/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()),
+             str(SETUP), *words],
+            capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Nothing but a shell and its programs."""
+    made = Machine(tmp_path)
+    made.bin.mkdir()
+    (tmp_path / "empty").mkdir()
+    for name in NEEDED:
+        (made.bin / name).symlink_to(
+            f"/usr/bin/{name}" if Path(f"/usr/bin/{name}").exists() else f"/bin/{name}"
+        )
+    return made
+
+
+def test_what_the_tests_need_is_said_and_then_installed(machine):
+    machine.has_apt()
+    done = machine.setup("programs")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == (
+        "make: the tests need more than is here: installing mariadb-server-core mariadb-client-core chromium "
+        "fonts-dejavu-core (apt-get)\n"
+    )
+    assert machine.asked().splitlines() == [
+        "update -qq",
+        "install -y -qq --no-install-recommends "
+        + "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "not_wanted"),
+    [
+        ("mariadbd", "chromium", "mariadb-server-core"),
+        ("chromium", "mariadb-server-core", "chromium"),
+        ("chromium-browser", "mariadb-server-core", "chromium"),
+        ("google-chrome", "mariadb-server-core", "chromium"),
+    ],
+)
+def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted):
+    machine.has_apt()
+    machine.write(there)
+    assert machine.setup("programs").returncode == 0
+    assert wanted in machine.asked()
+    assert not_wanted not in machine.asked()
+
+
+def test_nothing_is_said_where_everything_is_there(machine):
+    machine.has_apt()
+    machine.write("mariadbd")
+    machine.write("chromium")
+    done = machine.setup("programs")
+    assert (done.returncode, done.stderr, machine.asked()) == (0, "", "")
+
+
+@pytest.mark.parametrize("has_apt", [True, False])
+@pytest.mark.parametrize(("ci", "code"), [("true", 3), ("", 0)])
+def test_what_cannot_be_installed_is_a_warning_and_in_ci_an_error(machine, has_apt, ci, code):
+    if has_apt:
+        machine.has_apt(that_works=False)
+    done = machine.setup("programs", CI=ci)
+    assert done.returncode == code, done.stderr
+    assert "make: mariadbd and Chromium could not be installed" in done.stderr
+
+
+def test_a_server_is_installed_where_neither_docker_nor_one_is(machine):
+    machine.has_apt()
+    done = machine.setup("server", sys.executable, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr
+    assert "make: neither Docker nor mysqld nor mariadbd is here: apt-get install" in done.stderr
+    assert "mariadb-server-core" in machine.asked()
+
+
+def test_a_server_that_cannot_be_installed_is_left_to_loadtest_to_say(machine):
+    machine.has_apt(that_works=False)
+    done = machine.setup("server", sys.executable, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_python_is_installed_where_there_is_none_and_makes_the_environment(machine):
+    machine.has_apt()
+    venv = machine.folder / "venv"
+    done = machine.setup("python", "python3", str(venv))
+    assert done.returncode == 0, done.stderr
+    assert "make: installing Python (apt-get install python3 python3-venv)" in done.stderr
+    assert (venv / "bin" / "python").exists()
+
+
+def test_a_python_without_its_venv_module_is_given_one(machine):
+    machine.has_apt()
+    broken = f'#!/bin/sh\n[ "$1" = -m ] && exit 1\nexec {sys.executable} "$@"\n'
+    machine.write("python3", broken)
+    done = machine.setup("python", "python3", str(machine.folder / "venv"))
+    version = "{}.{}".format(*sys.version_info)
+    assert f"make: installing python{version}-venv (apt-get)" in done.stderr
+    assert f"python{version}-venv" in machine.asked()
+    assert done.returncode == 3, "this stand-in's package changes nothing"
+    assert "make: python3 cannot make environments: install its venv module" in done.stderr
+    assert not (machine.folder / "venv").exists()
+
+
+def test_a_python_that_is_too_old_is_refused_with_what_to_do(machine):
+    machine.write("python3", "#!/bin/sh\nexit 1\n")
+    done = machine.setup("python", "python3", str(machine.folder / "venv"))
+    assert done.returncode == 3
+    assert (
+        "make: python3 is not Python 3.11 or later: install one, or name it with make PYTHON=" in done.stderr
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("chromium",), ("rm",)])
+def test_a_step_that_is_not_there_is_refused(machine, words):
+    done = machine.setup(*words)
+    assert done.returncode == 2
+    assert "make: setup has the steps python, server, programs, tests and coverage, not" in done.stderr
+
+
+def test_make_test_installs_before_it_runs_and_ci_calls_it():
+    """In this order, so that a machine without rights hears of it in its first second."""
+    plan = subprocess.run(
+        ["make", "--dry-run", "test"], capture_output=True, text=True, check=True, cwd=ROOT,
+        env={**os.environ, "MAKEFLAGS": ""},
+    ).stdout.splitlines()  # fmt: skip
+    steps = [line.split()[1] for line in plan if line.startswith("./.ci/setup")]
+    assert [step for step in steps if step != "python"] == ["programs", "server", "tests"]
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert lines[-1] == "make test"
+    assert "make lint" in lines
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code", "tries", "undecided"),
+    [("0", 0, 1, False), ("1", 1, 1, False), ("3", 3, 1, False), ("4 0", 0, 2, False), ("4 1", 1, 2, False),
+     ("4 4", 0, 2, True)],
+)  # fmt: skip
+def test_the_gate_says_when_the_machine_was_too_busy_to_tell(tmp_path, outcomes, code, tries, undecided):
+    """A stand-in for loadtest ends with one code after the other."""
+    loadtest = tmp_path / "loadtest"
+    loadtest.write_text(
+        f'#!/bin/sh\necho "$*" >> {tmp_path}/calls\nset -- {outcomes}\n'
+        f"shift $(($(wc -l < {tmp_path}/calls) - 1)); exit $1\n"
+    )
+    loadtest.chmod(0o755)
+    done = subprocess.run(
+        [ROOT / ".ci" / "gate", loadtest, tmp_path / "out"], capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "GITHUB_ACTIONS": "true"},
+    )  # fmt: skip
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert (done.returncode, len(calls)) == (code, tries), done.stderr
+    assert len({call.split("--out ")[1].split()[0] for call in calls}) == tries, (
+        "a folder is never overwritten"
+    )
+    assert done.stderr.count("this machine was too busy to tell") == outcomes.count("4")
+    assert ("gate: UNDECIDED" in done.stderr) is undecided
+    assert ("::warning" in done.stdout) is undecided
