@@ -17,6 +17,10 @@ from loadtest.server.target import Target
 from tests.places import Place
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--short", action="store_true", help="benchmarks in their short form, with wide limits")
+
+
 def missing(reason: str) -> None:
     """A skip with its reason; in CI nothing may be missing."""
     if os.environ.get("CI") == "true":

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 SETUP = ROOT / ".ci" / "setup"
 # What the script itself uses; everything else is out of sight.
 NEEDED = ("cat", "chmod", "dirname", "env", "id", "ls", "mkdir", "rm", "sed", "sh", "uname")
+PACKAGES = "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core"
 APT = """#!/bin/sh
 echo "$*" >> {log}
 [ "$1" = install ] || exit 0
@@ -84,14 +85,10 @@ def test_what_the_tests_need_is_said_and_then_installed(machine):
     machine.has_apt()
     done = machine.setup("programs")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == (
-        "make: the tests need more than is here: installing mariadb-server-core mariadb-client-core chromium "
-        "fonts-dejavu-core (apt-get)\n"
-    )
+    assert done.stderr == (f"make: the tests need more than is here: installing {PACKAGES} (apt-get)\n")
     assert machine.asked().splitlines() == [
         "update -qq",
-        "install -y -qq --no-install-recommends "
-        + "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core",
+        f"install -y -qq --no-install-recommends {PACKAGES}",
     ]
 
 

@@ -14,9 +14,9 @@ BUSY_S = 5.0
 def loop(seed: int, until_s: float) -> None:
     rng = Random(seed)
     while (began_s := time.monotonic()) < until_s:
-        while time.monotonic() < began_s + BUSY_S:
+        while time.monotonic() < min(began_s + BUSY_S, until_s):
             pass
-        time.sleep(rng.uniform(5.0, 25.0))
+        time.sleep(min(rng.uniform(5.0, 25.0), max(0.0, until_s - time.monotonic())))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Benchmarks print ratios that were measured side by side in one run; no absolute time is asserted."""
+"""Benchmarks print ratios that were measured side by side in one run; no absolute time is asserted.
+
+`make benchmarks` runs them whole. `make test` runs each in a short form (`--short`) that shows that it still
+measures: with less of everything, and limits so wide that only a defect misses them.
+"""
 
 import os
 import subprocess
@@ -6,6 +10,21 @@ import sys
 from pathlib import Path
 
 import pytest
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.alone)
+
+
+@pytest.fixture(scope="session")
+def pick(pytestconfig):
+    """``pick(whole, short)``: whichever the form asks for."""
+    short = pytestconfig.getoption("--short")
+    return lambda whole, in_short: in_short if short else whole
 
 
 @pytest.fixture
@@ -24,11 +43,10 @@ def alone():
     """Runs a script of this folder in a process of its own and returns what it printed."""
 
     def run(script, *arguments, **environment):
-        here = Path(__file__).parent
         done = subprocess.run(
-            [sys.executable, str(here / script), *map(str, arguments)],
+            [sys.executable, str(HERE / script), *map(str, arguments)],
             capture_output=True, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(here.parent.parent), **environment},
+            env={**os.environ, "PYTHONPATH": str(HERE.parent.parent), **environment},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -1,4 +1,4 @@
-"""Makes a run of a million invocations: five arms of five repetitions."""
+"""Makes a run of FOLDER SEED ROWS: five arms of five repetitions of ROWS invocations."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from loadtest import growing, store
 from loadtest.records import GeneratorSecond, Sample
 
 ARMS = ["direct", "cached", "classic", "managed", "ideal"]
-REPETITIONS, ROWS = 5, 40_000
+REPETITIONS = 5
 
 
 def column(name, kind, count, rng, arm):
@@ -29,8 +29,13 @@ def column(name, kind, count, rng, arm):
     return pa.array(drawn.get(name, np.zeros(count)), from_pandas=True).cast(kind)
 
 
-def write(repetition, arm, rng):
-    for kind, count in (("invocations", ROWS), ("connections", ROWS // 20), ("kills", 0), ("lags", 0)):
+def write(repetition, arm, rng, rows_count):
+    for kind, count in (
+        ("invocations", rows_count),
+        ("connections", rows_count // 20),
+        ("kills", 0),
+        ("lags", 0),
+    ):
         schema = store.arrow_schema(kind)
         state = rng.bit_generator.state
         columns = []
@@ -49,7 +54,7 @@ def write(repetition, arm, rng):
     repetition.write_meta(start_s=10.0, deadline_s=40.0, ended_s=41.0, cut_off=False)
 
 
-def main(path, seed):
+def main(path, seed, rows_count):
     rng = np.random.default_rng(seed)
     folder = store.RunFolder.create(Path(path))
     folder.write_run(
@@ -63,7 +68,7 @@ def main(path, seed):
     )
     for _ in range(REPETITIONS):
         for arm in ARMS:
-            write(folder.next_repetition(arm).create(), arm, rng)
+            write(folder.next_repetition(arm).create(), arm, rng, rows_count)
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], *map(int, sys.argv[2:]))

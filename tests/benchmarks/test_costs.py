@@ -12,17 +12,30 @@ import numpy as np
 import pytest
 
 from loadtest.report.frames import read_repetition
-from loadtest.report.validity import overlaps_lag
+from loadtest.report.validity import stalled
 from loadtest.server.reach import session
 from tests.fleet.locusts import run
 
 HERE = Path(__file__).parent
-SECONDS = 6.0
-ROUNDS = 3
 SATURATED = {
     "model": "closed", "think_time_ms": 0.0, "work_ms": 0.0, "rtt_ms": 0.0, "cold_start_ms": 0.0,
-    "workload": "select-1", "duration_s": SECONDS, "lifetime_s": 1000.0,
+    "workload": "select-1", "lifetime_s": 1000.0,
 }  # fmt: skip
+
+
+@pytest.fixture
+def seconds(pick):
+    return pick(6.0, 2.0)
+
+
+@pytest.fixture
+def rounds(pick):
+    return pick(5, 1)
+
+
+def saturated(target, folder, strategy, seconds):
+    """Answered invocations a second."""
+    return per_second(run(target, folder, strategy, containers=10, duration_s=seconds, **SATURATED))
 
 
 def per_second(ran):
@@ -35,16 +48,16 @@ def ratio_of_medians(ours, theirs):
     return statistics.median(ours) / statistics.median(theirs)
 
 
-def test_p1_a_kept_connection_at_saturation_against_a_textbook_locustfile(mariadb_target, tmp_path, say):
+def test_p1_a_kept_connection_at_saturation_against_a_textbook_locustfile(
+    mariadb_target, tmp_path, say, pick, seconds, rounds
+):
     account = mariadb_target.functions
     ours, theirs = [], []
-    for number in range(ROUNDS):
-        ours.append(
-            per_second(run(mariadb_target, tmp_path / str(number), "cached", containers=10, **SATURATED))
-        )
+    for number in range(rounds):
+        ours.append(saturated(mariadb_target, tmp_path / str(number), "cached", seconds))
         done = subprocess.run(
             [sys.executable, "-m", "locust", "-f", str(HERE / "textbook.py"), "--headless", "-u", "10",
-             "-r", "10", "-t", f"{SECONDS:.0f}s", "--only-summary"],
+             "-r", "10", "-t", f"{seconds:.0f}s", "--only-summary"],
             capture_output=True, text=True, check=True, cwd=tmp_path,
             env={"PORT": str(account.port), "ACCOUNT": account.user, "PASSWORD": account.password,
                  "PATH": "/usr/bin:/bin"},
@@ -54,38 +67,36 @@ def test_p1_a_kept_connection_at_saturation_against_a_textbook_locustfile(mariad
     say(
         f"P1: {ratio:.2f} of a textbook locustfile ({statistics.median(ours):,.0f}/s with every row recorded)"
     )
-    assert ratio >= 0.8
+    assert ratio >= pick(0.8, 0.3)
 
 
-def test_p2_connect_query_close_against_a_bare_gevent_loop(mysql_target, tmp_path, say, alone):
+def test_p2_connect_query_close_against_a_bare_gevent_loop(
+    mysql_target, tmp_path, say, alone, pick, seconds, rounds
+):
     account = mysql_target.functions
     ours, theirs = [], []
-    for number in range(ROUNDS):
-        ours.append(
-            per_second(run(mysql_target, tmp_path / str(number), "direct", containers=10, **SATURATED))
-        )
-        printed = alone("bare_loop.py", account.port, account.user, account.password, 10, SECONDS)
+    for number in range(rounds):
+        ours.append(saturated(mysql_target, tmp_path / str(number), "direct", seconds))
+        printed = alone("bare_loop.py", account.port, account.user, account.password, 10, seconds)
         theirs.append(float(printed))
     ratio = ratio_of_medians(ours, theirs)
     say(f"P2: {ratio:.2f} of a bare gevent loop ({statistics.median(ours):,.0f}/s)")
-    assert ratio >= 0.9
+    assert ratio >= pick(0.9, 0.3)
 
 
-@pytest.mark.parametrize(
-    ("strategy", "connections", "limit_bytes"), [("cached", 10_200, 15_000), ("managed", 0, 1_000)]
-)
-def test_p3_memory_of_ten_thousand_idle_containers(alone, say, strategy, connections, limit_bytes):
+@pytest.mark.parametrize(("strategy", "keeps", "limit_bytes"), [("cached", 1, 15_000), ("managed", 0, 1_000)])
+def test_p3_memory_of_ten_thousand_idle_containers(alone, say, pick, strategy, keeps, limit_bytes):
+    count = pick(10_000, 1_000)
     with subprocess.Popen(
         ["bash", "-c", f"ulimit -n $(ulimit -Hn); exec {sys.executable} {HERE / 'handshakes.py'}"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as stand_in:  # fmt: skip
         port = stand_in.stdout.readline().strip()
-        each, open_count = alone("idle_containers.py", strategy, 10_000, port).split()
+        each, open_count = alone("idle_containers.py", strategy, count, port).split()
         stand_in.stdin.close()
-    assert int(open_count) == connections
-    kept = "with" if connections else "without"
-    say(f"P3: {float(each):,.0f} bytes for an idle container {kept} a connection")
-    assert float(each) <= limit_bytes
+    assert int(open_count) == keeps * (count + 200)
+    say(f"P3: {float(each):,.0f} bytes for an idle container {'with' if keeps else 'without'} a connection")
+    assert float(each) <= pick(1, 2) * limit_bytes
 
 
 @contextmanager
@@ -118,59 +129,67 @@ def statements_of(target):
         cursor.execute(consumer, ("NO",))
 
 
-def test_p7_reported_query_time_against_the_servers_own(mysql_target, tmp_path, say):
+def test_p7_reported_query_time_against_the_servers_own(mysql_target, tmp_path, say, pick):
     with statements_of(mysql_target) as found:
-        ran = run(mysql_target, tmp_path / "r", "ideal", rate=300.0, rtt_ms=0.0, work_ms=5.0, duration_s=10.0)
+        ran = run(
+            mysql_target, tmp_path / "r", "ideal", rate=300.0, rtt_ms=0.0, work_ms=5.0,
+            duration_s=pick(10.0, 3.0),
+        )  # fmt: skip
     by_group = {}
     for _, wait_s, text in sorted(found.values()):
         by_group.setdefault(int(text.split()[-1]), []).append(float(wait_s))
     frames = read_repetition(ran.repetition)
-    rows = frames.invocations.assign(disturbed=overlaps_lag(frames.invocations, frames.lags))
+    rows = frames.invocations.assign(disturbed=stalled(frames.invocations, frames.lags))
     assert len(found) == len(rows)
-    differences_ms = []
+    pairs_ms = []
     for row in rows.sort_values("started_s").itertuples():
         wait_s = by_group[1 + (row.client * 7919 + row.arrival) % 1000].pop(0)
         if not row.disturbed:
-            differences_ms.append((row.query_s - wait_s) * 1000)
-    p50, p99 = np.percentile(differences_ms, [50, 99])
+            pairs_ms.append((row.query_s * 1000, wait_s * 1000))
+    reported_ms, servers_ms = np.array(pairs_ms).T
+    p50, p99 = np.percentile(reported_ms - servers_ms, [50, 99])
+    ratio = np.median(reported_ms) / np.median(servers_ms)
     say(
-        f"P7: query time over the server's own, of {len(differences_ms):,} of {len(rows):,}: "
-        f"p50 {p50:.3f} ms, p99 {p99:.3f} ms"
+        f"P7: query time over the server's own, of {len(pairs_ms):,} of {len(rows):,}: "
+        f"p50 {p50:.3f} ms, p99 {p99:.3f} ms; {ratio:.2f} of it at the median"
     )
+    # Single answers may come before the server has ended its own clock: it sends first.
+    assert 1 < ratio < pick(4, 20)
 
 
-def test_p10_cpu_for_each_invocation_does_not_grow_with_the_fleet(mariadb_target, tmp_path, say):
-    costs = {}
-    for count in (10, 100, 1_000, 10_000):
-        think_s = count / 400.0
-        ramp_s = min(think_s, 25.0)
-        ran = run(
-            mariadb_target, tmp_path / str(count), "ideal", model="closed", containers=count,
-            think_time_ms=think_s * 1000, ramp_s=ramp_s, duration_s=ramp_s + 10.0, work_ms=0.0, rtt_ms=0.0,
-            workload="select-1", lifetime_s=1000.0, cold_start_ms=0.0,
-        )  # fmt: skip
-        from_s = ran.meta["start_s"] + ramp_s + 1.0
-        to_s = ran.meta["deadline_s"] - 1.0
-        seconds = [
-            float(row["cpu_ratio"])
-            for row in ran.repetition.csv_rows(ran.repetition.generator)
-            if from_s + 1.0 < float(row["at_s"]) < to_s
-        ]
-        count_there = sum(from_s < row["due_s"] < to_s for row in ran.invocations)
-        costs[count] = statistics.mean(seconds) * (to_s - from_s) / count_there * 1e6
+def test_p10_cpu_for_each_invocation_does_not_grow_with_the_fleet(mariadb_target, tmp_path, say, pick):
+    counts, seconds = pick((10, 100, 1_000, 10_000), (10, 1_000)), pick(10.0, 4.0)
+    costs = {count: cpu_us(mariadb_target, tmp_path / str(count), count, seconds) for count in counts}
     say("P10: CPU for an invocation: " + ", ".join(f"{cost:.0f} µs at {n:,}" for n, cost in costs.items()))
-    ratio = costs[10_000] / costs[10]
+    ratio = costs[counts[-1]] / costs[counts[0]]
     say(f"P10: {ratio:.2f} from first to last")
+    assert ratio <= pick(1.5, 3.0)
 
 
-def test_recording_does_not_stall_the_loop(mysql_target, tmp_path, say):
+def cpu_us(target, folder, count, seconds):
+    """For each invocation of a closed fleet of ``count`` containers that makes 400 a second."""
+    think_s = count / 400.0
+    ramp_s = min(think_s, 25.0)
+    ran = run(
+        target, folder, "ideal", model="closed", containers=count, think_time_ms=think_s * 1000,
+        ramp_s=ramp_s, duration_s=ramp_s + seconds, work_ms=0.0, rtt_ms=0.0, workload="select-1",
+        lifetime_s=1000.0, cold_start_ms=0.0,
+    )  # fmt: skip
+    from_s, to_s = ran.meta["start_s"] + ramp_s + 1.0, ran.meta["deadline_s"] - 1.0
+    rows = ran.repetition.csv_rows(ran.repetition.generator)
+    ratios = [float(row["cpu_ratio"]) for row in rows if from_s + 1.0 < float(row["at_s"]) < to_s]
+    count_there = sum(from_s < row["due_s"] < to_s for row in ran.invocations)
+    return statistics.mean(ratios) * (to_s - from_s) / count_there * 1e6
+
+
+def test_recording_does_not_stall_the_loop(mysql_target, tmp_path, say, pick):
     lags_ms = {"with": [], "without": []}
-    for number in range(ROUNDS):
+    for number in range(pick(3, 1)):
         for name, locustfile in (("with", None), ("without", HERE / "unrecorded.py")):
-            folder = tmp_path / f"{name}{number}"
             ran = run(
-                mysql_target, folder, "ideal", locustfile=locustfile, rate=500.0, duration_s=8.0, work_ms=20.0
-            )
+                mysql_target, tmp_path / f"{name}{number}", "ideal", locustfile=locustfile, rate=500.0,
+                duration_s=pick(8.0, 4.0), work_ms=20.0,
+            )  # fmt: skip
             seconds = ran.repetition.csv_rows(ran.repetition.generator)[1:-1]
             lags_ms[name] += [float(row["loop_lag_max_ms"]) for row in seconds]
     shown = {name: np.percentile(values, [50, 90]) for name, values in lags_ms.items()}
@@ -178,3 +197,4 @@ def test_recording_does_not_stall_the_loop(mysql_target, tmp_path, say):
         "greatest lag of the loop in a second, p50 and p90 in ms: "
         + ", ".join(f"{name} recording {p50:.2f} and {p90:.2f}" for name, (p50, p90) in shown.items())
     )
+    assert shown["with"][0] <= pick(3, 20) * shown["without"][0]

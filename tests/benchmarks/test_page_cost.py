@@ -11,8 +11,6 @@ import psutil
 from tests.waiting import wait_until
 from tests.webui.pages import LOCUSTFILES, page
 
-TURNS = 8
-TURN_S = 4.0
 CONTAINERS = 1000  # as many as the page shows
 FORM = {
     "user_count": CONTAINERS, "spawn_rate": CONTAINERS, "strategy": "ideal", "duration": "90s",
@@ -47,20 +45,20 @@ def cpu_s(process):
     return times.user + times.system
 
 
-def test_two_open_pages_cost_less_than_three_percent_of_a_generator(mariadb_target, tmp_path, say):
+def test_two_open_pages_cost_less_than_three_percent_of_a_generator(mariadb_target, tmp_path, say, pick):
     """By the CPU that they take from the one core that a generator has, at a load that leaves some: at
     saturation what they take is what the load lacks, but there the pace itself wavers by 10%."""
     with page(mariadb_target, tmp_path, locustfile=LOCUSTFILES / "containers.py") as found:
         assert found.json("/swarm", FORM)["success"]
         wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals"] > 2000, 40)
         generator, costs = psutil.Process(found.locust.pid), {0: [], 2: []}
-        for _ in range(TURNS):
+        for _ in range(pick(8, 2)):
             for pages, found_costs in costs.items():
                 with ExitStack() as stack:
                     for _ in range(pages):
                         stack.enter_context(Looking(found.address))
                     before_s, began_s = cpu_s(generator), time.monotonic()
-                    time.sleep(TURN_S)
+                    time.sleep(pick(4.0, 2.0))
                     found_costs.append((cpu_s(generator) - before_s) / (time.monotonic() - began_s))
         assert found.live()["tests"][0]["running"]
         assert len(found.json("/loadtest/fleet")) > CONTAINERS * 0.9
@@ -69,4 +67,4 @@ def test_two_open_pages_cost_less_than_three_percent_of_a_generator(mariadb_targ
     say(
         f"two open pages: {extra:.1%} of a core, beside {statistics.median(costs[0]):.0%} for the load itself"
     )
-    assert extra < 0.03
+    assert extra < pick(0.03, 0.3)

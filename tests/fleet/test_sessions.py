@@ -6,10 +6,12 @@ from contextlib import closing
 import pymysql
 import pytest
 
+from loadtest.fleet.clock import Clock
 from loadtest.fleet.pool import Pool, Pooled
 from loadtest.fleet.strategies import Cached, Plain
-from loadtest.fleet.wire import Meter
+from loadtest.fleet.wire import Meter, MeteredConnection
 from loadtest.fleet.workload import Work, WrongAnswer
+from loadtest.fleet.zombies import Book
 from loadtest.server import reach
 
 
@@ -129,3 +131,10 @@ def test_the_pool_keeps_a_connection_after_an_error_of_the_statement(connect, op
         function.invoke(lambda session: session.query("SELECT nonsense FROM"), None)
     function.invoke(work("select-1"), None)
     assert len(opened) == 1
+
+
+def test_a_statement_that_is_larger_than_a_socket_takes_at_once_arrives_whole(target):
+    server, text = target.functions.connect_arguments(), "x" * 8_000_000
+    book = Book(Clock(0.0), 0, list, list)
+    with closing(MeteredConnection(book, Meter(0), 0.0, **server, ssl_disabled=True)) as connection:
+        assert Plain(connection).query("SELECT LENGTH(%s)", (text,)) == ((len(text),),)

@@ -1,0 +1,78 @@
+"""The commands that README and docs name beside figures still run."""
+
+import ast
+import importlib
+import json
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from loadtest.fleet.strategies import parse
+from loadtest.fleet.wire import Meter
+from loadtest.fleet.workload import Work
+from tests.report.summaries import arm, summary
+
+ROOT = Path(__file__).parent.parent.parent
+STORED = ROOT / "tests" / "report" / "stored" / "schema-1"
+POLICIES = "tests.benchmarks.policies"
+
+
+def command(module, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_how_far_apart_the_repetitions_of_a_run_are():
+    said = command("repetitions", STORED)
+    assert "| `managed`: 3 of 3 valid | | |" in said
+    assert "| `managed` p99 |" in said
+
+
+def test_how_far_apart_equal_runs_are(tmp_path):
+    arms = {name: arm(1000) for name in ("cached", "managed", "ideal")}
+    tmp_path.joinpath("summary.json").write_text(json.dumps(summary(arms)))
+    said = command("stability", tmp_path, tmp_path)
+    assert "| `managed` errors |" in said
+    assert "2 runs: " in said
+
+
+def test_the_busy_loops_end_by_themselves():
+    assert command("busy_loops", 0.1) == ""
+
+
+def variants():
+    """Names at the top of the module that can be called as strategies."""
+    tree = ast.parse((ROOT / "tests" / "benchmarks" / "policies.py").read_text("utf-8"))
+    assigned = [node.targets[0].id for node in tree.body if isinstance(node, ast.Assign)]
+    return assigned + [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and [a.arg for a in node.args.args] == ["connect"]
+    ]
+
+
+def _answers(name, arguments):
+    """In a process of its own: a variant replaces a decision in it."""
+    (part,) = parse(f"{name}={POLICIES}:{name}")
+    function = part.factory()(lambda **more: pymysql.connect(**arguments, **more))
+    for number in range(5):
+        function.invoke(Work("select-1", 0.0, 0, number, Meter(0)), None)
+    function.close()
+
+
+@pytest.mark.parametrize("name", variants())
+def test_each_policy_that_was_tried_still_answers(mariadb_target, name):
+    importlib.import_module(POLICIES)
+    arguments = mariadb_target.functions.connect_arguments()
+    process = multiprocessing.get_context("fork").Process(target=_answers, args=(name, arguments))
+    process.start()
+    process.join(20)
+    assert process.exitcode == 0
