@@ -5,8 +5,10 @@ the project's pytest settings. Nothing heavy is imported until a test asks for o
 """
 
 import inspect
+import os
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +41,26 @@ def pressured_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
         pytest.fail(f"loadtest_max_connections cannot be {limit!r}: expected a whole number", pytrace=False)
     server = launched(str(pytestconfig.getini("loadtest_server")), int(limit))
     try:
-        target = server.__enter__()
+        with _alone():
+            target = server.__enter__()
     except LoadtestError as error:
         pytest.fail(str(error), pytrace=False)
     try:
         yield target
     finally:
-        server.__exit__(None, None, None)
+        with _alone():  # our tables on a given server are dropped: not under another worker's load
+            server.__exit__(None, None, None)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Waits its turn: two loads at once, of xdist's workers say, would each measure the other."""
+    import fcntl
+
+    path = Path(tempfile.gettempdir()) / f"loadtest-pytest-{os.getuid()}.lock"
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)) as file:  # noqa: PTH123
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
@@ -58,6 +73,7 @@ def fleet(
     or it is a strategy's name. Beside it any setting of a scenario (``loadtest bench --help``, with
     underscores), such as ``rate``, ``duration="10s"``, ``reap_probability``; ``scenario`` names one to begin
     with. What comes back has the fields of the arm in ``summary.json``: ``error_ratio``, ``latency_ms.p99``.
+    One load runs at a time on a machine, so xdist's workers wait for each other here.
     """
 
     def run(handler: "Callable[..., Any] | str", scenario: str = "burst", **settings: Any) -> Figures:
@@ -65,6 +81,7 @@ def fleet(
         from loadtest.errors import LoadtestError
         from loadtest.fleet.strategies import arm_name
         from loadtest.report.files import write_report
+        from loadtest.server.launch import seed
         from loadtest.settings import plan_with
         from loadtest.signals import Interrupts
 
@@ -73,8 +90,11 @@ def fleet(
         out = tmp_path_factory.mktemp("fleet") / "run"
         try:
             plan = plan_with(scenario, values)
-            bench = Bench(plan, "given", out, Interrupts(), lambda _: None)
-            folder = bench.run_on(nullcontext(pressured_mysql))
+            with _alone():
+                bench = Bench(plan, "given", out, Interrupts(), lambda _: None)
+                if pressured_mysql.kind == "given":
+                    seed(pressured_mysql.admin)  # another worker that was done may have dropped our tables
+                folder = bench.run_on(nullcontext(pressured_mysql))
             summary = write_report(folder)[0]
         except LoadtestError as error:
             pytest.fail(str(error), pytrace=False)

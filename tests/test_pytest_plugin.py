@@ -1,5 +1,6 @@
 """`pressured_mysql` and `fleet` in a team's own tests, as pytester runs them."""
 
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -160,6 +161,27 @@ def test_nothing_heavy_is_imported_for_tests_that_do_not_ask(pytester):
         """,
     )
     ran.assert_outcomes(passed=1)
+
+
+def test_workers_of_xdist_load_one_after_the_other(project):
+    """On one given server at that, whose tables each of them drops at its end."""
+    text = """
+        import json
+        from pathlib import Path
+
+        def test_it(fleet):
+            seen = fleet("direct", rate=50, duration="1s", work_ms=0, cold_start_ms=0, reruns=0)
+            assert seen.error_ratio == 0
+            (meta,) = seen.path.glob("arms/*/01/repetition.json")
+            times, t0 = json.loads(meta.read_text()), json.loads((seen.path / "run.json").read_text())["t0"]
+            Path(__file__).with_suffix(".json").write_text(json.dumps([t0, t0 + times["ended_s"]]))
+    """
+    names = ("test_one", "test_two")
+    project.makepyfile(**dict.fromkeys(names, textwrap.dedent(text)))
+    ran = project.runpytest_subprocess("-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile")
+    ran.assert_outcomes(passed=2)
+    spans = sorted(json.loads((project.path / f"{name}.json").read_text()) for name in names)
+    assert spans[0][1] < spans[1][0]
 
 
 def test_the_example_of_the_docs_passes(project):

@@ -14,8 +14,8 @@ import pytest
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
+def pytest_collection_modifyitems(config, items):
+    for item in [] if config.getoption("--short") else items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.alone)
 
