@@ -1,23 +1,24 @@
 """ConnectionManager: one connection for one container, held as its policy decides."""
 
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import pymysql
 
 from loadtest.manager import connection_string, sql
 from loadtest.manager.attempts import Attempts
 from loadtest.manager.clock import now_s
+from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
 from loadtest.manager.errors import TransactionLost
+from loadtest.manager.handler import Handler, as_invocation
 from loadtest.manager.held import Held, errors_of, named
-from loadtest.manager.options import DEFAULT, NAMES, Options, log
+from loadtest.manager.options import DEFAULT, ELSEWHERE, NAMES, Options, log
 from loadtest.manager.policy import Classic, Rhythm
 from loadtest.manager.running import Ended, Result
 from loadtest.manager.stats import Stats
@@ -26,7 +27,6 @@ from loadtest.manager.view import View
 
 _NOTHING: Mapping[str, Any] = {}
 LOST_IN_BLOCK = "the connection was lost with a transaction open: all of it was rolled back"
-Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class ConnectionManager:
@@ -53,7 +53,7 @@ class ConnectionManager:
     def __init__(
         self, config: Mapping[str, Any] | str | None = None, *, library: Any = pymysql, **more: Any
     ) -> None:
-        """Raises :class:`ValueError` for a connection string or an option that cannot be."""
+        """Raises :class:`ValueError` for a connection string, an argument or an option that cannot be."""
         named_here = {name: more.pop(name) for name in NAMES & more.keys()}
         chosen = {name: value for name, value in named_here.items() if value is not None}
         self._options = Options(**chosen) if chosen else DEFAULT
@@ -91,14 +91,12 @@ class ConnectionManager:
             self.end()
 
     def handler(self, function: Handler) -> Handler:
-        """Decorates ``handler(event, context)``, so that its body is one invocation."""
+        """Decorates ``handler(event, context)``, so that its body is one invocation.
 
-        @functools.wraps(function)
-        def wrapped(event: Any, context: Any = None, *args: Any, **kwargs: Any) -> Any:
-            with self.invocation(context):
-                return function(event, context, *args, **kwargs)
-
-        return wrapped  # type: ignore[return-value]
+        Raises :class:`TypeError` for one that makes a coroutine or a generator: its body would run
+        later. Such a one takes :meth:`invocation` inside its body.
+        """
+        return as_invocation(self.invocation, function)
 
     def begin(self, context: Any = None) -> None:
         """For an explicit :meth:`end`; else the first statement begins an invocation without a deadline."""
@@ -217,9 +215,15 @@ class ConnectionManager:
     # What it is and has done
 
     def config(self, changes: Mapping[str, Any] | str = _NOTHING, **more: Any) -> dict[str, Any]:
-        """Changes arguments of the next connect; returns all of them. A connection string will do."""
+        """Changes arguments of the next connect; returns all of them. A connection string will do.
+
+        Raises :class:`ValueError`, and changes nothing, for one that PyMySQL does not know or take.
+        """
         parsed = connection_string.parse(changes) if isinstance(changes, str) else changes
-        self._config = {**self._config, **parsed, **more}
+        given = {**parsed, **more}
+        if is_pymysql(self._library):
+            given = understood(given, ELSEWHERE)
+        self._config = merged(self._config, given)
         return dict(self._config)
 
     def get_config(self) -> dict[str, Any]:

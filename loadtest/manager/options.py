@@ -24,7 +24,7 @@ class Options:
     of the last wait and the number of tries that returns the next wait; without, `classic` takes
     full and `managed` patient. ``credentials`` is called before every connect, with the error by which the
     server refused the last ones or None, and returns arguments that go over the config's (rotating secrets,
-    tokens). ``session_variables`` are set in the statement that
+    tokens, an RDS secret as it is). ``session_variables`` are set in the statement that
     carries the lease. ``manage=False``: :meth:`ConnectionManager.end` keeps the connection.
     Raises :class:`ValueError` for what cannot be.
     """
@@ -91,3 +91,5 @@ class Options:
 
 NAMES = frozenset(name for name, made in Options.__dataclass_fields__.items() if made.init)
 DEFAULT = Options()
+# For whoever mistypes one of them: where it belongs.
+ELSEWHERE = (*NAMES, *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__))
