@@ -9,7 +9,6 @@ from typing import Any
 import pymysql
 
 from loadtest.manager import connection_string, sql
-from loadtest.manager.attempts import Attempts
 from loadtest.manager.clock import now_s
 from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.deadline import allowed_s, deadline_of
@@ -17,10 +16,11 @@ from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
 from loadtest.manager.errors import TransactionLost
 from loadtest.manager.handler import Handler, as_invocation
-from loadtest.manager.held import Held, errors_of, named
-from loadtest.manager.options import DEFAULT, ELSEWHERE, NAMES, Options, log
+from loadtest.manager.held import Held, errors_of
+from loadtest.manager.options import DEFAULT, ELSEWHERE, NAMES, Options
 from loadtest.manager.policy import Classic, Rhythm
-from loadtest.manager.running import Ended, Result
+from loadtest.manager.running import Result
+from loadtest.manager.statement import run_statement
 from loadtest.manager.stats import Stats
 from loadtest.manager.transaction import Transaction
 from loadtest.manager.view import View
@@ -131,6 +131,8 @@ class ConnectionManager:
             if held is not None:
                 held.lose(error)
         finally:
+            if held is None:
+                self.quit()  # in a child of a fork: leaves it to the parent
             if self._open is None:
                 self._held = None
             self._in_invocation = False
@@ -159,28 +161,7 @@ class ConnectionManager:
         connection had gone with a transaction open, and PyMySQL's own errors for whatever the server
         answers.
         """
-        attempts = Attempts(self._options, sql, idempotent)
-        while True:
-            try:
-                held = self._connected()
-            except Exception as refused:
-                if attempts.unknown is None:
-                    raise
-                raise attempts.unknown from refused
-            in_transaction = held.in_transaction()
-            try:
-                return held.execute(sql, args, self._allowed_s(timeout_s))
-            except Ended as ended:
-                error = ended.error
-                if not in_transaction and attempts.may_resend(ended):
-                    continue
-                if in_transaction or not attempts.may_retry(error, held.connection, self.remaining_s()):
-                    raise error from error.__cause__
-                self._stats.query_retries_count += 1
-                log.info("statement retried after %s", named(error))
-                told = (error, attempts.retries_count, attempts.wait_s, self._options.query_algorithm)
-                self._options.fire("on_query_retry", *told)
-                time.sleep(attempts.wait_s)
+        return run_statement(self, sql, args, idempotent, timeout_s)
 
     def transaction(self) -> Transaction:
         """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""
@@ -232,7 +213,8 @@ class ConnectionManager:
 
     def get_client(self) -> Any:
         """The library's connection; None when there is none."""
-        return None if self._held is None else self._held.connection
+        held = self._open
+        return None if held is None else held.connection
 
     def get_counter(self) -> int:
         """Invocations that the present connection has served."""
@@ -272,18 +254,9 @@ class ConnectionManager:
     def _connected(self) -> Held:
         if not self._in_invocation:
             self.begin()
-        held, classic = self._open, isinstance(self._options.policy, Classic)
-        if self._held is not None and self._held.in_block and held is None:
-            raise TransactionLost(2006, LOST_IN_BLOCK)
-        if held is not None:
-            held.check_idle()
-            if classic or not held.is_dead():
-                return held
-            open_transaction = held.in_transaction()
-            held.drop()
-            self._stats.expired_count += 1
-            if open_transaction:
-                raise TransactionLost(2006, LOST_IN_BLOCK)
+        if self._held is not None and self._is_usable(self._held):
+            return self._held
+        classic = isinstance(self._options.policy, Classic)
         door = self._door or Door(self._options, self._stats)
         if classic:
             self._door = door  # only the published policy's count of retries outlives an invocation
@@ -296,6 +269,19 @@ class ConnectionManager:
                 self._view.refused(now_s(), self._rhythm.invocations_count)
         self._held = Held(connection, errors_of(self._library), self._options, self._stats)
         return self._held
+
+    def _is_usable(self, held: Held) -> bool:
+        """Raises :class:`TransactionLost` where a new connection would go on in the middle."""
+        if held.is_open:
+            held.check_idle()
+            if isinstance(self._options.policy, Classic) or not held.is_dead():
+                return True
+            self._stats.expired_count += 1
+        in_middle = held.in_block or held.in_transaction()
+        held.drop()
+        if in_middle:
+            raise TransactionLost(2006, LOST_IN_BLOCK)
+        return False
 
     def _allowed_s(self, timeout_s: float | None) -> float | None:
         return allowed_s(self._options.policy, self.remaining_s(), timeout_s)

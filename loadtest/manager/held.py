@@ -6,6 +6,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import SERVER_STATUS
 
+from loadtest.manager import forks
 from loadtest.manager.clock import now_s
 from loadtest.manager.errors import DEADLOCK, code_of, symbols
 from loadtest.manager.liveness import is_readable
@@ -22,6 +23,7 @@ class Held:
 
     __slots__ = (
         "_errors",
+        "_forks_count",
         "_options",
         "_read_in_transaction",
         "_stats",
@@ -42,6 +44,7 @@ class Held:
         self.lease_s = options.lease_s or 0
         self.served_count = 0  # invocations
         self._errors = errors
+        self._forks_count = forks.count()
         self._options = options
         self._stats = stats
         self._read_in_transaction = False
@@ -50,8 +53,16 @@ class Held:
 
     @property
     def is_open(self) -> bool:
-        """False once it was closed or dropped."""
-        return self.connection is not None
+        """False once it was closed or dropped, and in a child of the process that opened it."""
+        return self.connection is not None and self._forks_count == forks.count()
+
+    def leave_to_the_parent(self) -> None:
+        """In a child of a fork: both would read each other's answers, and one's goodbye end the other's."""
+        if self._forks_count != forks.count():
+            connection, self.connection = self.connection, None
+            self._forks_count = forks.count()
+            if connection is not None:
+                forks.let_go(connection)
 
     def is_dead(self) -> bool:
         """Whether the server has closed the connection: a look at the socket, nothing is sent.
@@ -69,12 +80,15 @@ class Held:
         return sock is not _MISSING and is_readable(sock)
 
     def in_transaction(self) -> bool:
-        """As the server said with its last answer that had rows of its own or none.
+        """As the server said with its last answer that had rows of its own or none; False when it is gone.
 
         PyMySQL does not read the status that comes after a result's rows, so with autocommit off a
         SELECT counts as the beginning of one.
         """
-        status = getattr(self.connection, "server_status", 0)
+        connection = self.connection
+        if connection is None:
+            return False
+        status = getattr(connection, "server_status", 0)
         return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS) or self._read_in_transaction
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
@@ -122,6 +136,7 @@ class Held:
 
     def close(self) -> None:
         """With a word to the server."""
+        self.leave_to_the_parent()
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(*self._errors, OSError):  # it was gone already, which is what was wanted
@@ -139,6 +154,7 @@ class Held:
 
     def drop(self) -> None:
         """Lets go without a word to the server: it is gone, or in an unknown state."""
+        self.leave_to_the_parent()
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(*self._errors, OSError):

@@ -76,7 +76,7 @@ class Options:
         for name in CALLED:
             if not (getattr(self, name) is None or callable(getattr(self, name))):
                 raise ValueError(f"{name} is no function, but of {type(getattr(self, name))}")
-        if not isinstance(self.rng, random.Random):
+        if not callable(getattr(self.rng, "uniform", None)):
             raise checks.wrong(self, "rng", "a random.Random")
         self._check_session_variables()
 
