@@ -1,7 +1,7 @@
 """ConnectionManager: one connection for one container, held as its policy decides."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ from loadtest.manager.ending import Ending
 from loadtest.manager.errors import TransactionLost
 from loadtest.manager.handler import Handler, as_invocation
 from loadtest.manager.held import Held, errors_of
+from loadtest.manager.many import run_many
 from loadtest.manager.options import DEFAULT, ELSEWHERE, NAMES, Options
 from loadtest.manager.policy import Classic, Rhythm
 from loadtest.manager.running import Result
@@ -162,6 +163,15 @@ class ConnectionManager:
         answers.
         """
         return run_statement(self, sql, args, idempotent, timeout_s)
+
+    def executemany(self, sql: str, rows: Iterable[Any], *, timeout_s: float | None = None) -> Result:
+        """Runs the statement with each of ``rows``; the result counts what all of them changed.
+
+        As in PyMySQL an INSERT takes all rows in one statement, up to 1 MB; else each row is a statement.
+        Several run in a transaction, their own or the one that is open: all of them take effect, or none.
+        ``timeout_s`` is for each. Raises what :meth:`query` raises.
+        """
+        return run_many(self, sql, rows, timeout_s)
 
     def transaction(self) -> Transaction:
         """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""

@@ -23,6 +23,9 @@ class Fate(Enum):
 REFUSED = frozenset({1040, 1203, 1226, 1041})
 # An answer was due and did not come, or was the server's goodbye.
 UNKNOWN = frozenset({2013, 2014, 2055, 1927, 4031, 1053, 1152, 1159, 1161})
+CLIENT_S_OWN = range(2000, 3000)  # numbers that no server sends
+# Of those without a number what libraries raise before they send, as for arguments that do not fit.
+BEFORE_SENDING = frozenset({"ProgrammingError", "NotSupportedError", "DataError"})
 SERVER_GONE = 2006  # PyMySQL: the statement could not be written whole
 UNREACHABLE = 2003
 LOST = UNKNOWN | {SERVER_GONE}
@@ -81,15 +84,17 @@ def fate(error: BaseException, goodbye: int | None = None) -> Fate:
     that the lease ran out before the server read the statement.
     """
     code = code_of(error)
-    if (
-        code == SERVER_GONE
-        or EXPIRED in (code, goodbye)
-        or (code == 0 and isinstance(error, pymysql.InterfaceError))
-    ):
+    if code == SERVER_GONE or EXPIRED in (code, goodbye) or (code == 0 and "InterfaceError" in _kinds(error)):
         return Fate.NOT_SENT
-    if code in UNKNOWN:
-        return Fate.UNKNOWN
-    return Fate.DEFINITE
+    if code is None:
+        # Such as PyMySQL's "Packet sequence number wrong", in the middle of an answer.
+        return Fate.DEFINITE if BEFORE_SENDING & _kinds(error) else Fate.UNKNOWN
+    return Fate.UNKNOWN if code in UNKNOWN or code in CLIENT_S_OWN else Fate.DEFINITE
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """Names of its classes, which all libraries take from the same specification."""
+    return {kind.__name__ for kind in type(error).__mro__}
 
 
 def may_pass(error: BaseException) -> bool:

@@ -113,7 +113,8 @@ class Held:
         self.used_at = now_s()
         status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
         autocommit = status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
-        self._read_in_transaction = result.has_rows and not autocommit
+        last = result.more[-1] if result.more else result
+        self._read_in_transaction = last.has_rows and not autocommit
         return result
 
     def check_idle(self) -> None:

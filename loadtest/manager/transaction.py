@@ -1,11 +1,12 @@
 """A transaction of a managed connection. No statement in it is ever repeated by itself."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from loadtest.manager.errors import TransactionLost
+from loadtest.manager.many import in_turn, statements_of
 from loadtest.manager.options import log
 from loadtest.manager.running import Ended, Result
 
@@ -121,6 +122,24 @@ class Transaction:
             return self
         return self._run(sql, args, timeout_s)
 
+    def executemany(self, sql: str, rows: Iterable[Any], *, timeout_s: float | None = None) -> Any:
+        """In a block: the statement with each of ``rows``, as :meth:`ConnectionManager.executemany`.
+
+        In a chain: adds that, returns self. Raises what :meth:`query` raises.
+        """
+        if self._has_ended:
+            raise RuntimeError("this transaction has ended: begin another")
+        if self._held is None:
+            self._steps.append((_Many(sql, list(rows)), None))
+            return self
+        return self._run_many(sql, rows, timeout_s)
+
+    def _run_many(self, sql: str, rows: Iterable[Any], timeout_s: float | None = None) -> Result:
+        if self._held is None or not self._held.is_open:
+            raise TransactionLost(2006, "the connection was lost: all of this transaction was rolled back")
+        statements = statements_of(self._held.connection, sql, rows)
+        return in_turn(lambda text, args: self._run(text, args, timeout_s), statements)
+
     def _run(self, sql: Any, args: Any, timeout_s: float | None = None) -> Result:
         held = self._held
         if held is None or not held.is_open:
@@ -141,6 +160,9 @@ class Transaction:
         try:
             with self:
                 for sql, args in self._steps:
+                    if isinstance(sql, _Many):
+                        results.append(self._run_many(sql.sql, sql.rows))
+                        continue
                     statement, values = sql, args
                     if callable(sql):
                         statement, values = _statement(sql(results[-1] if results else None, results))
@@ -149,6 +171,11 @@ class Transaction:
             self._tell(error)  # once, also where it did not even begin
             raise
         return results
+
+
+class _Many(NamedTuple):
+    sql: str
+    rows: list[Any]
 
 
 def _statement(made: Any) -> tuple[Any, Any]:
