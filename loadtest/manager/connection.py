@@ -14,7 +14,7 @@ from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
-from loadtest.manager.errors import TransactionLost
+from loadtest.manager.errors import LOST_STATE, SessionLost, TransactionLost
 from loadtest.manager.handler import Handler, as_invocation
 from loadtest.manager.held import Held, errors_of
 from loadtest.manager.many import run_many
@@ -119,8 +119,8 @@ class ConnectionManager:
                 # Without the wait for it: how long the connection itself was in use.
                 self._rhythm.worked(now_s() - max(self._at_s or 0.0, held.opened_at))
                 held.served_count += 1
-                if not options.manage and held.in_transaction() and not isinstance(options.policy, Classic):
-                    held.close()  # what the next invocation writes would belong to it
+                if not options.manage and not isinstance(options.policy, Classic) and held.must_not_freeze():
+                    held.close()
                 elif options.manage:
                     view = self._view or View()
                     ending = Ending(held, view, self._rhythm, options, self._stats, errors_of(self._library))
@@ -158,9 +158,9 @@ class ConnectionManager:
 
         Raises :class:`NoConnection` when none was to be had before the deadline (nothing was sent),
         :class:`AnswerLost` when the connection broke with the statement under way,
-        :class:`QueryTimeout` (one of those) when the time was over, :class:`TransactionLost` when the
-        connection had gone with a transaction open, and PyMySQL's own errors for whatever the server
-        answers.
+        :class:`QueryTimeout` (one of those) when the time was over, :class:`TransactionLost` and
+        :class:`SessionLost` when the connection had gone with a transaction open or with a state of
+        its session's own, and PyMySQL's own errors for whatever the server answers.
         """
         return run_statement(self, sql, args, idempotent, timeout_s)
 
@@ -281,16 +281,19 @@ class ConnectionManager:
         return self._held
 
     def _is_usable(self, held: Held) -> bool:
-        """Raises :class:`TransactionLost` where a new connection would go on in the middle."""
+        """Raises :class:`TransactionLost` or :class:`SessionLost`: a new one would go on in the middle."""
         if held.is_open:
             held.check_idle()
             if isinstance(self._options.policy, Classic) or not held.is_dead():
                 return True
             self._stats.expired_count += 1
         in_middle = held.in_block or held.in_transaction()
+        had_state = held.connection is not None and held.state
         held.drop()
         if in_middle:
             raise TransactionLost(2006, LOST_IN_BLOCK)
+        if had_state:
+            raise SessionLost(2006, LOST_STATE)
         return False
 
     def _allowed_s(self, timeout_s: float | None) -> float | None:

@@ -66,6 +66,19 @@ class TransactionLost(pymysql.OperationalError):
     """
 
 
+class SessionLost(pymysql.OperationalError):
+    """The connection went, and with it what its session held: locks, variables, temporary tables.
+
+    The statement that found out was not sent. The next one goes over a new connection.
+    """
+
+
+LOST_STATE = (
+    "the connection was lost, and with it what its session held (locks, variables, temporary tables): "
+    "the statement was not sent; begin again from where that was taken"
+)
+
+
 def code_of(error: BaseException) -> int | None:
     """MySQL's error number, None for an error without one. Also for other libraries' errors."""
     code = error.args[0] if error.args else None

@@ -1,5 +1,6 @@
 """The connection that a container holds, and what is known of its session."""
 
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -8,14 +9,16 @@ from pymysql.constants import SERVER_STATUS
 
 from loadtest.manager import forks
 from loadtest.manager.clock import now_s
-from loadtest.manager.errors import DEADLOCK, code_of, symbols
+from loadtest.manager.errors import DEADLOCK, Fate, code_of, symbols
 from loadtest.manager.liveness import is_readable
 from loadtest.manager.options import Options, log
 from loadtest.manager.policy import Managed
 from loadtest.manager.running import Ended, Result, run
+from loadtest.manager.session_state import NOTHING, state_of
 from loadtest.manager.stats import Stats
 
 _MISSING = object()
+UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadline
 
 
 class Held:
@@ -33,6 +36,7 @@ class Held:
         "lease_s",
         "opened_at",
         "served_count",
+        "state",
         "used_at",
     )
 
@@ -50,6 +54,7 @@ class Held:
         self._read_in_transaction = False
         self.in_block = False  # a transaction's block is open on it, also when it is gone
         self.is_running = False
+        self.state = NOTHING  # what its session holds of its own: locks, variables, temporary tables
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +96,26 @@ class Held:
         status = getattr(connection, "server_status", 0)
         return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS) or self._read_in_transaction
 
+    def must_not_freeze(self) -> bool:
+        """The container would keep its locks, and what the next invocation does would belong to it."""
+        return self.state != NOTHING or self.in_transaction()
+
+    def query(self, sql: str, args: Any, left_s: float | None, timeout_s: float | None) -> Result:
+        """A statement of the caller's. Raises :class:`Ended`.
+
+        One that gives the session a state of its own binds the invocation to this connection. Not so
+        with `classic`: the published module hands the state on to the next invocation.
+        """
+        state = state_of(sql)
+        if state > self.state and isinstance(self._options.policy, Managed):
+            try:
+                self.lengthen_lease(left_s, timeout_s)
+            except Ended as ended:
+                # Whatever became of this, nothing of the caller's was sent.
+                raise Ended(ended.error, Fate.NOT_SENT if ended.lost else ended.fate, ended.lost) from ended
+            self.state = state
+        return self.execute(sql, args, timeout_s)
+
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
         """Raises :class:`Ended`; a connection that is of no further use is dropped then."""
         self.check_idle()
@@ -124,8 +149,12 @@ class Held:
                 "this ConnectionManager is busy with another statement: give each thread its own"
             )
 
-    def lengthen_lease(self, needed_s: int, timeout_s: float | None) -> None:
-        """A lease counts inside a transaction, too, and its end would roll it back."""
+    def lengthen_lease(self, left_s: float | None, timeout_s: float | None) -> None:
+        """To what the invocation has left. Raises :class:`Ended`.
+
+        A lease counts inside a transaction, too, and its end would roll it back, or free a lock.
+        """
+        needed_s = math.ceil(UNLIMITED_S if left_s is None else max(0.0, left_s)) + 1
         if 0 < self.lease_s < needed_s:
             self.set_lease(needed_s, timeout_s)
 

@@ -8,6 +8,7 @@ from pymysql.constants import SERVER_STATUS
 from pymysql.cursors import Cursor
 
 from loadtest.manager.running import Result
+from loadtest.manager.session_state import TABLE_LOCKS
 from loadtest.manager.statement import run_statement
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def run_many(db: "ConnectionManager", sql: str, rows: Iterable[Any], timeout_s: 
 
     status = getattr(held.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
     commits_each = status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT and not held.in_transaction()
-    if len(statements) < 2 or not commits_each:
+    if len(statements) < 2 or not commits_each or held.state == TABLE_LOCKS:
         return in_turn(run, statements)
     with db.transaction():
         return in_turn(run, statements)

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from loadtest.manager.attempts import Attempts
+from loadtest.manager.errors import LOST_STATE, Fate, SessionLost
 from loadtest.manager.held import named
 from loadtest.manager.options import log
 from loadtest.manager.running import Ended, Result
@@ -25,14 +26,17 @@ def run_statement(
             if attempts.unknown is None:
                 raise
             raise attempts.unknown from refused
-        in_transaction = held.in_transaction()
+        in_transaction, state = held.in_transaction(), held.state
+        is_bound = in_transaction or state  # another connection would go on in the middle
         try:
-            return held.execute(sql, args, db._allowed_s(timeout_s))
+            return held.query(sql, args, db.remaining_s(), db._allowed_s(timeout_s))
         except Ended as ended:
             error = ended.error
-            if not in_transaction and attempts.may_resend(ended):
+            if not is_bound and attempts.may_resend(ended):
                 continue
-            if in_transaction or not attempts.may_retry(error, held.connection, db.remaining_s()):
+            if state and not in_transaction and ended.fate is Fate.NOT_SENT:
+                raise SessionLost(2006, LOST_STATE) from error
+            if is_bound or not attempts.may_retry(error, held.connection, db.remaining_s()):
                 raise error from error.__cause__
             db._stats.query_retries_count += 1
             log.info("statement retried after %s", named(error))

@@ -1,11 +1,10 @@
 """A transaction of a managed connection. No statement in it is ever repeated by itself."""
 
-import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from loadtest.manager.errors import TransactionLost
+from loadtest.manager.errors import LOST_STATE, SessionLost, TransactionLost
 from loadtest.manager.many import in_turn, statements_of
 from loadtest.manager.options import log
 from loadtest.manager.running import Ended, Result
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from loadtest.manager.connection import ConnectionManager
     from loadtest.manager.held import Held
 
-UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadline
 # The last result and all results, to the next statement: text, (text, args), or nothing to skip it.
 Step = Callable[[Any, list[Any]], Any]
 
@@ -51,6 +49,8 @@ class Transaction:
         except Ended as ended:
             if not ended.lost:
                 raise ended.error from ended.error.__cause__
+            if held.state:
+                raise SessionLost(2006, LOST_STATE) from ended.error
             # Nothing of the caller's was sent, whatever became of this.
             held = self._db._connected()
             try:
@@ -61,8 +61,8 @@ class Transaction:
         return self
 
     def _begin(self, held: "Held") -> None:
-        left_s, allowed_s = self._db.remaining_s(), self._db._allowed_s(None)
-        held.lengthen_lease(math.ceil(UNLIMITED_S if left_s is None else max(0.0, left_s)) + 1, allowed_s)
+        allowed_s = self._db._allowed_s(None)
+        held.lengthen_lease(self._db.remaining_s(), allowed_s)
         held.execute("BEGIN", None, allowed_s)
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
@@ -145,7 +145,7 @@ class Transaction:
         if held is None or not held.is_open:
             raise TransactionLost(2006, "the connection was lost: all of this transaction was rolled back")
         try:
-            return held.execute(sql, args, self._db._allowed_s(timeout_s))
+            return held.query(sql, args, self._db.remaining_s(), self._db._allowed_s(timeout_s))
         except Ended as ended:
             raise ended.error from ended.error.__cause__
 
