@@ -23,7 +23,8 @@ class Transaction:
         with db.transaction() as t:
             t.query("INSERT …", (1,))
 
-    or as a chain, whose statements run at :meth:`commit`. Either runs once.
+    or as a chain, whose statements run at :meth:`commit`. Either runs once. In a block ``t.commit()``
+    and ``t.rollback()`` end it there and then; leaving it does nothing more.
     """
 
     __slots__ = ("_db", "_has_ended", "_held", "_on_rollback", "_steps")
@@ -67,15 +68,19 @@ class Transaction:
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if error is None:
-            try:
-                self._end("COMMIT")
-            except BaseException as failed:
-                self._tell(failed)
-                raise
+            self._commit()
         else:
             with suppress(Exception):  # the caller hears of what came first
                 self._end("ROLLBACK")
             self._tell(error)
+
+    def _commit(self) -> None:
+        try:
+            self._end("COMMIT")
+        except BaseException as failed:
+            self._tell(failed)
+            raise
+        self._on_rollback = None  # no later error of the block undoes it
 
     def _end(self, statement: str) -> None:
         held, self._has_ended = self._held, True
@@ -149,13 +154,29 @@ class Transaction:
         except Ended as ended:
             raise ended.error from ended.error.__cause__
 
-    def rollback(self, callback: Callable[[BaseException], object]) -> Self:
-        """Called once with the error when the transaction came to nothing; its own errors are logged."""
-        self._on_rollback = callback
+    def rollback(self, callback: Callable[[BaseException], object] | None = None) -> Self:
+        """In a block, without ``callback``: rolls back now; whatever follows in it raises RuntimeError.
+
+        ``callback`` is called once with the error when the transaction came to nothing by one; its own
+        errors are logged. Raises :class:`RuntimeError` where there is nothing to roll back.
+        """
+        if callback is not None:
+            self._on_rollback = callback
+        elif self._held is None:
+            raise RuntimeError("this transaction is not open: there is nothing to roll back")
+        else:
+            self._on_rollback = None  # as the caller wants it
+            self._end("ROLLBACK")
         return self
 
     def commit(self) -> list[Any]:
-        """Runs the chain; the results in their order. Raises what made it roll back."""
+        """In a block: commits now; whatever follows in it raises RuntimeError. Raises what its end raises.
+
+        In a chain: runs it; the results in their order. Raises what made it roll back.
+        """
+        if self._held is not None:
+            self._commit()
+            return []
         results: list[Any] = []
         try:
             with self:
