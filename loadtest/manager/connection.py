@@ -14,7 +14,6 @@ from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
-from loadtest.manager.errors import LOST_STATE, SessionLost, TransactionLost
 from loadtest.manager.handler import Handler, as_invocation
 from loadtest.manager.held import Held, errors_of
 from loadtest.manager.many import run_many
@@ -27,7 +26,6 @@ from loadtest.manager.transaction import Transaction
 from loadtest.manager.view import View
 
 _NOTHING: Mapping[str, Any] = {}
-LOST_IN_BLOCK = "the connection was lost with a transaction open: all of it was rolled back"
 
 
 class ConnectionManager:
@@ -264,8 +262,9 @@ class ConnectionManager:
     def _connected(self) -> Held:
         if not self._in_invocation:
             self.begin()
-        if self._held is not None and self._is_usable(self._held):
-            return self._held
+        before = self._held
+        if before is not None and before.is_usable():
+            return before
         classic = isinstance(self._options.policy, Classic)
         door = self._door or Door(self._options, self._stats)
         if classic:
@@ -278,23 +277,8 @@ class ConnectionManager:
                 self._view = self._view or View()
                 self._view.refused(now_s(), self._rhythm.invocations_count)
         self._held = Held(connection, errors_of(self._library), self._options, self._stats)
+        self._held.is_replacement = before is not None and before.is_read_only
         return self._held
-
-    def _is_usable(self, held: Held) -> bool:
-        """Raises :class:`TransactionLost` or :class:`SessionLost`: a new one would go on in the middle."""
-        if held.is_open:
-            held.check_idle()
-            if isinstance(self._options.policy, Classic) or not held.is_dead():
-                return True
-            self._stats.expired_count += 1
-        in_middle = held.in_block or held.in_transaction()
-        had_state = held.connection is not None and held.state
-        held.drop()
-        if in_middle:
-            raise TransactionLost(2006, LOST_IN_BLOCK)
-        if had_state:
-            raise SessionLost(2006, LOST_STATE)
-        return False
 
     def _allowed_s(self, timeout_s: float | None) -> float | None:
         return allowed_s(self._options.policy, self.remaining_s(), timeout_s)

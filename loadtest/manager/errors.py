@@ -41,6 +41,11 @@ CLASSIC_RETRIED = frozenset({1203, 1040, 1226, 1041, 2006, 2013, 2003})
 CLASSIC_QUERY_RETRIED = TRANSIENT | {1927, 1152, 2006, 2013}
 
 
+# The server is only to be read, as a writer after its failover. 1792 is also said of a transaction that is.
+READ_ONLY_TRANSACTION = 1792
+READ_ONLY = frozenset({1290, 1836, 1874, READ_ONLY_TRANSACTION})
+
+
 class NoConnection(pymysql.OperationalError):
     """No connection could be had in the time that there was; no statement was sent.
 
@@ -73,6 +78,7 @@ class SessionLost(pymysql.OperationalError):
     """
 
 
+LOST_IN_BLOCK = "the connection was lost with a transaction open: all of it was rolled back"
 LOST_STATE = (
     "the connection was lost, and with it what its session held (locks, variables, temporary tables): "
     "the statement was not sent; begin again from where that was taken"
@@ -108,6 +114,15 @@ def fate(error: BaseException, goodbye: int | None = None) -> Fate:
 def _kinds(error: BaseException) -> set[str]:
     """Names of its classes, which all libraries take from the same specification."""
     return {kind.__name__ for kind in type(error).__mro__}
+
+
+def is_read_only(error: BaseException, in_transaction: bool) -> bool:
+    """Whether the server does not write, so that the same statement may succeed on another one."""
+    code = code_of(error)
+    if code == 1290:
+        # Said of other options as well, such as --secure-file-priv; MySQL also has --super-read-only.
+        return "read-only" in str(error) or "read_only" in str(error)
+    return code in READ_ONLY and not (code == READ_ONLY_TRANSACTION and in_transaction)
 
 
 def may_pass(error: BaseException) -> bool:

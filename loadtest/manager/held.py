@@ -9,15 +9,26 @@ from pymysql.constants import SERVER_STATUS
 
 from loadtest.manager import forks
 from loadtest.manager.clock import now_s
-from loadtest.manager.errors import DEADLOCK, Fate, code_of, symbols
+from loadtest.manager.errors import (
+    DEADLOCK,
+    LOST_IN_BLOCK,
+    LOST_STATE,
+    Fate,
+    SessionLost,
+    TransactionLost,
+    code_of,
+    is_read_only,
+    symbols,
+)
 from loadtest.manager.liveness import is_readable
 from loadtest.manager.options import Options, log
-from loadtest.manager.policy import Managed
+from loadtest.manager.policy import Classic, Managed
 from loadtest.manager.running import Ended, Result, run
 from loadtest.manager.session_state import NOTHING, state_of
 from loadtest.manager.stats import Stats
 
 _MISSING = object()
+NEW_S = 1.0  # a name was resolved, and led to this server, so short a time ago
 UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadline
 
 
@@ -32,6 +43,8 @@ class Held:
         "_stats",
         "connection",
         "in_block",
+        "is_read_only",
+        "is_replacement",
         "is_running",
         "lease_s",
         "opened_at",
@@ -53,6 +66,8 @@ class Held:
         self._stats = stats
         self._read_in_transaction = False
         self.in_block = False  # a transaction's block is open on it, also when it is gone
+        self.is_read_only = False  # its server said so
+        self.is_replacement = False  # for one whose server said so
         self.is_running = False
         self.state = NOTHING  # what its session holds of its own: locks, variables, temporary tables
 
@@ -84,6 +99,27 @@ class Held:
         sock = getattr(self.connection, "_sock", _MISSING)  # another library has none to look at
         return sock is not _MISSING and is_readable(sock)
 
+    def is_usable(self) -> bool:
+        """For the next statement.
+
+        Raises :class:`TransactionLost`, :class:`SessionLost`: a new one would go on in the middle.
+        """
+        if self.is_read_only and self.may_be_replaced():
+            self.close()
+        if self.is_open:
+            self.check_idle()
+            if isinstance(self._options.policy, Classic) or not self.is_dead():
+                return True
+            self._stats.expired_count += 1
+        in_middle = self.in_block or self.in_transaction()
+        had_state = self.connection is not None and self.state
+        self.drop()
+        if in_middle:
+            raise TransactionLost(2006, LOST_IN_BLOCK)
+        if had_state:
+            raise SessionLost(2006, LOST_STATE)
+        return False
+
     def in_transaction(self) -> bool:
         """As the server said with its last answer that had rows of its own or none; False when it is gone.
 
@@ -98,7 +134,18 @@ class Held:
 
     def must_not_freeze(self) -> bool:
         """The container would keep its locks, and what the next invocation does would belong to it."""
-        return self.state != NOTHING or self.in_transaction()
+        return self.state != NOTHING or self.is_read_only or self.in_transaction()
+
+    def may_be_replaced(self) -> bool:
+        """For one to a server that writes: once in an invocation, and not when it is new itself.
+
+        Else who may not write on a server that is only to be read would connect for every statement.
+        """
+        is_bound = self.in_block or self.state != NOTHING or self.in_transaction()
+        if not self.is_read_only or is_bound or not isinstance(self._options.policy, Managed):
+            return False
+        was_kept = self.served_count > 0 or now_s() - self.opened_at > NEW_S
+        return was_kept and not (self.is_replacement and self.served_count == 0)
 
     def query(self, sql: str, args: Any, left_s: float | None, timeout_s: float | None) -> Result:
         """A statement of the caller's. Raises :class:`Ended`.
@@ -128,6 +175,8 @@ class Held:
             if ended.lost or (self.in_block and code_of(ended.error) == DEADLOCK):
                 # After a deadlock the server has rolled back all of it; what follows would be on its own.
                 self.lose(ended.error)
+            elif is_read_only(ended.error, self.in_transaction()):
+                self.is_read_only = True
             self.used_at = now_s()
             raise
         except BaseException:

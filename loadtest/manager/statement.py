@@ -32,7 +32,7 @@ def run_statement(
             return held.query(sql, args, db.remaining_s(), db._allowed_s(timeout_s))
         except Ended as ended:
             error = ended.error
-            if not is_bound and attempts.may_resend(ended):
+            if not is_bound and (attempts.may_resend(ended) or attempts.may_move(held)):
                 continue
             if state and not in_transaction and ended.fate is Fate.NOT_SENT:
                 raise SessionLost(2006, LOST_STATE) from error
