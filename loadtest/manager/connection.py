@@ -269,11 +269,11 @@ class ConnectionManager:
         door = self._door or Door(self._options, self._stats)
         if classic:
             self._door = door  # only the published policy's count of retries outlives an invocation
-        refused_count, needed_s = self._stats.refused_count, self._rhythm.busy_mean_s or 0.0
+        needed_s = self._rhythm.busy_mean_s or 0.0
         try:
             connection = door.open(self._library, self._config, self._deadline, needed_s)
         finally:
-            if self._stats.refused_count > refused_count and not classic:
+            if door.met_full and not classic:
                 self._view = self._view or View()
                 self._view.refused(now_s(), self._rhythm.invocations_count)
         self._held = Held(connection, errors_of(self._library), self._options, self._stats)

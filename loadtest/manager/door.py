@@ -25,12 +25,13 @@ LAST_TRY_S = 0.05  # for the try at the deadline, from the margin
 class Door:
     """Tries until it is in, or it is time to tell the caller."""
 
-    __slots__ = ("_options", "_stats", "retries_count")
+    __slots__ = ("_options", "_stats", "met_full", "retries_count")
 
     def __init__(self, options: Options, stats: Stats) -> None:
         self._options = options
         self._stats = stats
         self.retries_count = 0
+        self.met_full = False  # of connections, not only out of reach
 
     def open(
         self, library: Any, config: Mapping[str, Any], deadline: float | None, needed_s: float = 0.0
@@ -54,6 +55,7 @@ class Door:
                 tries += 1
                 self._stats.refused_count += 1
                 self.retries_count += 1
+                self.met_full |= code_of(error) in REFUSED
                 if code_of(error) == DENIED and options.credentials and not renewed:
                     renewed, before = True, credentials
                     credentials = self._credentials(library, error)

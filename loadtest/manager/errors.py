@@ -3,7 +3,10 @@
 Sources: MySQL 9.7 Error Message Reference; MariaDB Error Code Reference; measured where they are silent.
 """
 
+import errno
 import functools
+import socket
+import ssl
 from enum import Enum
 
 import pymysql
@@ -28,6 +31,9 @@ CLIENT_S_OWN = range(2000, 3000)  # numbers that no server sends
 BEFORE_SENDING = frozenset({"ProgrammingError", "NotSupportedError", "DataError"})
 SERVER_GONE = 2006  # PyMySQL: the statement could not be written whole
 UNREACHABLE = 2003
+NO_PATH = frozenset({
+    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL,
+})  # fmt: skip
 LOST = UNKNOWN | {SERVER_GONE}
 DENIED = 1045
 DEADLOCK = 1213
@@ -132,10 +138,17 @@ def may_pass(error: BaseException) -> bool:
         # Of the account's limits only the concurrent one frees itself soon; the others count by the hour.
         return "per_hour" not in str(error) and "max_questions" not in str(error)
     if code == UNREACHABLE:
-        # A name that does not resolve is a setting; a port that refuses may be a server that restarts.
-        origin = getattr(error, "original_exception", None)
-        return isinstance(origin, ConnectionError | TimeoutError)
+        return _path_may_come_back(getattr(error, "original_exception", None))
     return code in REFUSED or code in LOST
+
+
+def _path_may_come_back(origin: object) -> bool:
+    """A port that refuses may be a server that restarts; an unknown name and a certificate are settings."""
+    if isinstance(origin, socket.gaierror):
+        return origin.errno == socket.EAI_AGAIN
+    if isinstance(origin, ConnectionError | TimeoutError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return True
+    return isinstance(origin, OSError) and not isinstance(origin, ssl.SSLError) and origin.errno in NO_PATH
 
 
 @functools.cache

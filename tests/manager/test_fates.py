@@ -25,15 +25,6 @@ def test_a_port_that_refuses_is_tried_until_the_deadline(config):
     assert time.monotonic() - started < 0.8
 
 
-def test_a_name_that_does_not_resolve_is_not_tried_again():
-    """2003, too."""
-    db = ConnectionManager(host="nowhere.invalid", user="me", password="p")
-    with pytest.raises(pymysql.OperationalError) as raised:
-        db.query("SELECT 1")
-    assert raised.value.args[0] == 2003
-    assert db.stats.refused_count == 1
-
-
 class Treacherous(pymysql.connections.Connection):
     """Its path is reset between the look at the socket and the write."""
 
