@@ -18,10 +18,11 @@ FOLDERS = {"manager", "fleet", "server", "report"}
 # A folder may know itself, the floor and these.
 ALSO = {"manager": set(), "server": set(), "report": set(), "fleet": {"manager"}}
 PURE = (
-    "manager/policy", "manager/backoff", "fleet/container", "fleet/shapes", "fleet/limits",
+    "manager/policy", "manager/checks", "manager/backoff", "fleet/container", "fleet/shapes", "fleet/limits",
     "report/summary", "report/validity", "report/finding", "report/compare", "report/evidence",
     "report/student", "report/measures", "report/likeness", "report/grammar",
-    "manager/attempts", "manager/deadline", "load_shape", "webui/form", "webui/points",
+    "manager/attempts", "manager/deadline", "manager/session_state",
+    "load_shape", "webui/form", "webui/points",
 )  # fmt: skip
 IMPURE = {
     "asyncio", "datetime", "gevent", "glob", "http", "io", "locust", "logging", "os", "pathlib", "psutil",

@@ -45,6 +45,15 @@ class Attempts:
         self._resends_count += 1
         return True
 
+    def may_move(self, held: Any) -> bool:
+        """At once, over a connection to a server that writes: this one answered that it does not."""
+        if self._resends_count or not held.may_be_replaced():
+            return False
+        if not is_undone_whole(self._sql, held.connection):
+            return False
+        self._resends_count += 1
+        return True
+
     def may_retry(self, error: Exception, connection: Any, left_s: float | None) -> bool:
         """After a wait of ``wait_s``."""
         options = self._options

@@ -1,32 +1,31 @@
 """ConnectionManager: one connection for one container, held as its policy decides."""
 
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import pymysql
 
 from loadtest.manager import connection_string, sql
-from loadtest.manager.attempts import Attempts
 from loadtest.manager.clock import now_s
+from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.deadline import allowed_s, deadline_of
 from loadtest.manager.door import Door
 from loadtest.manager.ending import Ending
-from loadtest.manager.errors import TransactionLost
-from loadtest.manager.held import Held, errors_of, named
-from loadtest.manager.options import DEFAULT, NAMES, Options, log
+from loadtest.manager.handler import Handler, as_invocation
+from loadtest.manager.held import Held, errors_of
+from loadtest.manager.many import run_many
+from loadtest.manager.options import DEFAULT, ELSEWHERE, NAMES, Options
 from loadtest.manager.policy import Classic, Rhythm
-from loadtest.manager.running import Ended, Result
+from loadtest.manager.running import Result
+from loadtest.manager.statement import run_statement
 from loadtest.manager.stats import Stats
 from loadtest.manager.transaction import Transaction
 from loadtest.manager.view import View
 
 _NOTHING: Mapping[str, Any] = {}
-LOST_IN_BLOCK = "the connection was lost with a transaction open: all of it was rolled back"
-Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class ConnectionManager:
@@ -53,7 +52,7 @@ class ConnectionManager:
     def __init__(
         self, config: Mapping[str, Any] | str | None = None, *, library: Any = pymysql, **more: Any
     ) -> None:
-        """Raises :class:`ValueError` for a connection string or an option that cannot be."""
+        """Raises :class:`ValueError` for a connection string, an argument or an option that cannot be."""
         named_here = {name: more.pop(name) for name in NAMES & more.keys()}
         chosen = {name: value for name, value in named_here.items() if value is not None}
         self._options = Options(**chosen) if chosen else DEFAULT
@@ -91,14 +90,12 @@ class ConnectionManager:
             self.end()
 
     def handler(self, function: Handler) -> Handler:
-        """Decorates ``handler(event, context)``, so that its body is one invocation."""
+        """Decorates ``handler(event, context)``, so that its body is one invocation.
 
-        @functools.wraps(function)
-        def wrapped(event: Any, context: Any = None, *args: Any, **kwargs: Any) -> Any:
-            with self.invocation(context):
-                return function(event, context, *args, **kwargs)
-
-        return wrapped  # type: ignore[return-value]
+        Raises :class:`TypeError` for one that makes a coroutine or a generator: its body would run
+        later. Such a one takes :meth:`invocation` inside its body.
+        """
+        return as_invocation(self.invocation, function)
 
     def begin(self, context: Any = None) -> None:
         """For an explicit :meth:`end`; else the first statement begins an invocation without a deadline."""
@@ -120,8 +117,8 @@ class ConnectionManager:
                 # Without the wait for it: how long the connection itself was in use.
                 self._rhythm.worked(now_s() - max(self._at_s or 0.0, held.opened_at))
                 held.served_count += 1
-                if not options.manage and held.in_transaction() and not isinstance(options.policy, Classic):
-                    held.close()  # what the next invocation writes would belong to it
+                if not options.manage and not isinstance(options.policy, Classic) and held.must_not_freeze():
+                    held.close()
                 elif options.manage:
                     view = self._view or View()
                     ending = Ending(held, view, self._rhythm, options, self._stats, errors_of(self._library))
@@ -133,6 +130,8 @@ class ConnectionManager:
             if held is not None:
                 held.lose(error)
         finally:
+            if held is None:
+                self.quit()  # in a child of a fork: leaves it to the parent
             if self._open is None:
                 self._held = None
             self._in_invocation = False
@@ -157,32 +156,20 @@ class ConnectionManager:
 
         Raises :class:`NoConnection` when none was to be had before the deadline (nothing was sent),
         :class:`AnswerLost` when the connection broke with the statement under way,
-        :class:`QueryTimeout` (one of those) when the time was over, :class:`TransactionLost` when the
-        connection had gone with a transaction open, and PyMySQL's own errors for whatever the server
-        answers.
+        :class:`QueryTimeout` (one of those) when the time was over, :class:`TransactionLost` and
+        :class:`SessionLost` when the connection had gone with a transaction open or with a state of
+        its session's own, and PyMySQL's own errors for whatever the server answers.
         """
-        attempts = Attempts(self._options, sql, idempotent)
-        while True:
-            try:
-                held = self._connected()
-            except Exception as refused:
-                if attempts.unknown is None:
-                    raise
-                raise attempts.unknown from refused
-            in_transaction = held.in_transaction()
-            try:
-                return held.execute(sql, args, self._allowed_s(timeout_s))
-            except Ended as ended:
-                error = ended.error
-                if not in_transaction and attempts.may_resend(ended):
-                    continue
-                if in_transaction or not attempts.may_retry(error, held.connection, self.remaining_s()):
-                    raise error from error.__cause__
-                self._stats.query_retries_count += 1
-                log.info("statement retried after %s", named(error))
-                told = (error, attempts.retries_count, attempts.wait_s, self._options.query_algorithm)
-                self._options.fire("on_query_retry", *told)
-                time.sleep(attempts.wait_s)
+        return run_statement(self, sql, args, idempotent, timeout_s)
+
+    def executemany(self, sql: str, rows: Iterable[Any], *, timeout_s: float | None = None) -> Result:
+        """Runs the statement with each of ``rows``; the result counts what all of them changed.
+
+        As in PyMySQL an INSERT takes all rows in one statement, up to 1 MB; else each row is a statement.
+        Several run in a transaction, their own or the one that is open: all of them take effect, or none.
+        ``timeout_s`` is for each. Raises what :meth:`query` raises.
+        """
+        return run_many(self, sql, rows, timeout_s)
 
     def transaction(self) -> Transaction:
         """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""
@@ -217,9 +204,15 @@ class ConnectionManager:
     # What it is and has done
 
     def config(self, changes: Mapping[str, Any] | str = _NOTHING, **more: Any) -> dict[str, Any]:
-        """Changes arguments of the next connect; returns all of them. A connection string will do."""
+        """Changes arguments of the next connect; returns all of them. A connection string will do.
+
+        Raises :class:`ValueError`, and changes nothing, for one that PyMySQL does not know or take.
+        """
         parsed = connection_string.parse(changes) if isinstance(changes, str) else changes
-        self._config = {**self._config, **parsed, **more}
+        given = {**parsed, **more}
+        if is_pymysql(self._library):
+            given = understood(given, ELSEWHERE)
+        self._config = merged(self._config, given)
         return dict(self._config)
 
     def get_config(self) -> dict[str, Any]:
@@ -228,7 +221,8 @@ class ConnectionManager:
 
     def get_client(self) -> Any:
         """The library's connection; None when there is none."""
-        return None if self._held is None else self._held.connection
+        held = self._open
+        return None if held is None else held.connection
 
     def get_counter(self) -> int:
         """Invocations that the present connection has served."""
@@ -268,29 +262,22 @@ class ConnectionManager:
     def _connected(self) -> Held:
         if not self._in_invocation:
             self.begin()
-        held, classic = self._open, isinstance(self._options.policy, Classic)
-        if self._held is not None and self._held.in_block and held is None:
-            raise TransactionLost(2006, LOST_IN_BLOCK)
-        if held is not None:
-            held.check_idle()
-            if classic or not held.is_dead():
-                return held
-            open_transaction = held.in_transaction()
-            held.drop()
-            self._stats.expired_count += 1
-            if open_transaction:
-                raise TransactionLost(2006, LOST_IN_BLOCK)
+        before = self._held
+        if before is not None and before.is_usable():
+            return before
+        classic = isinstance(self._options.policy, Classic)
         door = self._door or Door(self._options, self._stats)
         if classic:
             self._door = door  # only the published policy's count of retries outlives an invocation
-        refused_count, needed_s = self._stats.refused_count, self._rhythm.busy_mean_s or 0.0
+        needed_s = self._rhythm.busy_mean_s or 0.0
         try:
             connection = door.open(self._library, self._config, self._deadline, needed_s)
         finally:
-            if self._stats.refused_count > refused_count and not classic:
+            if door.met_full and not classic:
                 self._view = self._view or View()
                 self._view.refused(now_s(), self._rhythm.invocations_count)
         self._held = Held(connection, errors_of(self._library), self._options, self._stats)
+        self._held.is_replacement = before is not None and before.is_read_only
         return self._held
 
     def _allowed_s(self, timeout_s: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""``mysql://user:password@host:port/database?option=value`` as connect arguments. Pure."""
+"""``mysql://user:password@host:port/database?option=value`` by name. Pure."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Arguments for PyMySQL's ``connect``; parts are percent-decoded, options converted to their types.
+    """What it says by name; parts are percent-decoded, options converted to their types.
 
     Raises :class:`ValueError` with the reason, and without a part that may be the password.
     """
@@ -40,6 +40,8 @@ def parse(text: str) -> dict[str, Any]:
         raise _refused("its port is no number up to 65535; / : @ in a password are %2F %3A %40") from None
     if not host:
         raise _refused("it names no host")
+    if "@" in parts.query and parts.username is None:
+        raise _refused("an @ comes after its ?; a ? in a password is %3F, an @ in an option %40")
     if port == 0:
         raise _refused("its port is 0")
     found = {
@@ -53,7 +55,7 @@ def parse(text: str) -> dict[str, Any]:
     if "/" in parts.path[1:]:
         raise _refused("its path is more than a database; write %2F for a / in the name")
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if not name.isidentifier():
+        if not re.fullmatch(r"[A-Za-z_][\w-]*", name, re.ASCII):
             raise _refused("an option in it is no name")
         if name in found:
             raise _refused(f"{name} stands among its options; it belongs before them")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.errors import (
     CLASSIC_RETRIED,
     DENIED,
@@ -24,12 +25,13 @@ LAST_TRY_S = 0.05  # for the try at the deadline, from the margin
 class Door:
     """Tries until it is in, or it is time to tell the caller."""
 
-    __slots__ = ("_options", "_stats", "retries_count")
+    __slots__ = ("_options", "_stats", "met_full", "retries_count")
 
     def __init__(self, options: Options, stats: Stats) -> None:
         self._options = options
         self._stats = stats
         self.retries_count = 0
+        self.met_full = False  # of connections, not only out of reach
 
     def open(
         self, library: Any, config: Mapping[str, Any], deadline: float | None, needed_s: float = 0.0
@@ -43,19 +45,20 @@ class Door:
         connect = library if isinstance(library, type) else getattr(library, "connect", library)
         settings = session_settings(options.lease_s, options.session_variables)
         give_up_at = self._give_up_at(started, deadline, needed_s)
-        credentials: Mapping[str, Any] = options.credentials(None) if options.credentials else {}
+        credentials = self._credentials(library, None)
         wait_s, tries, renewed = 0.0, 0, False
         while True:
             left_s = None if give_up_at is None else max(LAST_TRY_S, give_up_at - time.monotonic())
             try:
-                connection = open_connection(connect, {**config, **credentials}, settings, left_s)
+                connection = open_connection(connect, merged(config, credentials), settings, left_s)
             except errors_of(library) as error:
                 tries += 1
                 self._stats.refused_count += 1
                 self.retries_count += 1
+                self.met_full |= code_of(error) in REFUSED
                 if code_of(error) == DENIED and options.credentials and not renewed:
                     renewed, before = True, credentials
-                    credentials = options.credentials(error)
+                    credentials = self._credentials(library, error)
                     if credentials != before:  # rotated while we had the old ones
                         continue
                 if not self._may_retry(error, give_up_at, tries):
@@ -73,6 +76,12 @@ class Door:
                 log.debug("connected")
                 options.fire("on_connect", connection)
                 return connection
+
+    def _credentials(self, library: Any, refused: Exception | None) -> Mapping[str, Any]:
+        """Raises :class:`ValueError` for an argument that PyMySQL does not know."""
+        ask = self._options.credentials
+        given = {} if ask is None else ask(refused)
+        return understood(given) if given and is_pymysql(library) else given
 
     def _give_up_at(self, started: float, deadline: float | None, needed_s: float) -> float | None:
         policy = self._options.policy

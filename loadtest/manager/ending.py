@@ -49,8 +49,8 @@ class Ending:
             census, statements_count = self._view.look_classic(self._held.connection, now_s(), policy)
             self._stats.overhead_statements_count += statements_count
             return decide_classic(census, policy)
-        if self._held.in_transaction():
-            return Close()  # frozen with it, the container would keep its locks
+        if self._held.must_not_freeze():
+            return Close()
         count = self._rhythm.invocations_count
         census_before = self._view.fresh(now_s(), count, policy)
         decision = decide_managed(self._rhythm, census_before, policy, self._held.lease_s)

@@ -3,7 +3,10 @@
 Sources: MySQL 9.7 Error Message Reference; MariaDB Error Code Reference; measured where they are silent.
 """
 
+import errno
 import functools
+import socket
+import ssl
 from enum import Enum
 
 import pymysql
@@ -23,8 +26,14 @@ class Fate(Enum):
 REFUSED = frozenset({1040, 1203, 1226, 1041})
 # An answer was due and did not come, or was the server's goodbye.
 UNKNOWN = frozenset({2013, 2014, 2055, 1927, 4031, 1053, 1152, 1159, 1161})
+CLIENT_S_OWN = range(2000, 3000)  # numbers that no server sends
+# Of those without a number what libraries raise before they send, as for arguments that do not fit.
+BEFORE_SENDING = frozenset({"ProgrammingError", "NotSupportedError", "DataError"})
 SERVER_GONE = 2006  # PyMySQL: the statement could not be written whole
 UNREACHABLE = 2003
+NO_PATH = frozenset({
+    errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL,
+})  # fmt: skip
 LOST = UNKNOWN | {SERVER_GONE}
 DENIED = 1045
 DEADLOCK = 1213
@@ -36,6 +45,11 @@ TRANSIENT = frozenset({1213, 1205, 1317, 3024, 3132, 3133})
 CLASSIC_RETRIED = frozenset({1203, 1040, 1226, 1041, 2006, 2013, 2003})
 # And what it retries when it queries.
 CLASSIC_QUERY_RETRIED = TRANSIENT | {1927, 1152, 2006, 2013}
+
+
+# The server is only to be read, as a writer after its failover. 1792 is also said of a transaction that is.
+READ_ONLY_TRANSACTION = 1792
+READ_ONLY = frozenset({1290, 1836, 1874, READ_ONLY_TRANSACTION})
 
 
 class NoConnection(pymysql.OperationalError):
@@ -63,6 +77,20 @@ class TransactionLost(pymysql.OperationalError):
     """
 
 
+class SessionLost(pymysql.OperationalError):
+    """The connection went, and with it what its session held: locks, variables, temporary tables.
+
+    The statement that found out was not sent. The next one goes over a new connection.
+    """
+
+
+LOST_IN_BLOCK = "the connection was lost with a transaction open: all of it was rolled back"
+LOST_STATE = (
+    "the connection was lost, and with it what its session held (locks, variables, temporary tables): "
+    "the statement was not sent; begin again from where that was taken"
+)
+
+
 def code_of(error: BaseException) -> int | None:
     """MySQL's error number, None for an error without one. Also for other libraries' errors."""
     code = error.args[0] if error.args else None
@@ -81,15 +109,26 @@ def fate(error: BaseException, goodbye: int | None = None) -> Fate:
     that the lease ran out before the server read the statement.
     """
     code = code_of(error)
-    if (
-        code == SERVER_GONE
-        or EXPIRED in (code, goodbye)
-        or (code == 0 and isinstance(error, pymysql.InterfaceError))
-    ):
+    if code == SERVER_GONE or EXPIRED in (code, goodbye) or (code == 0 and "InterfaceError" in _kinds(error)):
         return Fate.NOT_SENT
-    if code in UNKNOWN:
-        return Fate.UNKNOWN
-    return Fate.DEFINITE
+    if code is None:
+        # Such as PyMySQL's "Packet sequence number wrong", in the middle of an answer.
+        return Fate.DEFINITE if BEFORE_SENDING & _kinds(error) else Fate.UNKNOWN
+    return Fate.UNKNOWN if code in UNKNOWN or code in CLIENT_S_OWN else Fate.DEFINITE
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """Names of its classes, which all libraries take from the same specification."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def is_read_only(error: BaseException, in_transaction: bool) -> bool:
+    """Whether the server does not write, so that the same statement may succeed on another one."""
+    code = code_of(error)
+    if code == 1290:
+        # Said of other options as well, such as --secure-file-priv; MySQL also has --super-read-only.
+        return "read-only" in str(error) or "read_only" in str(error)
+    return code in READ_ONLY and not (code == READ_ONLY_TRANSACTION and in_transaction)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -99,10 +138,17 @@ def may_pass(error: BaseException) -> bool:
         # Of the account's limits only the concurrent one frees itself soon; the others count by the hour.
         return "per_hour" not in str(error) and "max_questions" not in str(error)
     if code == UNREACHABLE:
-        # A name that does not resolve is a setting; a port that refuses may be a server that restarts.
-        origin = getattr(error, "original_exception", None)
-        return isinstance(origin, ConnectionError | TimeoutError)
+        return _path_may_come_back(getattr(error, "original_exception", None))
     return code in REFUSED or code in LOST
+
+
+def _path_may_come_back(origin: object) -> bool:
+    """A port that refuses may be a server that restarts; an unknown name and a certificate are settings."""
+    if isinstance(origin, socket.gaierror):
+        return origin.errno == socket.EAI_AGAIN
+    if isinstance(origin, ConnectionError | TimeoutError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return True
+    return isinstance(origin, OSError) and not isinstance(origin, ssl.SSLError) and origin.errno in NO_PATH
 
 
 @functools.cache

@@ -1,14 +1,17 @@
 """Opens a connection with its session set up, in as few round trips as the library allows."""
 
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pymysql
 from pymysql.connections import Connection
 
 from loadtest.manager.limited import limited
 from loadtest.manager.sql import escape
 
 CONNECT_TIMEOUT_S = 10.0  # PyMySQL's own
+_addresses: dict[str, int] = {}  # how many each host had
 
 
 def session_settings(lease_s: int | None, variables: Mapping[str, Any]) -> str:
@@ -38,8 +41,35 @@ def open_connection(
             with connection.cursor() as cursor:
                 cursor.execute(f"SET {settings}")
         return connection
-    _open_in_one(connection, settings, timeout_s)
+    if patience_s is not None:
+        connection.connect_timeout = timeout_s / addresses_count(connection)
+    try:
+        _open_in_one(connection, settings, timeout_s)
+    except pymysql.OperationalError as error:
+        if isinstance(getattr(error, "original_exception", None), TimeoutError):
+            _addresses.pop(connection.host, None)  # it may lead elsewhere by now
+        raise
     return connection
+
+
+def addresses_count(connection: Any) -> int:
+    """Of its host: PyMySQL gives its connect_timeout to each of them in turn, and the function waits for all.
+
+    Asked once for each host, as a look-up may be a round trip. Raises what PyMySQL raises for a name
+    that is not found, so that nobody waits for that answer twice.
+    """
+    host = connection.host
+    if connection.unix_socket:
+        return 1
+    if host not in _addresses:
+        try:
+            found = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
+        except OSError as error:
+            told = pymysql.OperationalError(2003, f"Can't connect to MySQL server on {host!r} ({error})")
+            told.original_exception = error  # type: ignore[attr-defined]
+            raise told from error
+        _addresses[host] = max(1, len(found))
+    return _addresses[host]
 
 
 def _open_in_one(connection: Any, settings: str, timeout_s: float) -> None:

@@ -2,13 +2,16 @@
 
 import logging
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadtest.manager import backoff as backoffs
+from loadtest.manager import checks
 from loadtest.manager.backoff import Backoff
 from loadtest.manager.policy import Classic, Managed
+from loadtest.manager.sql import escape
 
 log = logging.getLogger("loadtest.manager")
 _shared_rng = random.SystemRandom()  # containers that are restored from one snapshot must not draw alike
@@ -24,7 +27,7 @@ class Options:
     of the last wait and the number of tries that returns the next wait; without, `classic` takes
     full and `managed` patient. ``credentials`` is called before every connect, with the error by which the
     server refused the last ones or None, and returns arguments that go over the config's (rotating secrets,
-    tokens). ``session_variables`` are set in the statement that
+    tokens, an RDS secret as it is). ``session_variables`` are set in the statement that
     carries the lease. ``manage=False``: :meth:`ConnectionManager.end` keeps the connection.
     Raises :class:`ValueError` for what cannot be.
     """
@@ -54,18 +57,49 @@ class Options:
     query_algorithm: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self._check()
         self.wait_s, self.algorithm = self._backoff("backoff", self.backoff)
         self.query_wait_s, self.query_algorithm = self._backoff(
             "query_retry_backoff", self.query_retry_backoff
         )
-        if self.max_query_retries < 0:
-            raise ValueError(f"max_query_retries is {self.max_query_retries}; it cannot be less than 0")
+
+    def _check(self) -> None:
+        if not isinstance(self.policy, Managed | Classic):
+            raise checks.wrong(self, "policy", "a Managed(…) or a Classic(…)")
+        for name in ("manage", "return_final_sql_query"):
+            if not isinstance(getattr(self, name), bool):
+                raise checks.wrong(self, name, "True or False")
+        checks.number(self, "base_s", 0)
+        checks.number(self, "cap_s", 0)
+        checks.in_order(self, "base_s", "cap_s")
+        checks.whole(self, "max_query_retries", 0)
+        for name in CALLED:
+            if not (getattr(self, name) is None or callable(getattr(self, name))):
+                raise ValueError(f"{name} is no function, but of {type(getattr(self, name))}")
+        if not callable(getattr(self.rng, "uniform", None)):
+            raise checks.wrong(self, "rng", "a random.Random")
+        self._check_session_variables()
+
+    def _check_session_variables(self) -> None:
+        if not isinstance(self.session_variables, Mapping):
+            raise checks.wrong(self, "session_variables", "a mapping")
+        for name, value in self.session_variables.items():
+            plain = str(name).lower()
+            if not re.fullmatch(r"\w+(\.\w+)?", plain, re.ASCII):
+                raise ValueError(f"session_variables: {name!r} is no name of a variable")
+            if plain == "autocommit" or (plain == "wait_timeout" and isinstance(self.policy, Managed)):
+                where = "the config" if plain == "autocommit" else "Managed(lease_s=…)"
+                raise ValueError(f"session_variables: {name} is set by {where}")
+            try:
+                escape(value)
+            except Exception as error:
+                raise ValueError(f"session_variables: {name} has no literal: {error}") from None
 
     def _backoff(self, name: str, chosen: str | Backoff | None) -> tuple[Backoff, str]:
         if callable(chosen):
             return chosen, "custom"
-        algorithm = chosen or ("full" if isinstance(self.policy, Classic) else "patient")
-        if algorithm not in backoffs.BY_NAME:
+        algorithm: Any = chosen or ("full" if isinstance(self.policy, Classic) else "patient")
+        if not isinstance(algorithm, str) or algorithm not in backoffs.BY_NAME:
             raise ValueError(f"{name} is {chosen!r}; there are {', '.join(backoffs.BY_NAME)}, or a function")
         return backoffs.BY_NAME[algorithm](self.rng, self.base_s, self.cap_s), algorithm
 
@@ -89,5 +123,10 @@ class Options:
                 log.exception("the callback %s failed", event)
 
 
+CALLED = (
+    "credentials", *(name for name in Options.__dataclass_fields__ if name.startswith("on_")),
+)  # fmt: skip
 NAMES = frozenset(name for name, made in Options.__dataclass_fields__.items() if made.init)
 DEFAULT = Options()
+# For whoever mistypes one of them: where it belongs.
+ELSEWHERE = (*NAMES, *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__))

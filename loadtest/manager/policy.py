@@ -3,6 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from loadtest.manager.checks import in_order, number, whole
+
+LONGEST_LEASE_S = 31_536_000  # what MySQL and MariaDB take as wait_timeout
+
 
 @dataclass(frozen=True, slots=True)
 class Census:
@@ -61,6 +65,18 @@ class Classic:
     used_cache_s: float = 0.0
     max_retries: int = 50
 
+    def __post_init__(self) -> None:
+        """Raises :class:`ValueError`. A least above the greatest is the published module's to take."""
+        number(self, "utilisation_ratio", 0, 1)
+        for name in ("zombie_min_s", "zombie_max_s", "limit_cache_s", "used_cache_s"):
+            number(self, name, 0)
+        whole(self, "max_retries", 0)
+
+
+NOT_NEGATIVE = (
+    "gap_s", "unproven_gap_s", "look_every_s", "look_again_s", "limit_cache_s", "patience_s", "margin_s",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Managed:
@@ -99,6 +115,22 @@ class Managed:
     max_retries: int | None = None  # None: until the deadline
     patience_s: float = 5.0  # how long to try for a connection when no deadline is known
     margin_s: float = 0.2  # kept from the deadline, to answer the caller in
+
+    def __post_init__(self) -> None:
+        """Raises :class:`ValueError`. A ``long_lease_s`` below ``lease_s`` lengthens nothing."""
+        whole(self, "lease_s", 1, LONGEST_LEASE_S)
+        whole(self, "long_lease_s", 1, LONGEST_LEASE_S)
+        for name in ("idle_ratio", "calm_ratio", "tight_ratio"):
+            number(self, name, 0, 1)
+        in_order(self, "idle_ratio", "calm_ratio", "tight_ratio")
+        for name in NOT_NEGATIVE:
+            number(self, name, 0)
+        number(self, "look_timeout_s", 0.001)
+        whole(self, "look_every_count", 1)
+        # A margin as long as the lease would make every statement connect anew.
+        number(self, "expiry_margin_s", -math.inf, self.lease_s / 2)
+        if self.max_retries is not None:
+            whole(self, "max_retries", 0)
 
 
 @dataclass(slots=True)

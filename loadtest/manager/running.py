@@ -5,6 +5,7 @@ from typing import Any
 
 from pymysql import MySQLError
 from pymysql.connections import Connection
+from pymysql.constants import CLIENT
 
 from loadtest.manager.errors import AnswerLost, Fate, QueryTimeout, code_of, fate
 from loadtest.manager.limited import limited
@@ -13,10 +14,11 @@ from loadtest.manager.limited import limited
 class Result(list[Any]):
     """The rows of a statement, with what it changed.
 
-    ``sql`` is the statement as it was sent, if ``return_final_sql_query`` is on; else None.
+    ``more`` has the further result sets of a procedure, or of several statements in one text, in their
+    order. ``sql`` is the statement as it was sent, if ``return_final_sql_query`` is on; else None.
     """
 
-    __slots__ = ("affected_rows", "has_rows", "insert_id", "sql")
+    __slots__ = ("affected_rows", "has_rows", "insert_id", "more", "sql")
 
     def __init__(
         self,
@@ -30,6 +32,7 @@ class Result(list[Any]):
         self.affected_rows = affected_rows
         self.insert_id = insert_id
         self.sql = sql
+        self.more: tuple[Result, ...] = ()
         self.has_rows = has_rows  # also when there are none of them: a SELECT, not an UPDATE
 
 
@@ -53,7 +56,7 @@ def run(
 ) -> Result:
     """Raises :class:`Ended` for one of the library's ``errors``, with what to tell the caller in it."""
     ours = isinstance(connection, Connection)
-    started, text, goodbye = time.monotonic(), None, None
+    started, text, goodbye, result = time.monotonic(), None, None, None
 
     def force_close() -> None:
         nonlocal goodbye
@@ -68,9 +71,14 @@ def run(
                 text = cursor.mogrify(sql, args)
             affected = cursor.execute(sql, args)
             has_rows = cursor.description is not None
-            return Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text, has_rows)
+            result = Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text, has_rows)
+            if not ours or connection._result.has_next:
+                result.more = _further(connection, cursor, sql)
+            return result
     except errors as error:
         what = fate(error, goodbye)
+        if result is not None and what is Fate.NOT_SENT:
+            what = Fate.UNKNOWN  # a part of it was answered
         lost = what is not Fate.DEFINITE or (ours and not connection.open)
         told: Exception = error
         if what is Fate.UNKNOWN:
@@ -79,7 +87,8 @@ def run(
                 doing = f"no answer within {elapsed_s:.3f} s: the statement may have run, or still be running"
                 told = QueryTimeout(2013, doing)
             else:
-                doing = f"{error.args[-1]}: the statement may have run, or not"
+                said = error.args[-1] if error.args else type(error).__name__
+                doing = f"{said}: the statement may have run, or not"
                 told = AnswerLost(code_of(error) or 2013, doing)
             told.__cause__ = error
         if text is not None:
@@ -88,6 +97,20 @@ def run(
     finally:
         if ours:
             del connection._force_close
+
+
+def _further(connection: Any, cursor: Any, sql: str) -> tuple[Result, ...]:
+    """The result sets after the first, without the status that ends every CALL."""
+    found, following = [], getattr(cursor, "nextset", None)
+    while following is not None and following():
+        rows = cursor.fetchall() if cursor.description is not None else ()
+        found.append(
+            Result(rows, cursor.rowcount or 0, cursor.lastrowid or 0, None, cursor.description is not None)
+        )
+    several = getattr(connection, "client_flag", 0) & CLIENT.MULTI_STATEMENTS
+    if found and not found[-1].has_rows and not several and sql.lstrip(" \t\r\n")[:4].upper() == "CALL":
+        found.pop()
+    return tuple(found)
 
 
 def _unread(connection: Any) -> int | None:

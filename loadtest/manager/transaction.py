@@ -1,11 +1,11 @@
 """A transaction of a managed connection. No statement in it is ever repeated by itself."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from loadtest.manager.errors import TransactionLost
+from loadtest.manager.errors import LOST_STATE, SessionLost, TransactionLost
+from loadtest.manager.many import in_turn, statements_of
 from loadtest.manager.options import log
 from loadtest.manager.running import Ended, Result
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from loadtest.manager.connection import ConnectionManager
     from loadtest.manager.held import Held
 
-UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadline
 # The last result and all results, to the next statement: text, (text, args), or nothing to skip it.
 Step = Callable[[Any, list[Any]], Any]
 
@@ -24,7 +23,8 @@ class Transaction:
         with db.transaction() as t:
             t.query("INSERT …", (1,))
 
-    or as a chain, whose statements run at :meth:`commit`. Either runs once.
+    or as a chain, whose statements run at :meth:`commit`. Either runs once. In a block ``t.commit()``
+    and ``t.rollback()`` end it there and then; leaving it does nothing more.
     """
 
     __slots__ = ("_db", "_has_ended", "_held", "_on_rollback", "_steps")
@@ -50,6 +50,8 @@ class Transaction:
         except Ended as ended:
             if not ended.lost:
                 raise ended.error from ended.error.__cause__
+            if held.state:
+                raise SessionLost(2006, LOST_STATE) from ended.error
             # Nothing of the caller's was sent, whatever became of this.
             held = self._db._connected()
             try:
@@ -60,21 +62,25 @@ class Transaction:
         return self
 
     def _begin(self, held: "Held") -> None:
-        left_s, allowed_s = self._db.remaining_s(), self._db._allowed_s(None)
-        held.lengthen_lease(math.ceil(UNLIMITED_S if left_s is None else max(0.0, left_s)) + 1, allowed_s)
+        allowed_s = self._db._allowed_s(None)
+        held.lengthen_lease(self._db.remaining_s(), allowed_s)
         held.execute("BEGIN", None, allowed_s)
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if error is None:
-            try:
-                self._end("COMMIT")
-            except BaseException as failed:
-                self._tell(failed)
-                raise
+            self._commit()
         else:
             with suppress(Exception):  # the caller hears of what came first
                 self._end("ROLLBACK")
             self._tell(error)
+
+    def _commit(self) -> None:
+        try:
+            self._end("COMMIT")
+        except BaseException as failed:
+            self._tell(failed)
+            raise
+        self._on_rollback = None  # no later error of the block undoes it
 
     def _end(self, statement: str) -> None:
         held, self._has_ended = self._held, True
@@ -121,26 +127,63 @@ class Transaction:
             return self
         return self._run(sql, args, timeout_s)
 
+    def executemany(self, sql: str, rows: Iterable[Any], *, timeout_s: float | None = None) -> Any:
+        """In a block: the statement with each of ``rows``, as :meth:`ConnectionManager.executemany`.
+
+        In a chain: adds that, returns self. Raises what :meth:`query` raises.
+        """
+        if self._has_ended:
+            raise RuntimeError("this transaction has ended: begin another")
+        if self._held is None:
+            self._steps.append((_Many(sql, list(rows)), None))
+            return self
+        return self._run_many(sql, rows, timeout_s)
+
+    def _run_many(self, sql: str, rows: Iterable[Any], timeout_s: float | None = None) -> Result:
+        if self._held is None or not self._held.is_open:
+            raise TransactionLost(2006, "the connection was lost: all of this transaction was rolled back")
+        statements = statements_of(self._held.connection, sql, rows)
+        return in_turn(lambda text, args: self._run(text, args, timeout_s), statements)
+
     def _run(self, sql: Any, args: Any, timeout_s: float | None = None) -> Result:
         held = self._held
         if held is None or not held.is_open:
             raise TransactionLost(2006, "the connection was lost: all of this transaction was rolled back")
         try:
-            return held.execute(sql, args, self._db._allowed_s(timeout_s))
+            return held.query(sql, args, self._db.remaining_s(), self._db._allowed_s(timeout_s))
         except Ended as ended:
             raise ended.error from ended.error.__cause__
 
-    def rollback(self, callback: Callable[[BaseException], object]) -> Self:
-        """Called once with the error when the transaction came to nothing; its own errors are logged."""
-        self._on_rollback = callback
+    def rollback(self, callback: Callable[[BaseException], object] | None = None) -> Self:
+        """In a block, without ``callback``: rolls back now; whatever follows in it raises RuntimeError.
+
+        ``callback`` is called once with the error when the transaction came to nothing by one; its own
+        errors are logged. Raises :class:`RuntimeError` where there is nothing to roll back.
+        """
+        if callback is not None:
+            self._on_rollback = callback
+        elif self._held is None:
+            raise RuntimeError("this transaction is not open: there is nothing to roll back")
+        else:
+            self._on_rollback = None  # as the caller wants it
+            self._end("ROLLBACK")
         return self
 
     def commit(self) -> list[Any]:
-        """Runs the chain; the results in their order. Raises what made it roll back."""
+        """In a block: commits now; whatever follows in it raises RuntimeError. Raises what its end raises.
+
+        In a chain: runs it; the results in their order. Raises what made it roll back.
+        """
+        if self._held is not None:
+            self._commit()
+            return []
         results: list[Any] = []
         try:
             with self:
                 for sql, args in self._steps:
+                    if isinstance(sql, _Many):
+                        results.append(self._run_many(sql.sql, sql.rows))
+                        continue
                     statement, values = sql, args
                     if callable(sql):
                         statement, values = _statement(sql(results[-1] if results else None, results))
@@ -149,6 +192,11 @@ class Transaction:
             self._tell(error)  # once, also where it did not even begin
             raise
         return results
+
+
+class _Many(NamedTuple):
+    sql: str
+    rows: list[Any]
 
 
 def _statement(made: Any) -> tuple[Any, Any]:

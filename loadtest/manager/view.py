@@ -26,7 +26,7 @@ class View:
         return self._census is not None
 
     def refused(self, now: float, invocations_count: int) -> None:
-        """A refusal says for nothing that the server is full."""
+        """A refusal for want of connections says for nothing that the server is full."""
         self._saw(FULL, now, invocations_count)
 
     def fresh(self, now: float, invocations_count: int, policy: Managed) -> Census | None:

@@ -63,9 +63,9 @@ def in_a_moment(action, seconds=0.3):
         thread.join()
 
 
-def killed_in_the_middle(admin, identity):
+def killed_in_the_middle(admin, identity, after_s=0.3):
     """The server cuts the connection while its statement runs."""
-    return in_a_moment(lambda: admin.execute(f"KILL {identity}"))
+    return in_a_moment(lambda: admin.execute(f"KILL {identity}"), after_s)
 
 
 # SO_LINGER on, for no time: close() sends RST.

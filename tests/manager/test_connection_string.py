@@ -65,6 +65,8 @@ def test_each_part_finds_its_argument(text, arguments):
         ("mysql://me:hunter2 @db.example", "white space"),
         ("mysql://db.example?password=hunter2", "among its options"),
         ("mysql://db.example?1hunter2=1", "no name"),
+        ("mysql://me:hunter?2=x@db.example/shop", "port"),
+        ("mysql://me:33?hunter2=x@db.example/shop", "after its [?]"),
     ],
 )
 def test_a_malformed_one_is_refused_with_the_reason_and_without_the_password(text, reason):

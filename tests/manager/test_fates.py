@@ -6,7 +6,7 @@ import pymysql
 import pytest
 
 from loadtest.manager import AnswerLost, ConnectionManager, Managed, NoConnection, QueryTimeout
-from loadtest.manager.errors import UNKNOWN
+from loadtest.manager.errors import UNKNOWN, Fate, fate
 from loadtest.manager.liveness import is_readable
 from tests.manager.acting import INSERT, killed_in_the_middle, own_id, relayed
 from tests.waiting import wait_until
@@ -23,15 +23,6 @@ def test_a_port_that_refuses_is_tried_until_the_deadline(config):
     assert raised.value.args[0] == 2003
     assert db.stats.refused_count > 3
     assert time.monotonic() - started < 0.8
-
-
-def test_a_name_that_does_not_resolve_is_not_tried_again():
-    """2003, too."""
-    db = ConnectionManager(host="nowhere.invalid", user="me", password="p")
-    with pytest.raises(pymysql.OperationalError) as raised:
-        db.query("SELECT 1")
-    assert raised.value.args[0] == 2003
-    assert db.stats.refused_count == 1
 
 
 class Treacherous(pymysql.connections.Connection):
@@ -71,6 +62,74 @@ def test_not_so_in_a_transaction(target, config, ledger):
 
 
 # Unknown
+
+
+class OutOfStep(pymysql.connections.Connection):
+    """Its packets do not come in their order, from when it is told so."""
+
+    in_step = True
+
+    def _execute_command(self, command, sql):
+        super()._execute_command(command, sql)
+        if not self.in_step:
+            self._next_seq_id = 5
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_packet_out_of_its_order(config, ledger, in_transaction):
+    """No number at all, and the statement ran."""
+    db = ConnectionManager(config, library=OutOfStep)
+    db.query("SELECT 1")
+
+    def write():
+        db.get_client().in_step = False
+        db.query(INSERT, ("ran",))
+
+    with pytest.raises(AnswerLost, match=r"sequence number wrong.*may have run, or not") as raised:
+        if in_transaction:
+            with db.transaction():
+                write()
+        else:
+            write()
+    assert isinstance(raised.value.__cause__, pymysql.InternalError)
+    wait_until(lambda: ledger() == ([] if in_transaction else ["ran"]))
+    assert db.query("SELECT 1") == [(1,)]
+    db.quit()
+
+
+class OwnError(Exception):
+    pass
+
+
+class ProgrammingError(OwnError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (pymysql.InternalError("Packet sequence number wrong"), Fate.UNKNOWN),
+        (pymysql.OperationalError(), Fate.UNKNOWN),
+        (OwnError("no number"), Fate.UNKNOWN),
+        (pymysql.OperationalError(2027, "Malformed packet"), Fate.UNKNOWN),
+        (pymysql.ProgrammingError("not enough arguments for format string"), Fate.DEFINITE),
+        (ProgrammingError("of another library"), Fate.DEFINITE),
+        (pymysql.InterfaceError(0, ""), Fate.NOT_SENT),
+        (pymysql.OperationalError(2006, "gone"), Fate.NOT_SENT),
+        (pymysql.ProgrammingError(1146, "no table"), Fate.DEFINITE),
+    ],
+    ids=repr,
+)
+def test_what_an_error_says_of_its_statement(error, expected):
+    assert fate(error) is expected
+
+
+def test_arguments_that_do_not_fit_are_an_error_of_the_caller_s(made):
+    db = made()
+    identity = own_id(db)
+    with pytest.raises(pymysql.ProgrammingError, match="not enough arguments"):
+        db.query("SELECT %s, %s", (1,))
+    assert own_id(db) == identity
 
 
 @pytest.mark.parametrize("idempotent", [False, True])

@@ -41,14 +41,6 @@ def test_any_module_or_function_that_connects_like_pymysql_will_do(config):
         db.query("SELECT 1")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"backoff": "fibonacci"}, {"query_retry_backoff": "no"}, {"max_query_retries": -1}]
-)
-def test_an_option_that_cannot_be_is_refused_at_once(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        ConnectionManager(**wrong)
-
-
 def test_unmanaged_connections_are_kept(made):
     db = made(manage=False)
     assert often(db, 1) == often(db, 1)

@@ -253,3 +253,74 @@ def test_a_begin_that_meets_a_dead_connection_begins_on_another(made, ledger, mo
         transaction.query(INSERT, ("once",))
     assert ledger() == ["once"]
     assert db.stats.connects_count == 2
+
+
+# Ended within the block
+
+
+def test_a_commit_in_a_block_commits_there_and_then(made, ledger):
+    told = []
+    with made().transaction().rollback(told.append) as transaction:
+        transaction.query(INSERT, ("kept",))
+        assert transaction.commit() == []
+        assert ledger() == ["kept"]
+    assert ledger() == ["kept"]
+    assert told == []
+
+
+def test_a_rollback_in_a_block_undoes_it_there_and_then(made, ledger):
+    db, told = made(), []
+    with db.transaction().rollback(told.append) as transaction:
+        transaction.query(INSERT, ("undone",))
+        assert transaction.rollback() is transaction
+        assert not db._held.in_transaction()
+        assert db.query(INSERT, ("on its own",)).affected_rows == 1  # the manager's is outside by now
+    assert ledger() == ["on its own"]
+    assert told == []  # nothing failed
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+@pytest.mark.parametrize(
+    "following",
+    [
+        lambda transaction: transaction.query(INSERT, ("after",)),
+        lambda transaction: transaction.executemany(INSERT, [("after",)]),
+        lambda transaction: transaction.rollback(),
+        lambda transaction: transaction.commit(),
+    ],
+    ids=["query", "executemany", "rollback", "commit"],
+)
+def test_after_its_end_a_transaction_takes_nothing_more(made, ledger, end, following):
+    with made().transaction() as transaction:
+        transaction.query(INSERT, ("before",))
+        getattr(transaction, end)()
+        with pytest.raises(RuntimeError):
+            following(transaction)
+    assert ledger() == (["before"] if end == "commit" else [])
+
+
+def test_an_error_after_a_commit_in_the_block_is_raised_and_undoes_nothing(made, ledger):
+    told = []
+    with pytest.raises(KeyError), made().transaction().rollback(told.append) as transaction:
+        transaction.query(INSERT, ("kept",))
+        transaction.commit()
+        raise KeyError("later")
+    assert ledger() == ["kept"]
+    assert told == []
+
+
+def test_a_commit_in_a_block_that_fails_says_so_once(made, ledger, admin):
+    db, told = made(), []
+    with db.transaction().rollback(told.append) as transaction:
+        transaction.query(INSERT, ("gone",))
+        admin.execute(f"KILL {db.get_client().thread_id()}")
+        wait_until(lambda: is_readable(db.get_client()._sock))
+        with pytest.raises(pymysql.MySQLError) as raised:
+            transaction.commit()
+    assert told == [raised.value]
+    assert ledger() == []
+
+
+def test_a_chain_that_has_not_begun_has_nothing_to_roll_back(made):
+    with pytest.raises(RuntimeError, match="nothing to roll back"):
+        made().transaction().query("SELECT 1").rollback()

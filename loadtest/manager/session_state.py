@@ -1,0 +1,53 @@
+"""Whether a statement gives its session a state of its own, told from its text. Pure.
+
+What a procedure or function does inside cannot be seen. A false alarm, as by a literal with such words in it,
+costs a reconnect; so does a statement that takes the state away again, which is not looked for.
+"""
+
+import functools
+import re
+
+NOTHING, STATE, TABLE_LOCKS = 0, 1, 2  # a transaction ends the last kind: its BEGIN is an UNLOCK TABLES
+CACHED_LENGTH = 2_000  # longer texts are made of values, and do not come again
+
+# Before the first word: blanks, brackets, comments, and the marks of comments that the server executes.
+_LEAD = re.compile(r"(?:[\s(]|/\*m?!\d*|\*/|/\*(?!m?!).*?\*/|--\s[^\n]*|#[^\n]*)*", re.DOTALL)
+_TABLE_LOCKS = re.compile(
+    r"lock\s+tables?\b|flush\s+(?:\w+\s+)?tables?\b.*(?:with\s+read\s+lock|for\s+export)", re.DOTALL
+)
+_STATE = re.compile(
+    r"set\b|lock\s+instance\b|backup\b|create\s+(?:or\s+replace\s+)?temporary\b|prepare\b|use\b|handler\b"
+    r"|(?:call|load)\b.*@",
+    re.DOTALL,
+)
+# Of the server, of an account, or of one statement only.
+_OTHERS = re.compile(
+    r"set\s+(?:(?:global|persist|persist_only|password|default\s+role|statement)\b|@@(?:global|persist\w*)\.)"
+)
+_ANYWHERE = re.compile(r":=|into\s+@|\bget_(?:lock|read_locks|write_locks)\s*\(|service_get_\w+_locks\s*\(")
+
+
+def state_of(sql: str | bytes | bytearray) -> int:
+    """NOTHING, STATE or TABLE_LOCKS: what the statement, or one of several in the text, leaves behind."""
+    text = sql if isinstance(sql, str) else bytes(sql).decode("latin1")
+    return _cached(text) if len(text) <= CACHED_LENGTH else _of_text(text)
+
+
+def _of_text(sql: str) -> int:
+    text = sql.lower()
+    found = max(_of_statement(part) for part in text.split(";"))
+    # The plain searches are much quicker than the expression, and nearly always enough.
+    told = found or not any(mark in text for mark in (":=", "@", "get_lock", "_locks"))
+    return found if told else STATE if _ANYWHERE.search(text) else NOTHING
+
+
+_cached = functools.lru_cache(256)(_of_text)
+
+
+def _of_statement(text: str) -> int:
+    begin = _LEAD.match(text).end()  # type: ignore[union-attr]
+    if _TABLE_LOCKS.match(text, begin):
+        return TABLE_LOCKS
+    if not _STATE.match(text, begin):
+        return NOTHING
+    return NOTHING if _OTHERS.match(text, begin) and "," not in text else STATE
