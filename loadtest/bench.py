@@ -156,7 +156,9 @@ class Bench:
     ) -> bool:
         """Whether Locust ended by itself. Raises :class:`ServerLost`."""
         plan, began, failing_since = self._plan, time.monotonic(), None
-        until = began + plan.duration_s + plan.function_timeout_s + START_S
+        # Locust spawns a thousand users a second at the least.
+        spawn_s = process.users(plan)[0] / 1000
+        until = began + spawn_s + plan.duration_s + plan.function_timeout_s + START_S
         while True:
             try:
                 locust.wait(1.0)
@@ -225,6 +227,8 @@ class Bench:
             repetition.write_meta(cut_off=True)
             if said and said.endswith("--out"):
                 raise ResultsError(said)
+            if said and not said.startswith("cannot write"):
+                raise ServerLost(f"{repetition.arm}/{repetition.number}: {said}")
             # Only the disk that is full cuts the sentence in the log that lies on it.
             raise ResultsError(
                 f"cannot write {repetition.path}: No space left on device; free some space, or choose "
