@@ -16,7 +16,6 @@ from loadtest.errors import (
     LoadtestError,
     ResultsError,
     ServerLost,
-    ServerUnavailable,
     UsageError,
 )
 from loadtest.fleet.strategies import arm_name, parse
@@ -25,6 +24,7 @@ from loadtest.provenance import machine, repeat_command, versions
 from loadtest.records import GeneratorSecond, Sample
 from loadtest.server import ledger
 from loadtest.server.launch import check, launched, lost, reset, trouble
+from loadtest.server.rules import check_tls
 from loadtest.server.target import Target
 from loadtest.settings import Plan, Settings
 from loadtest.signals import Interrupts
@@ -97,8 +97,7 @@ class Bench:
 
     def _measure(self, target: Target) -> None:
         plan = self._plan
-        if plan.tls == "on" and not target.variables.get("tls"):
-            raise ServerUnavailable("the server offers no TLS: leave out --tls on, or give it a certificate")
+        check_tls(target, plan.tls)
         for number, strategy in interleaved(plan.strategies, plan.repetitions):
             self._repeat(target, strategy, f"{number}/{plan.repetitions}")
         for strategy in plan.strategies:
