@@ -16,7 +16,6 @@ from loadtest.errors import (
     LoadtestError,
     ResultsError,
     ServerLost,
-    ServerUnavailable,
     UsageError,
 )
 from loadtest.fleet.strategies import arm_name, parse
@@ -25,6 +24,7 @@ from loadtest.provenance import machine, repeat_command, versions
 from loadtest.records import GeneratorSecond, Sample
 from loadtest.server import ledger
 from loadtest.server.launch import check, launched, lost, reset, trouble
+from loadtest.server.rules import check_tls
 from loadtest.server.target import Target
 from loadtest.settings import Plan, Settings
 from loadtest.signals import Interrupts
@@ -97,8 +97,7 @@ class Bench:
 
     def _measure(self, target: Target) -> None:
         plan = self._plan
-        if plan.tls == "on" and not target.variables.get("tls"):
-            raise ServerUnavailable("the server offers no TLS: leave out --tls on, or give it a certificate")
+        check_tls(target, plan.tls)
         for number, strategy in interleaved(plan.strategies, plan.repetitions):
             self._repeat(target, strategy, f"{number}/{plan.repetitions}")
         for strategy in plan.strategies:
@@ -156,7 +155,9 @@ class Bench:
     ) -> bool:
         """Whether Locust ended by itself. Raises :class:`ServerLost`."""
         plan, began, failing_since = self._plan, time.monotonic(), None
-        until = began + plan.duration_s + plan.function_timeout_s + START_S
+        # Locust spawns a thousand users a second at the least.
+        spawn_s = process.users(plan)[0] / 1000
+        until = began + spawn_s + plan.duration_s + plan.function_timeout_s + START_S
         while True:
             try:
                 locust.wait(1.0)
@@ -225,6 +226,8 @@ class Bench:
             repetition.write_meta(cut_off=True)
             if said and said.endswith("--out"):
                 raise ResultsError(said)
+            if said and not said.startswith("cannot write"):
+                raise ServerLost(f"{repetition.arm}/{repetition.number}: {said}")
             # Only the disk that is full cuts the sentence in the log that lies on it.
             raise ResultsError(
                 f"cannot write {repetition.path}: No space left on device; free some space, or choose "

@@ -44,6 +44,7 @@ def test_plain_locust_without_a_server_says_where_to_name_one(place):
         (["--strategy", "no_such_module:Mine"], "no_such_module cannot be imported"),
         (["--zombie-ratio", "1.2"], "zombie-ratio cannot be 1.2: expected a number <= 1"),
         (["--duration", "soon"], "not a duration: 'soon'"),
+        (["-r", "2"], "--spawn-rate 2 cannot be: all 20 users have to be there from the start"),
     ],
 )
 def test_plain_locust_refuses_what_cannot_be(place, server_env, words, said):
@@ -51,6 +52,26 @@ def test_plain_locust_refuses_what_cannot_be(place, server_env, words, said):
     assert ran.code == 2, ran
     assert said in own_words(ran)
     assert place.files() == {}
+
+
+def test_plain_locust_refuses_a_shape_of_its_own(place, server_env):
+    shaped = (
+        "import locust\nfrom loadtest.fleet.users import Client\n"
+        "class Steps(locust.LoadTestShape):\n    tick = None\n"
+    )
+    (place.folder / "shaped.py").write_text(shaped)
+    words = ["-f", "shaped.py", "--headless", "--duration", "1s"]
+    ran = place.run(*words, module="locust", env=server_env)
+    assert ran.code == 2, ran
+    assert own_words(ran).startswith("Steps would let users come and go")
+
+
+def test_all_users_of_plain_locust_are_there_from_the_start_without_being_asked_for(place, server_env):
+    words = ["-f", shipped("locustfiles") / "clients.py", "--headless", "-u", "30", "--duration", "2s"]
+    ran = place.run(*words, "--strategy", "direct", "--cold-start-ms", "20", module="locust", env=server_env)
+    assert ran.code == 0, ran
+    (rows,) = place.folder.glob("results/2*/arms/direct/01/invocations")
+    assert pandas.read_parquet(rows)["client"].nunique() > 20
 
 
 def test_plain_locust_says_a_wrong_password(place, server_env):

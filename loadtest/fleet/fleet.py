@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import accumulate
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ import gevent
 import pymysql
 
 from loadtest.dsn import Dsn
+from loadtest.errors import ServerUnavailable
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.container import Container, Event, State
 from loadtest.fleet.given import Connector, Context
@@ -69,8 +71,16 @@ class Fleet:
         return part.factory()
 
     def _open_pool(self, size: int) -> Pool:
-        # Opened before the load: their connects are nobody's, and cost no time that is measured.
-        return Pool(Connector(self, Meter(-1)), size)
+        # Opened before the load: their connects are nobody's, and cost no time that is measured. A pool
+        # keeps its connections, whatever the server does with idle ones of others.
+        kept = partial(Connector(self, Meter(-1)), init_command="SET SESSION wait_timeout = 28800")
+        try:
+            return Pool(kept, size)
+        except pymysql.MySQLError as error:
+            raise ServerUnavailable(
+                f"ideal cannot open its {size} connections ({label(error)}): somebody else has some of them; "
+                "leave those free with a larger --ideal-reserve, or leave ideal out"
+            ) from None
 
     @property
     def in_service_count(self) -> int:

@@ -81,6 +81,8 @@ class Generator:
         self._profile = profile(shape_points(settings.shape, settings.duration_s), settings.ramp_s)
         self._due: list[tuple[float, int, Arrival, Iterator[Arrival]]] = []
         self._left: set[int] = set()
+        self._clients: set[int] = set()
+        self._unsteady: set[int] = set()  # those that came too late for some of their load, or left early
         self._joined = Event()
         self._in_flight = Group()
         self._background = Group()
@@ -105,6 +107,7 @@ class Generator:
         self._left.discard(user)
         if self._closed:
             return
+        self._clients.add(user)
         if self.settings.model == "closed":
             self._in_flight.spawn(self._live, user)
             return
@@ -117,11 +120,20 @@ class Generator:
 
     def leave(self, user: int) -> None:
         self._left.add(user)
+        if self.clock.now() < self.deadline_s:
+            self._unsteady.add(user)
+
+    def presence(self) -> tuple[int, int]:
+        """How many clients there were, and how many of them from the start to the end."""
+        return len(self._clients), len(self._clients - self._unsteady)
 
     # Open model
 
     def _schedule(self, user: int, arrivals: Iterator[Arrival], from_s: float = -inf) -> None:
-        arrival = next(a for a in arrivals if a.due_s >= from_s)
+        arrival = next(arrivals)
+        while arrival.due_s < from_s:
+            self._unsteady.add(user)
+            arrival = next(arrivals)
         due_s = self.start_s + arrival.due_s
         if due_s < self.deadline_s:
             heapq.heappush(self._due, (due_s, user, arrival, arrivals))
@@ -155,6 +167,8 @@ class Generator:
         begin_s = self.start_s + self._profile.when_level(level)
         if begin_s >= self.deadline_s:
             return
+        if clock.now() > begin_s:
+            self._unsteady.add(user)
         gevent.sleep(max(0.0, begin_s - clock.now()))
         container, born_s, number = fleet.new_container(fleet.part_of(rng.random())), clock.now(), 0
         think_s = settings.think_time_ms / 1000

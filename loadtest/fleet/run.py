@@ -6,32 +6,34 @@ worker runs a generator and writes its own rows.
 
 import logging
 import os
-import resource
 import secrets
 import subprocess
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import gevent
 import msgspec
-from gevent.event import Event
 from gevent.lock import RLock
 
 from loadtest.errors import LoadtestError
 from loadtest.fleet import resolver
-from loadtest.fleet.distant import MastersClock, answer_clock, is_shared, own_folder, taken_home
+from loadtest.fleet.distant import MastersClock, is_shared, own_folder, taken_home
 from loadtest.fleet.generator import Assignment, Generator
+from loadtest.fleet.master import DONE, START, STOP, Master
 from loadtest.fleet.observed import end_monitor, make_folder, start_monitor
-from loadtest.fleet.surroundings import describe, server_from_environment
+from loadtest.fleet.roster import Numbers, Roster
+from loadtest.fleet.surroundings import allow_open_files, describe, server_from_environment
 from loadtest.records import Invocation
 from loadtest.settings import Settings
 from loadtest.store import Repetition, RunFolder
 
 log = logging.getLogger("loadtest")
-START, DONE, FAILED = "loadtest_start", "loadtest_done", "loadtest_failed"
+FAILED = "loadtest_failed"
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
-HURRY_S = 2.0
+HURRY_S = 3.0
+LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
 CLOCK_ERROR_S = 0.005  # what a stall of the generator may be, too
 
 
@@ -53,24 +55,23 @@ class Run:
         self._described: dict[str, Any] | None = None
         self.t0_monotonic = 0.0
         self._monitor: subprocess.Popen[bytes] | None = None
-        self._done_count = 0
+        self._roster = Roster((), 0)
         self._distant: Repetition | None = None  # of a worker that shares no folder with its master
         self._clock_error_s = 0.0
-        self._all_done = Event()
+        self._drain_s = 0.0
         self._closing = RLock()
-        self._indices: list[int] = []
-        self._next_index = 0
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection is an open file
+        self.numbers = Numbers(0, 1)
+        allow_open_files()
         resolver.install()
         runner = environment.runner
+        self._master: Master | None = None
         if self.is_master:
-            runner.register_message(DONE, self._worker_done)
+            self._master = Master(environment, self._worker_done, self._not_valid)
             runner.register_message(FAILED, self._worker_failed)
-            answer_clock(runner)
         elif self.is_worker:
             self._clock = MastersClock(runner)
             runner.register_message(START, self._told_to_start)
+            runner.register_message(STOP, self._told_to_stop)
 
     @property
     def is_master(self) -> bool:
@@ -82,19 +83,20 @@ class Run:
 
     # Beginning
 
-    def prepare(self) -> None:
+    def prepare(self, tls: str) -> None:
         """What may be wrong with the server is known before Locust starts. Raises LoadtestError."""
-        self._described = describe()
+        self._described = describe(tls)
 
     def begin(self, settings: Settings, strategy: str, users_count: int) -> None:
         """On the master or single process, before any user is spawned."""
         self.trouble = ""
-        described, self._described = self._described or describe(), None
+        described, self._described = self._described or describe(settings.tls), None
         t0_monotonic = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic = t0_monotonic
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic)
         self._monitor = start_monitor(self.repetition, t0_monotonic)
-        workers_count = self.environment.runner.worker_count if self.is_master else 1
+        self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
+        workers_count = len(self._roster.places)
         assignment = Assignment(
             strategy=strategy,
             t0_monotonic=t0_monotonic,
@@ -103,15 +105,15 @@ class Run:
             workers_count=workers_count,
             max_connections=described["functions_max_connections"],
         )
-        self.interrupted, self._done_count = False, 0
-        self._all_done.clear()
-        if self.is_master:
+        self.interrupted = False
+        self._drain_s = settings.function_timeout_s
+        if self._master is not None:
             token = secrets.token_hex(8)
             self.repetition.write_meta(token=token)
             start_s = time.monotonic() - t0_monotonic + WORKERS_LEAD_S + users_count / 1000
             whole = {"assignment": assignment._asdict(), "settings": msgspec.to_builtins(settings)}
             order = {**whole, "start_s": start_s, "masters_s": time.monotonic(), "token": token}
-            self.environment.runner.send_message(START, order)
+            self._master.start(order)
         else:
             self._make_generator(settings, assignment)
             # Locust spawns some thousand users a second: all of them have joined by then.
@@ -120,13 +122,17 @@ class Run:
         self.repetition.write_meta(
             start_s=start_s, deadline_s=start_s + settings.duration_s, workers_count=workers_count
         )
-        gevent.spawn(self._end_when_done)
+        until_s = start_s + settings.duration_s + settings.function_timeout_s + LAST_ROWS_S
+        gevent.spawn(self._end_when_done, until_s)
 
     # Workers
 
     def _told_to_start(self, environment: Any, msg: Any, **_: Any) -> None:
         order = msg.data
-        assignment = Assignment(**order["assignment"])._replace(worker=environment.runner.worker_index)
+        place = order["places"].get(environment.runner.client_id)
+        if place is None:  # our master had missed us, and so gave our clients to others
+            return
+        assignment = Assignment(**order["assignment"])._replace(worker=place)
         self._distant, self._clock_error_s = None, 0.0
         try:
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
@@ -141,7 +147,10 @@ class Run:
             self.fail(error)
             return
         gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic"])
-        gevent.spawn(self._end_when_done)
+        gevent.spawn(self._end_when_done, inf)
+
+    def _told_to_stop(self, **_: Any) -> None:
+        gevent.spawn(self.close_generator)
 
     def _set_clock(self, masters_t0: float) -> None:
         """Before the start: exactly. Clocks of the same machine are the same clock."""
@@ -159,7 +168,7 @@ class Run:
             for listener in self.listeners:
                 listener(row, made)
 
-        self._indices, self._next_index = [], assignment.worker
+        self.numbers = Numbers(assignment.worker, assignment.workers_count)
         hears = told if self.listeners else None
         made = self.generator = Generator(settings, assignment, self._server, hears, self.fail)
 
@@ -167,36 +176,25 @@ class Run:
         assert self.generator is not None  # noqa: S101 (made by the caller)
         self.generator.start(start_s)
 
-    def new_index(self) -> int:
-        """Numbers of users are unique over all workers: worker w of n has w, w + n, w + 2n, …"""
-        if self._indices:
-            return self._indices.pop()
-        index = self._next_index
-        self._next_index += self.generator.assignment.workers_count if self.generator else 1
-        return index
-
-    def free_index(self, index: int) -> None:
-        self._indices.append(index)
-        self._indices.sort(reverse=True)
-
     # The end
 
-    def _end_when_done(self) -> None:
-        """What was due is answered: over, whatever time Locust would still give."""
+    def _end_when_done(self, until_s: float) -> None:
+        """What was due is answered: over, whatever time Locust still gives; at ``until_s`` at the latest."""
         generator, runner = self.generator, self.environment.runner
         if generator is not None:
             generator.drained.wait()
             self.close_generator()
         if self.is_worker:
             return
-        if self.is_master:
-            self._all_done.wait()
+        if self._master is not None:
+            self._master.wait(self.t0_monotonic + until_s)
         self.finish()
-        if runner.state in ("spawning", "running"):
-            if self.environment.web_ui is None:
-                runner.quit()
-            else:
-                runner.stop()
+        # Without a worker that is left Locust has stopped the test, and would wait for its own time to end.
+        nobody_left = self.is_master and not runner.worker_count
+        if self.environment.web_ui is None and (nobody_left or runner.state in ("spawning", "running")):
+            runner.quit()
+        elif runner.state in ("spawning", "running"):
+            runner.stop()
 
     def close_generator(self) -> None:
         """The last rows; safe to call again.
@@ -212,14 +210,21 @@ class Run:
             self._note(deadline_s=generator.deadline_s)
             if self.is_worker:
                 files = taken_home(self._distant) if self._distant is not None else {}
-                done = {"deadline_s": generator.deadline_s, "files": files, "error_s": self._clock_error_s}
+                done = {
+                    "deadline_s": generator.deadline_s,
+                    "files": files,
+                    "error_s": self._clock_error_s,
+                    "presence": (*generator.presence(), self.interrupted),
+                }
                 self.environment.runner.send_message(DONE, done)
+            else:
+                self._roster.done("", *generator.presence())
 
     def stopping(self) -> None:
         """Locust stops the test: by its own clock, by the web page, or by a signal."""
         self.close_generator()
-        if self.is_master and not self.interrupted:
-            self._all_done.wait(HURRY_S)
+        if self._master is not None and not self.interrupted:
+            self._master.stop(self._drain_s + HURRY_S)
 
     def finish(self) -> None:
         """Monitor ended, the repetition marked as whole; safe to call again."""
@@ -228,7 +233,23 @@ class Run:
             end_monitor(monitor)
         if self.repetition is not None:
             self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic)
+            if not self.interrupted:
+                self._judge_load()
             self.repetition = None
+
+    def _judge_load(self) -> None:
+        """A load that was not the one that was asked for is measured for nothing, and never valid."""
+        if self._master is not None:
+            self._master.lose(self._roster.open)
+        reasons = self._roster.verdict()
+        if reasons:
+            self._note(wrong_load=reasons)
+            self._not_valid(reasons[-1])
+
+    def _not_valid(self, reason: str) -> None:
+        text = f"this test is not valid: {reason}"
+        log.warning(text)
+        self.trouble = self.trouble or text
 
     def _note(self, **values: Any) -> None:
         """Of the repetition as a whole; workers know nothing of it."""
@@ -238,14 +259,11 @@ class Run:
         except LoadtestError as error:
             self.fail(error)
 
-    def _worker_done(self, msg: Any, **_: Any) -> None:
-        self._done_count += 1
+    def _worker_done(self, done: dict[str, Any]) -> None:
         if self.repetition is not None:
-            self._take_home(self.repetition, msg.data)
-            known_s = self.repetition.read_meta().get("deadline_s", msg.data["deadline_s"])
-            self._note(deadline_s=min(known_s, msg.data["deadline_s"]))
-        if self._done_count >= self.environment.runner.worker_count:
-            self._all_done.set()
+            self._take_home(self.repetition, done)
+            known_s = self.repetition.read_meta().get("deadline_s", done["deadline_s"])
+            self._note(deadline_s=min(known_s, done["deadline_s"]))
 
     def _take_home(self, repetition: Repetition, done: dict[str, Any]) -> None:
         """What a worker on another machine has written."""

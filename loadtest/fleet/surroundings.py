@@ -1,15 +1,20 @@
-"""What the environment of a Locust process says: the server, and where results go."""
+"""What is around a Locust process: the server, where results go, how many files it may open."""
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
+
+KERNELS_OPEN_FILES = 1_048_576  # fs.nr_open of Linux
+MACOS_OPEN_FILES = 10_240  # OPEN_MAX of macOS
 
 
 def results_path(arm: str) -> Path:
@@ -19,8 +24,10 @@ def results_path(arm: str) -> Path:
     return free_path(Path(given) if given else home / f"{time.strftime('%Y%m%d-%H%M%S')}-{arm}")
 
 
-def describe() -> dict[str, Any]:
+def describe(tls: str) -> dict[str, Any]:
     """Version and size of the server; its tables are made, too. The bench has done that already.
+
+    ``tls``, on or off: how functions come.
 
     Raises :class:`ServerUnavailable` or :class:`UsageError`.
     """
@@ -28,7 +35,7 @@ def describe() -> dict[str, Any]:
     if known:
         return dict(json.loads(known))
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest.server.prepare"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "loadtest.server.prepare", tls], capture_output=True, text=True, check=False
     )
     if done.returncode:
         kind = UsageError if done.returncode == UsageError.exit_code else ServerUnavailable
@@ -53,3 +60,14 @@ def free_path(path: Path) -> Path:
     while free.exists():
         free, number = path.with_name(f"{path.name}-{number}"), number + 1
     return free
+
+
+def allow_open_files() -> None:
+    """As many as there may be, since a connection is one. What the system refuses stays as it was."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # Without a limit of ours there is one of the kernel all the same: macOS refuses "unlimited", Linux
+    # what is above fs.nr_open.
+    for soft in (hard, KERNELS_OPEN_FILES, MACOS_OPEN_FILES):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            return

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import gevent
 
-from loadtest.errors import LoadtestError
+from loadtest.errors import LoadtestError, UsageError
 from loadtest.fleet.run import Run
 from loadtest.fleet.strategies import parse
 from loadtest.load_shape import NAMED, STEADY
@@ -89,13 +89,13 @@ class Passive(User):  # type: ignore[misc]
     def on_start(self) -> None:
         run = _runs[id(self.environment)]
         if run.generator is not None:
-            self._index = run.new_index()
+            self._index = run.numbers.take()
             run.generator.join(self._index)
 
     def on_stop(self) -> None:
         run = _runs.get(id(self.environment))
         if run is not None and self._index >= 0:
-            run.free_index(self._index)
+            run.numbers.give_back(self._index)
             if run.generator is not None:
                 run.generator.leave(self._index)
 
@@ -131,6 +131,27 @@ def settings_from(values: dict[str, Any], run_time_s: float | None, model: str, 
     return build(Settings, {**values, **extent}, "options")  # type: ignore[no-any-return]
 
 
+def spawn_at_once(environment: Any) -> None:
+    """All users are there from the start, as ``run.json`` says, whatever Locust's own default of 1 a second.
+
+    Raises :class:`~loadtest.errors.UsageError` where Locust was asked for something else.
+    """
+    parsed, users_count = environment.parsed_options, users_of(environment)
+    if environment.shape_class is not None:
+        raise UsageError(
+            f"{type(environment.shape_class).__name__} would let users come and go, and the figures be about "
+            "a load that nobody wrote down: take it out of the locustfile, and let the load rise with --ramp "
+            "or --shape"
+        )
+    if parsed.spawn_rate is None:
+        parsed.spawn_rate = float(users_count)
+    if parsed.spawn_rate < users_count:
+        raise UsageError(
+            f"--spawn-rate {parsed.spawn_rate:g} cannot be: all {users_count:,} users have to be there from "
+            "the start; leave it out, and let the load rise with --ramp or --shape"
+        )
+
+
 def model_of(environment: Any) -> str:
     """open or closed, as the locustfile's users are."""
     return str(environment.user_classes[0].model)
@@ -162,10 +183,11 @@ def install(environment: Any, **_: Any) -> None:
             run.listeners.append(on_row)
         if not isinstance(environment.runner, WorkerRunner):
             settings_of(environment)
+            spawn_at_once(environment)
             for part in parse(environment.parsed_options.strategy):
                 part.check()
             if environment.web_ui is None:
-                run.prepare()
+                run.prepare(environment.parsed_options.tls)
     except LoadtestError as error:
         _end(error)
     _listen(environment, run)
@@ -183,8 +205,6 @@ def _listen(environment: Any, run: Run) -> None:
         try:
             run.begin(settings_of(environment), environment.parsed_options.strategy, users_of(environment))
         except LoadtestError as error:
-            if environment.web_ui is None:
-                _end(error)
             run.end(error.exit_code, str(error))
 
     @environment.events.test_stopping.add_listener  # type: ignore[untyped-decorator]

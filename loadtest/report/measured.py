@@ -48,6 +48,12 @@ class Frames:
     def cut_off(self) -> bool:
         return self.meta.get("cut_off") is True or isnan(self.ended_s)
 
+    @property
+    def wrong_load(self) -> list[str]:
+        """Why the load was not the one that was asked for; empty when it was."""
+        reasons = self.meta.get("wrong_load")
+        return [str(text) for text in reasons] if isinstance(reasons, list) else []
+
     def window(self, warmup_s: float) -> "Window":
         """The part that counts: arrivals due in [start + warm-up, deadline)."""
         from_s = -inf if isnan(self.start_s) else self.start_s + warmup_s

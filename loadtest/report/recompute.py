@@ -81,7 +81,8 @@ def _warnings(repetition: Repetition, frames: Frames, figures: dict[str, Any]) -
     where = f"{repetition.arm}/{repetition.number}"
     texts = list(frames.warnings)
     if figures["reasons"]:
-        texts.append(f"{where} is not valid for times: {'; '.join(figures['reasons'])}")
+        of = "" if frames.wrong_load else " for times"
+        texts.append(f"{where} is not valid{of}: {'; '.join(figures['reasons'])}")
     unknown = judge_kills(frames.kills, frames.connections, frames.invocations).unknown_count
     if unknown:
         texts.append(f"{where}: KILLs counted nowhere, since no row tells of their victim: {unknown}")

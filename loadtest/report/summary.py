@@ -17,6 +17,8 @@ SCHEMA = 1  # of summary.json
 MS = 1000.0
 COUNTED = ("arrivals_count", "throttled_count", "unfinished_count", "cold_starts_count")  # over invocations
 
+RATIOS = ("good_ratio", "error_ratio", "throughput_per_s")  # of all arrivals
+
 
 def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) -> dict[str, Any]:
     """One entry of ``repetitions``. Times in ms, latency from the due time less the emulated cold start."""
@@ -38,6 +40,7 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
         lags_known=lags_known,
         disturbed_ratio=generator["disturbed_ratio"],
         cpu_ratio=generator["cpu_ratio"],
+        wrong_load=tuple(frames.wrong_load),
     )
     verdict = judge(times, seen, rule)
     figures = {
@@ -59,7 +62,17 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
         "integrity": _integrity(frames.meta),
         **_parts(rows, disturbed, settings, window, rule),
     }
-    return {**figures, **dict.fromkeys(COUNTED)} if "invocations" in frames.unknown else figures
+    if frames.wrong_load:  # nobody knows what the whole of it would have met
+        return _without(figures, (*COUNTED, *RATIOS))
+    return _without(figures, COUNTED) if "invocations" in frames.unknown else figures
+
+
+def _without(figures: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    parts = {
+        name: {**part, **{n: None for n in names if n in part}}
+        for name, part in figures.get("parts", {}).items()
+    }
+    return {**figures, **dict.fromkeys(names), **({"parts": parts} if parts else {})}
 
 
 def _parts(

@@ -47,6 +47,7 @@ class Generator(NamedTuple):
     lags_known: bool
     disturbed_ratio: float | None
     cpu_ratio: float | None
+    wrong_load: tuple[str, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -65,7 +66,7 @@ def judge(times: Mapping[str, tuple[Floats, Bools]], generator: Generator, rule:
 
 
 def _reasons(generator: Generator, rule: Rule) -> list[str]:
-    reasons = []
+    reasons = list(generator.wrong_load)
     if generator.cut_off:
         reasons.append("it was cut off before its end")
     if not generator.window_known:

@@ -8,7 +8,7 @@ import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
-from loadtest.server import census, reach, schema
+from loadtest.server import census, reach, rules, schema
 from loadtest.server.target import Target, describe
 
 TRIED_S = 5.0
@@ -49,16 +49,22 @@ def _check_rights(target: Target) -> None:
             schema.create(cursor)
         except pymysql.Error as error:
             raise ServerUnavailable(
-                f"{user!r} may not create and fill tables in {database!r} ({reach.short(error)}): grant it "
-                f"CREATE, DROP, SELECT, INSERT, UPDATE and DELETE on `{database}`.*, or name an admin "
-                f"account in {reach.ADMIN_VARIABLE}"
+                rules.refused(
+                    error,
+                    f"{user!r} may not create and fill tables in {database!r}",
+                    f"grant it CREATE, DROP, SELECT, INSERT, UPDATE and DELETE on `{database}`.*, or name an "
+                    f"admin account in {reach.ADMIN_VARIABLE}",
+                )
             ) from None
         try:
             census.take(cursor, target)
         except pymysql.Error as error:
             raise ServerUnavailable(
-                f"{user!r} cannot see the server's status and connections ({reach.short(error)}): name an "
-                f"account with PROCESS in {reach.ADMIN_VARIABLE}"
+                rules.refused(
+                    error,
+                    f"{user!r} cannot see the server's status and connections",
+                    f"name an account with PROCESS in {reach.ADMIN_VARIABLE}",
+                )
             ) from None
         _check_sight(target, cursor)
 
@@ -66,7 +72,7 @@ def _check_rights(target: Target) -> None:
 def _check_sight(target: Target, cursor: "pymysql.cursors.Cursor") -> None:
     """An account without PROCESS sees its own connections only, and says nothing about it."""
     try:
-        probe = reach.connect(target.functions)
+        probe = reach.connect(target.functions, rules=None)
     except (pymysql.Error, OSError) as error:
         raise ServerUnavailable(reach.why(error, target.functions)) from None
     with closing(probe), probe.cursor() as own:
@@ -78,13 +84,15 @@ def _check_sight(target: Target, cursor: "pymysql.cursors.Cursor") -> None:
                 f"GRANT PROCESS ON *.* TO it, or name another account in {reach.ADMIN_VARIABLE}"
             )
         try:
-            for statement in schema.PROBES:
-                own.execute(statement)
+            schema.probe(own)
         except pymysql.Error as error:
             raise ServerUnavailable(
-                f"{target.functions.user!r} may not read and write the tables in "
-                f"{target.functions.database!r} ({reach.short(error)}): grant it SELECT, INSERT, UPDATE and "
-                "DELETE there"
+                rules.refused(
+                    error,
+                    f"{target.functions.user!r} may not read and write the tables in "
+                    f"{target.functions.database!r}",
+                    "grant it SELECT, INSERT, UPDATE and DELETE there",
+                )
             ) from None
 
 
@@ -109,5 +117,8 @@ def _warnings(target: Target) -> tuple[str, ...]:
         )
     limit = target.variables.get("max_user_connections")
     if isinstance(limit, int) and 0 < limit < target.max_connections:
-        warnings.append(f"an account has {limit} connections at most (max_user_connections): 1203, not 1040")
+        warnings.append(
+            f"{target.functions.user!r} has {limit} of the {target.max_connections} connections at most "
+            "(max_user_connections): what is refused is 1203 or 1226, not 1040"
+        )
     return tuple(warnings)

@@ -12,7 +12,7 @@ from pymysql.cursors import Cursor
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerLost, ServerUnavailable, UsageError
-from loadtest.server import census, compose, given, local, owned, reach, schema, standing
+from loadtest.server import census, compose, given, local, owned, reach, rules, schema, standing
 from loadtest.server.accounts import Started
 from loadtest.server.signals import undisturbed
 from loadtest.server.target import Target, describe
@@ -113,7 +113,14 @@ def seed(admin: Dsn) -> None:
         try:
             schema.create(cursor)
         except pymysql.Error as error:
-            raise ServerUnavailable(f"the tables cannot be made: {error.args[-1]}") from None
+            raise ServerUnavailable(
+                rules.refused(
+                    error,
+                    f"{admin.user!r} may not create and fill tables in {admin.database!r}",
+                    f"grant it CREATE, DROP, SELECT and INSERT there, or name an admin account in "
+                    f"{reach.ADMIN_VARIABLE}",
+                )
+            ) from None
 
 
 def reset(target: Target) -> None:

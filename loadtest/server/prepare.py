@@ -1,6 +1,7 @@
 """Seeds the server of a plain ``locust -f …`` and says in JSON what it is.
 
-Run as ``python -m loadtest.server.prepare``, in a process that gevent has not patched.
+Run as ``python -m loadtest.server.prepare on|off``, for functions with or without TLS, in a process
+that gevent has not patched.
 """
 
 import json
@@ -11,6 +12,7 @@ from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError
 from loadtest.server import reach
 from loadtest.server.launch import seed
+from loadtest.server.rules import check_tls
 from loadtest.server.target import describe
 
 
@@ -20,6 +22,7 @@ def main() -> int:
         admin = Dsn.parse(os.environ.get("LOADTEST_ADMIN_DSN") or os.environ["LOADTEST_DSN"])
         reach.try_for(functions, 5.0)
         target = describe(functions, admin, "given", path_to(functions), ())
+        check_tls(target, sys.argv[1])
         seed(admin)
     except LoadtestError as error:
         sys.stderr.write(f"{error}\n")

@@ -3,6 +3,7 @@
 import zlib
 from functools import cache
 
+from pymysql import ProgrammingError
 from pymysql.cursors import Cursor
 
 GROUPS_COUNT = 1000
@@ -15,9 +16,11 @@ CREATE_ROWS = (
     f"CREATE TABLE {ROWS} (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, group_id INT NOT NULL, "
     "payload VARCHAR(100) NOT NULL, KEY (group_id)) ENGINE=InnoDB"
 )
-# No unique key on purpose: a write that was doubled has to show.
+# No unique key over invocations on purpose: a write that was doubled has to show. But some servers want
+# a primary key in every table (sql_require_primary_key).
 CREATE_LEDGER = (
-    f"CREATE TABLE {LEDGER} (invocation VARCHAR(64) NOT NULL, amount INT NOT NULL, "
+    f"CREATE TABLE {LEDGER} (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, "
+    "invocation VARCHAR(64) NOT NULL, amount INT NOT NULL, "
     "written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), KEY (invocation)) ENGINE=InnoDB"
 )
 INSERT_ROW = f"INSERT INTO {ROWS} (id, group_id, payload) VALUES (%s, %s, %s)"  # noqa: S608 - our constant
@@ -74,8 +77,17 @@ def drop(cursor: Cursor) -> None:
 
 
 # What a function does with the tables, without leaving a trace.
-PROBES = (
-    f"SELECT id, payload FROM {ROWS} WHERE group_id = 1",  # noqa: S608 - our constant
+SELECT = f"SELECT id, payload FROM {ROWS} WHERE group_id = 1"  # noqa: S608 - our constant
+WRITES = (
     f"INSERT INTO {LEDGER} (invocation, amount) VALUES ('probe', 0)",  # noqa: S608 - our constant
     f"DELETE FROM {LEDGER} WHERE invocation = 'probe'",  # noqa: S608 - our constant
 )
+
+
+def probe(cursor: Cursor) -> None:
+    """All of it once, as a function. Raises what PyMySQL raises, also for too few rows."""
+    found = cursor.execute(SELECT)
+    if found != ROWS_PER_GROUP:
+        raise ProgrammingError(0, f"{found} rows where there are {ROWS_PER_GROUP} (sql_select_limit?)")
+    for statement in WRITES:
+        cursor.execute(statement)

@@ -42,7 +42,10 @@ VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``variables`` are the server's own, numbers as numbers, and ``tls``: whether it offers TLS."""
+    """``variables`` are the server's own, numbers as numbers, and ``tls``: whether it offers TLS.
+
+    ``max_user_connections`` is that of the functions' account; 0: as many as there are.
+    """
 
     functions: Dsn
     admin: Dsn
@@ -70,7 +73,9 @@ class Target:
     def functions_max_connections(self) -> int:
         """What functions can have while the monitor is connected."""
         shared = self.admin.user == self.functions.user
-        return self.max_connections - (1 if shared or flavour.monitor_takes_one(self.flavour) else 0)
+        free = self.max_connections - (1 if shared or flavour.monitor_takes_one(self.flavour) else 0)
+        limit = self.variables.get("max_user_connections") or free + shared
+        return min(free, limit - shared)
 
 
 def describe(
@@ -82,6 +87,8 @@ def describe(
     with session(functions, timeout_s) as cursor:
         greeting: Any = cursor.connection
         offers_tls = bool(greeting.server_capabilities & CLIENT.SSL)
+        cursor.execute("SELECT @@SESSION.max_user_connections")  # the account's own limit, if it has one
+        limit = int((cursor.fetchone() or (0,))[0])
     with session(admin, timeout_s) as cursor:
         try:
             variables = read_variables(cursor)
@@ -99,7 +106,7 @@ def describe(
         version=version,
         flavour=flavour.of_version(version),
         max_connections=int(variables["max_connections"]),
-        variables={**variables, "tls": offers_tls},
+        variables={**variables, "tls": offers_tls, "max_user_connections": limit},
         warnings=warnings,
     )
 

@@ -123,7 +123,7 @@ class Page:
         wanted = form.read(flask.request.form, ours, before, self._strategies)
         values = {name: value for name, value in wanted.values.items() if name != "strategy"}
         settings_from(values, wanted.run_time_s, model_of(environment), wanted.users_count)
-        self._run.prepare()
+        self._run.prepare(values["tls"])
         # Locust leaves an empty one as the last test had it.
         parsed.run_time = wanted.run_time_s
 
