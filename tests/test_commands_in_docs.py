@@ -1,0 +1,94 @@
+"""Every command that README, docs, docstrings and help name is one that the programs take.
+
+The README's blocks run whole in `test_readme.py`, and are left out here. What stands within a sentence is often minutes of load:
+here its words are checked by the command itself, up to the point where it would need a server.
+"""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from loadtest.cli import outcome
+from loadtest.signals import Interrupts
+
+ROOT = Path(__file__).parent.parent
+PAGES = (*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md", ROOT / "results" / "README.md")
+SOURCES = sorted(ROOT.glob("loadtest/**/*.py"))
+PLACES = {"RUN", "BASE", "CANDIDATE", "results/latest", "results/base", "results/candidate"}
+SHOP = "class Old:\n    def __init__(self, connect): ...\n\n\nNew = Pinging = Old\n"
+
+
+def commands():
+    """As (file, words): in blocks of a shell a line each, in sentences between backticks."""
+    found = {}
+    for file in (*PAGES, *SOURCES):
+        text = file.read_text("utf-8").replace("\\\n", " ")
+        blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
+        plain = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        lines = [line for block in blocks for line in block.splitlines() if file.name != "README.md"]
+        lines += [" ".join(code.split()) for code in re.findall(r"`+([^`]+)`+", plain)]
+        for line in lines:
+            if re.match(r"(loadtest|make|python -m) [a-z]", line) and "…" not in line:
+                found.setdefault(line, file.relative_to(ROOT))
+    return [pytest.param(line, id=f"{file}: {line}"[:120]) for line, file in found.items()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the commands speak of."""
+    folder = tmp_path_factory.mktemp("commands")
+    (folder / "shop.py").write_text(SHOP)
+    (folder / "slow.toml").write_text("rate = 10\n")
+    shutil.copytree(ROOT / "tests" / "report" / "stored" / "schema-1", folder / "run")
+    return folder
+
+
+@pytest.fixture
+def said(place, monkeypatch, capsys):
+    """Runs the command there, without Docker; its exit code and stderr."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("PATH", str(place))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{place}")
+
+    def run(words):
+        monkeypatch.setattr("sys.argv", ["loadtest", *words])
+        code, last_words = outcome(Interrupts())
+        return code, capsys.readouterr().err + last_words
+
+    return run
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_that_is_named_is_understood(said, command):
+    program, *words = shlex.split(command.partition(" > ")[0])
+    if program == "make":
+        subprocess.run(["/usr/bin/make", "--dry-run", *words], check=True, capture_output=True, cwd=ROOT)
+    elif program == "python":
+        assert words[1] == "pip" or importlib.util.find_spec(words[1]), command
+    elif words[0] == "server":
+        assert words[1:] in (["up"], ["down"])
+    elif words[0] in ("bench", "web") and "--help" not in words:
+        out = ["--out", "new"] if words[0] == "bench" else []
+        code, err = said([*words, "--server", "docker", *out])
+        assert code == 3, err
+        assert "Docker is not installed" in err
+    else:
+        there = ["run" if word in PLACES else word for word in words]
+        code, err = said(there if len(there) > 1 else [*there, "--help"])
+        # The run that stands for all others has two arms only.
+        assert code == 0 or "names no arms that are there" in err, err
+
+
+def test_commands_are_found_where_they_are():
+    texts = [param.values[0] for param in commands()]
+    assert "loadtest web" in texts
+    assert any(text.startswith("loadtest bench zombies --duration 20s") for text in texts)
+    assert "python -m tests.report.equal_runs" in texts
+    assert "make benchmarks" in texts
+    assert len(texts) > 20
