@@ -1,7 +1,7 @@
 """Every command that README, docs, docstrings and help name is one that the programs take.
 
-The README's blocks run whole in `test_readme.py`, and are left out here. What stands within a sentence is often minutes of load:
-here its words are checked by the command itself, up to the point where it would need a server.
+The README's blocks run whole in `test_readme.py`, and are left out here. What stands within a sentence is
+often minutes of load: its words are checked by the command itself, up to the point where it needs a server.
 """
 
 import importlib.util
