@@ -68,7 +68,7 @@ def test_a_run_that_is_interrupted_before_anything_arrived_leaves_nothing(place)
 @pytest.mark.parametrize("numbers", [SIGNALS[:1], SIGNALS[1:], SIGNALS[:1] * 2, SIGNALS[1:] * 3])
 def test_a_run_that_is_interrupted_keeps_what_it_measured(place, numbers):
     with place.start("bench", *LONG) as process:
-        wait_until(lambda: is_measuring(place), 30)
+        wait_until(lambda: is_measuring(place), 90)
         ran = interrupt(place, process, *numbers)
     assert "direct" in ran.out
     assert "run folder: results/" in ran.out
@@ -88,7 +88,7 @@ def readable(place, name: str = "results/latest") -> dict:
 
 def test_a_run_that_is_interrupted_near_its_end_is_readable(place):
     with place.start("bench", *QUICK) as process:
-        wait_until(lambda: is_measuring(place), 30)
+        wait_until(lambda: is_measuring(place), 90)
         wait_until(lambda: not place.locusts(), 30)
         process.send_signal(signal.SIGINT)
         ran = ended(process, END_S)
@@ -99,7 +99,7 @@ def test_a_run_that_is_interrupted_near_its_end_is_readable(place):
 
 def test_a_background_job_that_ignores_sigint_can_be_interrupted_all_the_same(place):
     with place.start("bench", *LONG, ignore_sigint=True) as process:
-        wait_until(lambda: is_measuring(place), 30)
+        wait_until(lambda: is_measuring(place), 90)
         interrupt(place, process, signal.SIGINT)
     readable(place)
 
@@ -115,10 +115,10 @@ def test_an_interrupt_while_a_server_comes_up_to_stay_takes_it_down(place):
 
 def test_a_server_that_is_lost_in_mid_run_ends_it_with_what_was_measured(place):
     with place.start("bench", *LONG) as process:
-        wait_until(lambda: is_measuring(place), 30)
+        wait_until(lambda: is_measuring(place), 90)
         (server,) = place.processes(*SERVERS)
         server.kill()
-        ran = ended(process, 30)
+        ran = ended(process, END_S)
     assert ran.code == 3, ran
     last = [line for line in ran.err.splitlines() if line.startswith("loadtest: ")]
     assert len(last) == 1
@@ -131,10 +131,10 @@ def test_a_server_that_is_lost_in_mid_run_ends_it_with_what_was_measured(place):
 
 def test_a_server_that_is_lost_near_the_end_is_found_lost_too(place):
     with place.start("bench", *QUICK, "--duration", "2s", "--rate", "20") as process:
-        wait_until(lambda: is_measuring(place), 30)
+        wait_until(lambda: is_measuring(place), 90)
         (server,) = place.processes(*SERVERS)
         server.kill()
-        ran = ended(process, 30)
+        ran = ended(process, END_S)
     assert ran.code == 3, ran
     assert "the server was lost in direct/01" in ran.err
     readable(place)

@@ -188,10 +188,10 @@ def test_what_was_lost_stays_unknown_where_no_connection_is_to_be_had_afterwards
 
 def test_a_statement_that_ran_out_of_time_is_not_sent_again(made):
     """The first one is still running, with its locks."""
-    db, started = made(), time.monotonic()
+    db = made()
     with pytest.raises(QueryTimeout):
         db.query("SELECT SLEEP(5)", timeout_s=0.4, idempotent=True)
-    assert time.monotonic() - started < 0.8
+    assert db.stats.connects_count == 1
 
 
 def test_a_procedure_is_not_retried_since_half_of_it_may_stay(made, admin, target, ledger):
