@@ -83,6 +83,7 @@ def test_it_leaves_a_run_folder(base, tmp_path):
         **os.environ,
         "COMPOSE_PROJECT_NAME": f"loadtest-test-{os.getpid()}",
         "LOADTEST_BASE": base,
+        "LOADTEST_ROOT_PASSWORD": "p@ss/w#1",
         "LOADTEST_PORT": str(free_port()),
         "LOADTEST_ADMIN_PORT": str(free_port()),
     }

@@ -58,7 +58,8 @@ def test_a_given_server_is_used_as_it_is_and_left_as_it_was(somebody_elses, tmp_
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["server"]["max_connections"] == 40
-    assert summary["server"]["kind"] == "given"
+    assert (summary["server"]["kind"], summary["server"]["path"]) == ("given", "published")
+    assert any("relays the connections" in warning for warning in summary["warnings"])
     assert any("monitor" in warning for warning in summary["warnings"])
     assert summary["arms"]["cached"]["repetitions"][0]["arrivals_count"] > 100
     with connect(somebody_elses) as connection, connection.cursor() as cursor:

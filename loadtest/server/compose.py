@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from loadtest.server.accounts import Passwords, Started
 ENGINE_S = 5.0  # an engine that is up answers in some 50 ms
 START_S = 180.0
 PULL_S = 600.0
+ELSEWHERE_S = 3.0  # a server that says that it is ready answers at once
+PORT_INSIDE = 3306  # of a container whose port is published
 ATTEMPTS = 4
 PROJECT = "compose.json"
 PUBLISHED_WARNING = (
@@ -62,14 +65,7 @@ def compose_file() -> Path:
 
 def engine() -> Engine:
     """Asks whether an engine and Compose are there. Raises :class:`NoEngine`."""
-    try:
-        said = _docker(["info", "--format", "{{json .}}"], ENGINE_S)
-    except FileNotFoundError:
-        raise NoEngine("Docker is not installed", "install it, or take --server local") from None
-    except subprocess.TimeoutExpired:
-        raise NoEngine(
-            f"Docker is there but did not answer in {ENGINE_S:g} s", "restart it, or take --server local"
-        ) from None
+    said = _docker(["info", "--format", "{{json .}}"], ENGINE_S)
     info = _object(said.stdout)
     problem = info.get("ServerErrors") or ([] if said.returncode == 0 else [_last(said.stderr)])
     if problem:
@@ -78,10 +74,7 @@ def engine() -> Engine:
             f"Docker is there but its engine cannot be used ({cause})",
             "start it, see that you may use it, or take --server local",
         )
-    try:
-        version = _docker(["compose", "version", "--short"], ENGINE_S)
-    except subprocess.TimeoutExpired:
-        raise NoEngine(f"docker compose did not answer in {ENGINE_S:g} s", "restart Docker") from None
+    version = _docker(["compose", "version", "--short"], ENGINE_S)
     if version.returncode or version.stdout.strip().startswith("1."):
         raise NoEngine("Docker has no Compose v2", "install its plugin, or take --server local")
     address = os.environ.get("DOCKER_HOST") or _context_address()
@@ -99,7 +92,8 @@ def engine() -> Engine:
 def start(folder: Path, max_connections: int, engine: Engine) -> Started:
     """Starts a project of its own and makes the accounts; returns when the server answers.
 
-    Raises :class:`ServerUnavailable`. What was started by then is the caller's to :func:`stop`.
+    Raises :class:`ServerUnavailable`, and :class:`NoEngine` when it answers somewhere else only. What was
+    started by then is the caller's to :func:`stop`.
     """
     project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
     service = "mysql" if engine.shares_network else "mysql-published"
@@ -113,8 +107,10 @@ def start(folder: Path, max_connections: int, engine: Engine) -> Started:
         values = _values(chosen, max_connections, root, engine)
         try:
             _compose(folder, ["up", "--detach", "--pull", "never", service], START_S, values)
-            _wait(folder, superuser)
+            _wait(folder, superuser, chosen.functions if engine.shares_network else PORT_INSIDE)
             break
+        except NoEngine:
+            raise
         except (Exited, ServerUnavailable) as error:
             raced = any(sign in str(error).lower() for sign in PORT_TAKEN)
             if not raced or attempt == ATTEMPTS or ports.fixed():
@@ -135,9 +131,9 @@ def _values(chosen: ports.Ports, max_connections: int, root: str, engine: Engine
         "LOADTEST_ADMIN_PORT": str(chosen.admin),
         "LOADTEST_MAX_CONNECTIONS": str(max_connections),
         "LOADTEST_ROOT_PASSWORD": root,
-        "LOADTEST_CPUS": str(min(2, engine.cpus_count)),
+        "LOADTEST_CPUS": os.environ.get("LOADTEST_CPUS") or str(min(2, engine.cpus_count)),
         # the server needs 156 KB and a thread per connection
-        "LOADTEST_MEMORY": f"{1536 + max_connections // 3}m",
+        "LOADTEST_MEMORY": os.environ.get("LOADTEST_MEMORY") or f"{1536 + max_connections // 3}m",
         # we ask ourselves: a client that is forked every 2 s disturbs what is measured
         "LOADTEST_HEALTH_INTERVAL": "1h",
     }
@@ -168,9 +164,12 @@ def _see_to_image(folder: Path, service: str) -> None:
         ) from None
 
 
-def _wait(folder: Path, superuser: Dsn) -> None:
-    """Until the server answers. Raises :class:`Exited` or :class:`ServerUnavailable`."""
-    deadline, look_at = time.monotonic() + START_S, time.monotonic() + 1.0
+def _wait(folder: Path, superuser: Dsn, port: int) -> None:
+    """Until the server, which listens on ``port`` where it runs, answers.
+
+    Raises :class:`Exited`, :class:`NoEngine` or :class:`ServerUnavailable`.
+    """
+    deadline, look_at, ready_at = time.monotonic() + START_S, time.monotonic() + 1.0, inf
     while True:
         try:
             reach.connect(superuser, timeout_s=2.0).close()
@@ -181,10 +180,28 @@ def _wait(folder: Path, superuser: Dsn) -> None:
             problem = trouble(folder)
             if problem:
                 raise Exited(problem)
+            if ready_at == inf and _says_ready(folder, port):
+                ready_at = time.monotonic()
             look_at = time.monotonic() + 1.0
+        if time.monotonic() > ready_at + ELSEWHERE_S:
+            raise NoEngine(
+                f"Docker's engine is on another machine or network: the server that it started is ready, and "
+                f"nothing answers on 127.0.0.1:{superuser.port} here",
+                "run loadtest where the engine runs, or take --server local or a server's own address",
+            )
         if time.monotonic() > deadline:
-            raise ServerUnavailable(f"no answer in {START_S:g} s, last {reach.why(last, superuser)}")
+            raise ServerUnavailable(f"no answer in {START_S:g} s, last: {reach.short(last)}")
         time.sleep(0.1)
+
+
+def _says_ready(folder: Path, port: int) -> bool:
+    """Whether the server itself says that it listens; the docker command reaches every engine."""
+    note = _object((folder / PROJECT).read_text("utf-8"))
+    words = ["compose", "--project-name", note["project"], "logs", "--no-color", "--no-log-prefix"]
+    said = _docker(words, ENGINE_S)
+    return any(
+        "ready for connections" in line and f"port: {port} " in line for line in said.stdout.splitlines()
+    )
 
 
 def trouble(folder: Path) -> str:
@@ -220,12 +237,7 @@ def _compose(
     note = _object((folder / PROJECT).read_text("utf-8"))
     command = ["compose", "--project-name", note["project"], "--file", note["file"]]
     command += ["--env-file", os.devnull, *arguments]  # a stranger's .env beside the file is not for us
-    try:
-        done = _docker(command, timeout_s, values)
-    except subprocess.TimeoutExpired:
-        raise ServerUnavailable(f"docker compose {arguments[0]} did not end in {timeout_s:g} s") from None
-    except FileNotFoundError:
-        raise ServerUnavailable("Docker is no longer installed") from None
+    done = _docker(command, timeout_s, values)
     if done.returncode:
         raise ServerUnavailable(f"docker compose {arguments[0]}: {_last(done.stderr)}")
 
@@ -233,25 +245,35 @@ def _compose(
 def _docker(
     arguments: list[str], timeout_s: float, values: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
+    """Raises :class:`NoEngine` when it cannot be run or does not end in time."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COMPOSE_", "LOADTEST_"))}
-    return subprocess.run(
-        ["docker", *arguments],
-        env={**environment, **(values or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout_s,
-        start_new_session=True,  # Ctrl-C in the terminal is for us
-    )
+    instead = "or take --server local"
+    try:
+        return subprocess.run(
+            ["docker", *arguments],
+            env={**environment, **(values or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            start_new_session=True,  # Ctrl-C in the terminal is for us
+        )
+    except FileNotFoundError:
+        raise NoEngine("Docker is not installed", f"install it, {instead}") from None
+    except OSError as error:
+        raise NoEngine(f"Docker cannot be run ({error.strerror})", f"see to its command, {instead}") from None
+    except subprocess.TimeoutExpired:
+        words = " ".join([word for word in arguments if word.isalpha()][:2])
+        raise NoEngine(
+            f"Docker is there but did not answer in {timeout_s:g} s (docker {words})",
+            f"restart it, {instead}",
+        ) from None
 
 
 def _context_address() -> str:
     """Which engine the docker command talks to: it follows contexts, the docker package does not."""
-    try:
-        said = _docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ENGINE_S)
-    except subprocess.TimeoutExpired:
-        return ""
+    said = _docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ENGINE_S)
     return said.stdout.strip() if said.returncode == 0 else ""
 
 

@@ -21,12 +21,13 @@ def attach(text: str) -> Target:
     reach.try_for(functions, TRIED_S)
     admin = functions
     if os.environ.get(reach.ADMIN_VARIABLE):
-        named = Dsn.parse(os.environ[reach.ADMIN_VARIABLE])
+        named = reach.with_password(
+            Dsn.parse(os.environ[reach.ADMIN_VARIABLE]), reach.ADMIN_PASSWORD_VARIABLE
+        )
         reach.try_for(named, TRIED_S)
         # tables and census are those of the functions' schema, whatever the admin's DSN names
         admin = replace(named, database=functions.database)
-    path = "host" if functions.host in reach.LOOPBACK else "remote"
-    target = describe(functions, admin, "given", path, timeout_s=TRIED_S)
+    target = describe(functions, admin, "given", None, timeout_s=TRIED_S)
     try:
         _check_rights(target)
         return replace(target, warnings=_warnings(target))
@@ -97,7 +98,7 @@ def _check_sight(target: Target, cursor: "pymysql.cursors.Cursor") -> None:
 
 
 def _warnings(target: Target) -> tuple[str, ...]:
-    warnings = []
+    warnings = list(target.warnings)
     if target.max_connections > LARGE:
         warnings.append(
             f"the server takes {target.max_connections} connections: pressure needs a load that fills them"

@@ -219,10 +219,12 @@ def _pick(choice: str, folder: Path, max_connections: int) -> tuple[str, Started
     if choice == "local":
         return "local", local.start(folder, max_connections)
     try:
-        engine = compose.engine()
+        return "docker", compose.start(folder, max_connections, compose.engine())
     except compose.NoEngine as error:
         if choice == "docker":
             raise
+        with suppress(ServerUnavailable):  # what is left of it goes with the folder
+            compose.stop(folder)
         if local.find() is None:
             raise ServerUnavailable(
                 f"no server to be had: {error.reason}, and no mysqld or mariadbd is installed; "
@@ -230,7 +232,6 @@ def _pick(choice: str, folder: Path, max_connections: int) -> tuple[str, Started
             ) from None
         started = local.start(folder, max_connections)
         return "local", replace(started, warnings=(f"a private server was taken, since {error.reason}",))
-    return "docker", compose.start(folder, max_connections, engine)
 
 
 def _forget(path: Path) -> None:

@@ -21,7 +21,7 @@ def main() -> int:
         functions = Dsn.parse(os.environ["LOADTEST_DSN"])
         admin = Dsn.parse(os.environ.get("LOADTEST_ADMIN_DSN") or os.environ["LOADTEST_DSN"])
         reach.try_for(functions, 5.0)
-        target = describe(functions, admin, "given", path_to(functions), ())
+        target = describe(functions, admin, "given", None)
         check_tls(target, sys.argv[1])
         seed(admin)
     except LoadtestError as error:
@@ -29,10 +29,6 @@ def main() -> int:
         return error.exit_code
     sys.stdout.write(json.dumps({**target.public(), "warnings": list(target.warnings)}))
     return 0
-
-
-def path_to(dsn: Dsn) -> str:
-    return "host" if dsn.host in ("127.0.0.1", "::1", "localhost") else "remote"
 
 
 if __name__ == "__main__":

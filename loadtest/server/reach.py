@@ -34,6 +34,7 @@ OWN_RULES = (
 )
 PASSWORD_VARIABLE = "LOADTEST_PASSWORD"  # noqa: S105 - a variable's name
 ADMIN_VARIABLE = "LOADTEST_ADMIN_DSN"
+ADMIN_PASSWORD_VARIABLE = "LOADTEST_ADMIN_PASSWORD"  # noqa: S105 - a variable's name
 
 _NAMES = {
     value: name
@@ -164,7 +165,7 @@ def why(error: BaseException, dsn: Dsn, seconds: float = 5.0) -> str:
     return f"no connection to {where} as {user!r}: {text} ({short(error)})"
 
 
-def with_password(dsn: Dsn) -> Dsn:
+def with_password(dsn: Dsn, variable: str = PASSWORD_VARIABLE) -> Dsn:
     """A missing password comes from the environment, where other users cannot read it."""
-    password = dsn.password or os.environ.get(PASSWORD_VARIABLE, "")
+    password = dsn.password or os.environ.get(variable, "")
     return Dsn(dsn.host, dsn.port, dsn.user, password, dsn.database)

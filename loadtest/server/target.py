@@ -1,6 +1,7 @@
 """The MySQL under pressure, as everybody else sees it."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 import pymysql
@@ -10,8 +11,12 @@ from pymysql.cursors import Cursor
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
 from loadtest.server import flavour
-from loadtest.server.reach import session
+from loadtest.server.reach import LOOPBACK, session
 
+RELAYED_WARNING = (
+    "something relays the connections to this server, as Docker does for a published port: connects take "
+    "longer and closes reach the server late, which adds refusals; compare such runs with each other only"
+)
 VARIABLES = (
     "back_log",
     "connect_timeout",
@@ -78,10 +83,40 @@ class Target:
         return min(free, limit - shared)
 
 
+def path_to(cursor: Cursor) -> str:
+    """host, published or remote: how this connection reaches its server.
+
+    On loopback a relay, such as that of a port that Docker publishes, shows by the end that the server
+    sees: another port than ours, or another address. Raises what PyMySQL raises.
+    """
+    connection: Any = cursor.connection
+    if connection.host not in LOOPBACK:
+        return "remote"
+    cursor.execute("SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID()")
+    seen, _, port = str((cursor.fetchone() or ("",))[0]).rpartition(":")
+    ours = connection._sock.getsockname()[1]
+    return "host" if port == str(ours) and _may_be_here(seen) else "published"
+
+
+def _may_be_here(seen: str) -> bool:
+    try:
+        return ip_address(seen.strip("[]")).is_loopback
+    except ValueError:
+        return True  # a name that the server knows for the address
+
+
 def describe(
-    functions: Dsn, admin: Dsn, kind: str, path: str, warnings: tuple[str, ...] = (), timeout_s: float = 5.0
+    functions: Dsn,
+    admin: Dsn,
+    kind: str,
+    path: str | None,
+    warnings: tuple[str, ...] = (),
+    timeout_s: float = 5.0,
 ) -> Target:
-    """Asks a live server, through both accounts. Raises :class:`ServerUnavailable`."""
+    """Asks a live server, through both accounts; how it is reached too, where ``path`` is None.
+
+    Raises :class:`ServerUnavailable`.
+    """
     # Through the functions' account too: a wrong grant shows here, and not as errors of a run; and
     # the server's cache of passwords is warm when the first function comes.
     with session(functions, timeout_s) as cursor:
@@ -89,6 +124,7 @@ def describe(
         offers_tls = bool(greeting.server_capabilities & CLIENT.SSL)
         cursor.execute("SELECT @@SESSION.max_user_connections")  # the account's own limit, if it has one
         limit = int((cursor.fetchone() or (0,))[0])
+        path = path or path_to(cursor)
     with session(admin, timeout_s) as cursor:
         try:
             variables = read_variables(cursor)
@@ -107,7 +143,7 @@ def describe(
         flavour=flavour.of_version(version),
         max_connections=int(variables["max_connections"]),
         variables={**variables, "tls": offers_tls, "max_user_connections": limit},
-        warnings=warnings,
+        warnings=(*warnings, RELAYED_WARNING) if kind == "given" and path == "published" else warnings,
     )
 
 
