@@ -32,7 +32,7 @@ class Web:
         self._plan = plan
         self._choice = choice
         self._results = results
-        self._host, self._port = at
+        self._host, self._port = at[0].removeprefix("[").removesuffix("]"), at[1]
         self._interrupts = interrupts
         self._say = say
 
@@ -76,7 +76,7 @@ class Web:
                 raise LoadtestError(f"Locust's page did not come up: {process.last_line(log)}")
             time.sleep(0.1)
         self._say(
-            f"http://{named(self._host)}:{self._port}/?tab=connections  (Ctrl-C ends it; "
+            f"http://{in_address(reachable(self._host))}:{self._port}/?tab=connections  (Ctrl-C ends it; "
             f"run folders go to {self._results})"
         )
         while True:
@@ -114,18 +114,23 @@ def check_port(host: str, port: int) -> None:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"cannot listen on {host}:{port} ({reason}): choose another --port or --host"
+            f"cannot listen on {in_address(host)}:{port} ({reason}): choose another --port or --host"
         ) from None
 
 
 def answers(host: str, port: int) -> bool:
     try:
-        with socket.create_connection((named(host), port), timeout=1.0):
+        with socket.create_connection((reachable(host), port), timeout=1.0):
             return True
     except OSError:
         return False
 
 
-def named(host: str) -> str:
-    """An address that a browser on this machine can open."""
-    return "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host  # noqa: S104
+def reachable(host: str) -> str:
+    """The name or address that this machine reaches a listener on ``host`` by."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def in_address(host: str) -> str:
+    """As a web address has it."""
+    return f"[{host}]" if ":" in host else host

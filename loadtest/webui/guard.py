@@ -3,6 +3,8 @@
 import ipaddress
 from urllib.parse import urlsplit
 
+PORTS = {"http": 80, "https": 443}  # of a scheme, where an address names none
+
 
 def refusal(host: str, origin: str | None, listens_on: str) -> str:
     """Why a request with these headers is refused; "" when it is welcome.
@@ -16,9 +18,28 @@ def refusal(host: str, origin: str | None, listens_on: str) -> str:
             f"this page answers at {listens_on} only, not as {name or 'nobody'}; to serve other names listen "
             "on another address, with a login"
         )
-    if origin is not None and urlsplit(origin).netloc != host:
-        return f"refused: the request comes from {origin}, not from this page"
+    if origin is not None and not is_same(origin, host):
+        return (
+            f"refused: the request comes from {origin}, not from this page ({host}); a proxy in front has to "
+            "pass the Host header on"
+        )
     return ""
+
+
+def is_same(origin: str, host: str) -> bool:
+    """Whether both headers name one place, written out or not: a proxy that ends TLS may add the port.
+
+    Only Host is compared, never what a proxy says of itself (X-Forwarded-Host and the like): behind none,
+    whoever asks could write there what he likes. A proxy has to pass Host on.
+    """
+    try:
+        here, there = urlsplit(f"//{host}"), urlsplit(origin)
+        port = PORTS.get(there.scheme)
+        if not host or port is None or there.username is not None or here.username is not None:
+            return False
+        return (there.hostname, there.port or port) == (here.hostname, here.port or port)
+    except ValueError:  # no port at all
+        return False
 
 
 def is_loopback(name: str) -> bool:

@@ -59,7 +59,7 @@ def test_every_refused_connect_is_counted_and_on_mysql_nothing_else_is(target):
     with connections(target, target.max_connections), ThreadPoolExecutor(8) as pool:
         list(pool.map(refuse, range(80)))
     with pytest.raises(pymysql.err.OperationalError, match="1045"):
-        reach.connect(stranger)
+        reach.connect_plain(stranger)
     socket.create_connection((stranger.host, stranger.port)).close()
     wrong_passwords = {"mysql": 0, "mariadb": 1}[target.flavour]
     assert refused() == before + 80 + wrong_passwords

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from loadtest.server import launch
+from loadtest.webui.history import CODES, SERIES
 from tests.waiting import wait_until
 
 from .pages import page, shown
@@ -217,3 +218,45 @@ def contrast(tab):
             return (pair[0] + 0.05) / (pair[1] + 0.05);
         }"""
     )
+
+
+def news(codes):
+    """What the page is told of a test in which these errors happened."""
+    names = [*SERIES, *CODES]
+    points = {name: [float(name not in CODES or name in codes)] * 3 for name in names}
+    test = {
+        "number": 1, "arm": "cached", "trouble": "", "running": True, "now": {}, "workers": [],
+        "errors": {"1040 ER_CON_COUNT_ERROR": 3}, "step_s": 1.0, "whole": True,
+        "points": {"at_s": [1.0, 2.0, 3.0], **points},
+    }  # fmt: skip
+    return {"tests": [], "state": "ready", "trouble": "", "live": test, "other": None}
+
+
+LEGENDS = """() => [...Bokeh.index.all_views()].filter((view) => view.model.type === "Legend").map((view) => {
+    const [legend, plot] = [view.el, view.parent.el].map((element) => element.getBoundingClientRect());
+    return {
+        entries: view.model.items.filter((item) => item.visible).map((item) => item.label.value),
+        within: legend.left >= plot.left && legend.right <= plot.right && legend.bottom <= plot.bottom,
+    };
+})"""
+
+
+@pytest.mark.parametrize("codes", [["1040"], list(CODES)], ids=["one code", "all codes"])
+def test_no_legend_is_cut_off_however_narrow_the_window_and_many_the_codes(
+    browser, mariadb_target, tmp_path, codes
+):
+    with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
+        start(tab, userCount="1", duration="1s")
+        tab.route("**/loadtest/live?*", lambda route: route.fulfill(json=news(codes)))
+        found.ended(1)
+        for width in (1280, 700, 380):
+            tab.set_viewport_size({"width": width, "height": 900})
+            wait_until(lambda: all_within(tab, {*codes, "refused by the server"}), 20, f"at {width}")
+        tab.locator('[data-plot="errors"]').screenshot(path=tmp_path / "errors.png")
+
+
+def all_within(tab, entries):
+    """Every legend within its plot, one of them with these entries."""
+    legends = tab.evaluate(LEGENDS)
+    used = any(set(legend["entries"]) == entries for legend in legends)
+    return used and len(legends) == 6 and all(legend["within"] for legend in legends)

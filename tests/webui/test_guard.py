@@ -33,6 +33,43 @@ def test_whoever_listens_elsewhere_is_asked_for_by_any_name_but_from_its_own_pag
 
 
 @pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://load.example", "load.example"),
+        ("https://load.example", "load.example:443"),  # as a proxy that ends TLS may pass it on
+        ("https://load.example:443", "load.example"),
+        ("http://load.example", "load.example:80"),
+        ("https://Load.Example", "load.example:443"),
+        ("http://[2001:db8::1]:8089", "[2001:db8::1]:8089"),
+        ("https://[2001:db8::1]", "[2001:db8::1]:443"),
+    ],
+)
+def test_the_port_that_a_scheme_means_need_not_be_written_out(origin, host):
+    assert refusal(host, origin, "0.0.0.0") == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://load.example", "load.example:443"),
+        ("https://load.example", "load.example:80"),
+        ("https://load.example:8443", "load.example"),
+        ("https://load.example.evil", "load.example:443"),
+        ("https://load.example@evil.example", "load.example"),
+        ("https://evil.example@load.example", "load.example"),
+        ("https://evil.example", "127.0.0.1:8089"),  # a proxy that does not pass Host on
+        ("ftp://load.example", "load.example"),
+        ("//load.example", "load.example"),
+        ("https://", ""),
+        ("https://load.example:none", "load.example"),
+        ("https://load.example", "load.example:none"),
+    ],
+)
+def test_another_origin_stays_another_one_whatever_its_port(origin, host):
+    assert "not from this page" in refusal(host, origin, "0.0.0.0")
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("localhost", True),

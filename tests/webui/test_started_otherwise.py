@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest import process
+from loadtest import process, web
 from loadtest.store import RunFolder
 from tests.waiting import wait_until
 
@@ -112,16 +113,22 @@ def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
     assert repetition.read_meta()["cut_off"] is True
 
 
-def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path):
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]")]
+)
+def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path, host, address):
+    if ":" in host and not has_ipv6():
+        pytest.skip("this machine has no ::1")
     port = process.free_port()
-    words = ["web", "burst", "--server", "local", "--port", str(port), "--strategy", "cached", "--rate", "50"]
+    words = ["web", "burst", "--server", "local", "--host", host, "--port", str(port), "--strategy", "cached"]
+    words += ["--rate", "50"]
     with subprocess.Popen(
         [sys.executable, "-m", "loadtest", *words], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     ) as started:  # fmt: skip
         line = started.stdout.readline()
-        assert f"http://127.0.0.1:{port}/" in line, started.stderr.read()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        assert f"http://{address}:{port}/?tab=" in line, started.stderr.read()
+        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=10) as answer:
             text = answer.read().decode()
         assert '"num_users": 50' in text
         started.send_signal(signal.SIGINT)
@@ -130,7 +137,26 @@ def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path):
     assert "interrupted" in err
     assert "Traceback" not in out + err
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
+        urllib.request.urlopen(f"http://{address}:{port}/", timeout=2)
+
+
+def has_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"),
+        ("load.example", "load.example"),
+    ],
+)  # fmt: skip
+def test_the_address_that_is_announced_can_be_opened_here(host, expected):
+    assert web.in_address(web.reachable(host)) == expected
 
 
 SLOW = """

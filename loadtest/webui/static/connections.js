@@ -23,6 +23,7 @@
   let chosen = 0; // 0: the newest test, whichever that is
   let sources = null;
   let codes = []; // the errors that have a series of their own
+  let drawn_plots = [];
   let listed = "";
 
   function blank() {
@@ -66,10 +67,51 @@
       while (Bokeh.documents.length === before) await new Promise((done) => setTimeout(done, 20));
       const drawn = Bokeh.documents[Bokeh.documents.length - 1];
       codes = plots.codes;
+      drawn_plots = drawn.roots();
+      new ResizeObserver(fit).observe(find(".lt-plots"));
       sources = { live: drawn.get_model_by_name("test_live"), other: drawn.get_model_by_name("test_other") };
       panel.dataset.drawn = "yes";
     })();
     return drawing;
+  }
+
+  // Legends: what has no value yet takes no room, and rows end where the plot does. Bokeh's own never wrap.
+
+  const LEGEND = { font: "12px system-ui, sans-serif", glyph: 36, row: 20, height: 260 }; // in pixels
+  const pen = document.createElement("canvas").getContext("2d");
+  const legendsOf = (plot) => plot.above.filter((model) => model.items);
+
+  function fit() {
+    for (const plot of drawn_plots) for (const legend of legendsOf(plot)) fitOne(plot, legend);
+  }
+
+  function fitOne(plot, legend) {
+    if (!plot.inner_width) return; // not laid out yet
+    const names = legend.items.filter((item) => item.visible).map((item) => item.label.value);
+    pen.font = LEGEND.font;
+    const widths = names.map((name) => pen.measureText(name).width + LEGEND.glyph);
+    let count = Math.max(1, names.length);
+    while (count > 1 && widthOf(widths, count) > plot.inner_width) count -= 1;
+    const height = LEGEND.height + LEGEND.row * (Math.ceil(names.length / count) - 1);
+    if (legend.ncols !== count) legend.ncols = count;
+    if (plot.height !== height) plot.height = height;
+  }
+
+  function widthOf(widths, count) {
+    const columns = Array(count).fill(0);
+    widths.forEach((width, i) => { columns[i % count] = Math.max(columns[i % count], width); });
+    return columns.reduce((all, width) => all + width, 0);
+  }
+
+  function showUsedCodes(columns) {
+    const isUsed = (name) => (columns[name] || []).some((value) => value > 0);
+    const used = new Set(codes.filter(isUsed));
+    for (const legend of drawn_plots.flatMap(legendsOf)) {
+      for (const item of legend.items) {
+        if (codes.includes(item.label.value)) item.visible = used.has(item.label.value);
+      }
+    }
+    fit();
   }
 
   function script(address) {
@@ -105,6 +147,7 @@
     const times = state.columns.at_s;
     state.at_s = times.length ? times[times.length - 1] : -1;
     if (sources && grown) sources[which].data = columnsOf(state);
+    if (sources && grown && which === "live") showUsedCodes(state.columns);
   }
 
   function columnsOf(state) {
