@@ -1,10 +1,13 @@
 """Asks the server about its connections."""
 
+import re
 from typing import Any
 
+from pymysql import MySQLError
 from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
 
+from loadtest.manager.errors import code_of, is_lost
 from loadtest.manager.policy import Census
 
 # serverless-mysql 2.1.0 filters by user only in appearance: its condition ends in OR true.
@@ -54,17 +57,28 @@ def limits(connection: Any) -> tuple[int, int]:
     return int(server), int(own)
 
 
-def used_count(connection: Any) -> int:
-    """Connections in use, in the cheapest way that the server allows; no privilege is needed.
+def used_count(connection: Any) -> int | None:
+    """Connections in use, by COM_STATISTICS, which costs about a ping and needs no privilege.
 
-    COM_STATISTICS costs about a ping. On MariaDB its "Threads" includes cached ones, so there, and
-    with a client that has no such command, the status variable is read.
+    None where that cannot be had: on MariaDB, whose "Threads" includes cached ones, with a client that
+    has no such command, and from a server or a proxy that does not know it.
     """
     mariadb = "MariaDB" in str(connection.get_server_info() or "")
-    if not mariadb and hasattr(connection, "_execute_command"):
-        connection._execute_command(COMMAND.COM_STATISTICS, b"")
+    if mariadb or not hasattr(connection, "_execute_command"):
+        return None
+    connection._execute_command(COMMAND.COM_STATISTICS, b"")
+    try:
         text = connection._read_packet().get_all_data().decode("ascii", "replace")
-        return int(text.split("Threads: ")[1].split()[0])
+    except MySQLError as error:
+        if is_lost(error) or code_of(error) is None:
+            raise
+        return None
+    found = re.search(r"Threads: (\d+)", text)
+    return int(found[1]) if found else None
+
+
+def connected_count(connection: Any) -> int:
+    """The same by a statement, which costs more and works everywhere."""
     return int(rows(connection, "SHOW GLOBAL STATUS LIKE 'Threads_connected'")[0][1])
 
 

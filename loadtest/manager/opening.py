@@ -75,7 +75,11 @@ def addresses_count(connection: Any) -> int:
 def _open_in_one(connection: Any, settings: str, timeout_s: float) -> None:
     """PyMySQL's connect, its time limited as a whole, with our settings beside its SET NAMES."""
 
+    are_set = not settings
+
     def set_names(charset: str, collation: str | None = None) -> None:
+        nonlocal are_set
+        are_set = True
         collate = f" COLLATE {collation}" if collation else ""
         connection.query(f"SET NAMES {charset}{collate}, {settings}")
 
@@ -86,5 +90,10 @@ def _open_in_one(connection: Any, settings: str, timeout_s: float) -> None:
             connection.set_character_set = set_names
         try:
             connection.connect()
+            if not are_set:
+                connection.query(f"SET {settings}")  # before 1.1 PyMySQL's connect has no SET NAMES
+        except BaseException:
+            connection._force_close()
+            raise
         finally:
             vars(connection).pop("set_character_set", None)

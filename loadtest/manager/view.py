@@ -11,9 +11,10 @@ FULL = Census(1, 1)
 class View:
     """Made at the first look: most containers of a burst never take one. Times are monotonic seconds."""
 
-    __slots__ = ("_at_s", "_census", "_invocations_count", "_limits", "_limits_at_s")
+    __slots__ = ("_asks_by_statement", "_at_s", "_census", "_invocations_count", "_limits", "_limits_at_s")
 
     def __init__(self) -> None:
+        self._asks_by_statement = False  # its server, or a proxy before it, knows no cheaper way
         self._census: Census | None = None
         self._at_s = 0.0
         self._invocations_count = 0
@@ -46,7 +47,11 @@ class View:
             self._limits, self._limits_at_s = asking.limits(connection), now
             statements_count += 1
         server_limit, own_limit = self._limits
-        census = Census(asking.used_count(connection), server_limit)
+        used_count = None if self._asks_by_statement else asking.used_count(connection)
+        if used_count is None:
+            self._asks_by_statement = True
+            used_count = asking.connected_count(connection)
+        census = Census(used_count, server_limit)
         if own_limit:
             # A limit of the account counts that account's connections and nobody else's.
             statements_count += 1

@@ -63,6 +63,29 @@ def test_session_variables_and_the_lease_ride_on_the_statement_that_connects(mad
         assert questions == cursor.fetchone()[1]
 
 
+class WithoutSetNames(pymysql.connections.Connection):
+    """Connects as PyMySQL before 1.1: what the manager puts in the place of SET NAMES is not called."""
+
+    def connect(self, sock=None):
+        vars(self).pop("set_character_set", None)
+        super().connect(sock)
+
+
+def test_a_client_that_sends_no_set_names_gets_them_too(made):
+    """Else its connections would have the server's lease of 8 hours, and nobody would know."""
+    db = made(library=WithoutSetNames, session_variables={"time_zone": "+03:00"})
+    assert db.query("SELECT @@SESSION.wait_timeout, @@SESSION.time_zone") == [(1, "+03:00")]
+
+
+def test_a_session_variable_that_the_server_refuses_leaves_no_connection(made, admin, target):
+    for library in (pymysql, WithoutSetNames):
+        db = made(library=library, session_variables={"no_such_variable": 1})
+        with pytest.raises(pymysql.MySQLError) as raised:
+            db.query("SELECT 1")
+        assert raised.value.args[0] == 1193
+        wait_until(lambda: ids_on_the_server(admin, target) == set())
+
+
 def test_a_collation_goes_with_them(made):
     db = made(collation="utf8mb4_bin")
     assert db.query("SELECT @@collation_connection, @@SESSION.wait_timeout") == [("utf8mb4_bin", 1)]

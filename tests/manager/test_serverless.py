@@ -5,7 +5,9 @@ import sys
 import threading
 import time
 
+import pymysql
 import pytest
+from pymysql.constants import COMMAND
 
 from loadtest.manager import Managed, NoConnection, QueryTimeout
 from loadtest.manager.clock import now_s
@@ -264,3 +266,29 @@ def test_managers_of_several_threads_have_nothing_to_do_with_each_other(made):
     for thread in threads:
         thread.join()
     assert answers == {(n, turn): n * 100 + turn for n in range(8) for turn in range(20)}
+
+
+# Looks at the server
+
+
+class Unknowing(pymysql.connections.Connection):
+    """Before a proxy that knows no COM_STATISTICS: the server gets a command that it does not know."""
+
+    asked_count = 0
+
+    def _execute_command(self, command, sql):
+        if command == COMMAND.COM_STATISTICS:
+            Unknowing.asked_count += 1
+            command = 0x7F
+        super()._execute_command(command, sql)
+
+
+def test_a_server_without_com_statistics_is_asked_by_a_statement_from_then_on(made, target):
+    """1047; no connection is lost over it."""
+    Unknowing.asked_count = 0
+    db = made(Managed(look_every_s=0.0, look_every_count=1), library=Unknowing)
+    identities = {often(db, 1) for _ in range(5)}
+    assert len(identities) == 2  # a new container gives its first one back
+    assert db.stats.lost_count == 0
+    assert Unknowing.asked_count == (1 if target.flavour == "mysql" else 0)
+    assert 1 <= db._view._census.used_count <= target.max_connections
