@@ -3,23 +3,18 @@
 import os
 from typing import Any
 
-_count = 0
+count = 0  # of forks between the first process and this one
 _never_collected: list[Any] = []
 
 
 def _became_a_child() -> None:
-    global _count
-    _count += 1
+    global count
+    count += 1
 
 
 # One for all managers, and nothing to ask the kernel for at a statement.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_became_a_child)
-
-
-def count() -> int:
-    """Of forks between the first process and this one."""
-    return _count
 
 
 def let_go(connection: Any) -> None:

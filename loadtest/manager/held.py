@@ -1,6 +1,7 @@
 """The connection that a container holds, and what is known of its session."""
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -61,7 +62,7 @@ class Held:
         self.lease_s = options.lease_s or 0
         self.served_count = 0  # invocations
         self._errors = errors
-        self._forks_count = forks.count()
+        self._forks_count = forks.count
         self._options = options
         self._stats = stats
         self._read_in_transaction = False
@@ -74,13 +75,13 @@ class Held:
     @property
     def is_open(self) -> bool:
         """False once it was closed or dropped, and in a child of the process that opened it."""
-        return self.connection is not None and self._forks_count == forks.count()
+        return self.connection is not None and self._forks_count == forks.count
 
     def leave_to_the_parent(self) -> None:
         """In a child of a fork: both would read each other's answers, and one's goodbye end the other's."""
-        if self._forks_count != forks.count():
+        if self._forks_count != forks.count:
             connection, self.connection = self.connection, None
-            self._forks_count = forks.count()
+            self._forks_count = forks.count
             if connection is not None:
                 forks.let_go(connection)
 
@@ -147,8 +148,10 @@ class Held:
         was_kept = self.served_count > 0 or now_s() - self.opened_at > NEW_S
         return was_kept and not (self.is_replacement and self.served_count == 0)
 
-    def query(self, sql: str, args: Any, left_s: float | None, timeout_s: float | None) -> Result:
-        """A statement of the caller's. Raises :class:`Ended`.
+    def query(
+        self, sql: str, args: Any, timeout_s: float | None, left_s: Callable[[], float | None]
+    ) -> Result:
+        """A statement of the caller's, whose invocation has ``left_s()``. Raises :class:`Ended`.
 
         One that gives the session a state of its own binds the invocation to this connection. Not so
         with `classic`: the published module hands the state on to the next invocation.
@@ -156,7 +159,7 @@ class Held:
         state = state_of(sql)
         if state > self.state and isinstance(self._options.policy, Managed):
             try:
-                self.lengthen_lease(left_s, timeout_s)
+                self.lengthen_lease(left_s(), timeout_s)
             except Ended as ended:
                 # Whatever became of this, nothing of the caller's was sent.
                 raise Ended(ended.error, Fate.NOT_SENT if ended.lost else ended.fate, ended.lost) from ended

@@ -29,7 +29,7 @@ def run_statement(
         in_transaction, state = held.in_transaction(), held.state
         is_bound = in_transaction or state  # another connection would go on in the middle
         try:
-            return held.query(sql, args, db.remaining_s(), db._allowed_s(timeout_s))
+            return held.query(sql, args, db._allowed_s(timeout_s), db.remaining_s)
         except Ended as ended:
             error = ended.error
             if not is_bound and (attempts.may_resend(ended) or attempts.may_move(held)):

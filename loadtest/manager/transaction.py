@@ -150,7 +150,7 @@ class Transaction:
         if held is None or not held.is_open:
             raise TransactionLost(2006, "the connection was lost: all of this transaction was rolled back")
         try:
-            return held.query(sql, args, self._db.remaining_s(), self._db._allowed_s(timeout_s))
+            return held.query(sql, args, self._db._allowed_s(timeout_s), self._db.remaining_s)
         except Ended as ended:
             raise ended.error from ended.error.__cause__
 

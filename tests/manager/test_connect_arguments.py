@@ -98,7 +98,7 @@ REFUSED = [
     ({"ssl": "Amazon RDS"}, "ssl says nothing"),
     ({"ssl": "{"}, "ssl is not JSON"),
     ({"ssl": {"require": True}}, "ssl has 'require'"),
-    ({"ssl": 7}, "ssl says nothing"),
+    ({"ssl": 3.5}, "ssl says nothing"),
     ({"ssl": True, "ssl_ca": "/nowhere.pem"}, "ssl_ca, ssl_cert or ssl_key cannot be used: No such file"),
     ({"charset": "UTF8_GENERAL_CI"}, "does not take"),
     ({"port": "http"}, "port"),
