@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint benchmarks coverage clean server programs
+.PHONY: help bench test nightly lint benchmarks coverage clean server programs
 .SUFFIXES:
 
 help:  ## this list
@@ -20,6 +20,9 @@ bench: $(VENV)/.bench server  ## run a scenario against a real MySQL: make bench
 
 test: programs $(VENV)/.dev server  ## run the tests on real servers, and each benchmark in short
 	@./.ci/setup tests $(BIN)/python $(TESTS)
+
+nightly: programs $(VENV)/.dev server  ## run the tests that make test leaves out, which take long
+	@./.ci/setup nightly $(BIN)/python $(TESTS)
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check .

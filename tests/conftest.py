@@ -21,6 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--short", action="store_true", help="benchmarks in their short form, with wide limits")
 
 
+# Started first, where several workers take a file each: the whole ends when its longest file does.
+LONGEST = ("test_readme", "test_interrupted", "test_browser", "test_ci_examples", "test_pytest_plugin")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 def missing(reason: str) -> None:
     """A skip with its reason; in CI nothing may be missing."""
     if os.environ.get("CI") == "true":

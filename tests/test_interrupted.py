@@ -65,7 +65,14 @@ def test_a_run_that_is_interrupted_before_anything_arrived_leaves_nothing(place)
     assert place.files() == {}
 
 
-@pytest.mark.parametrize("numbers", [SIGNALS[:1], SIGNALS[1:], SIGNALS[:1] * 2, SIGNALS[1:] * 3])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        SIGNALS[:1],
+        SIGNALS[1:] * 3,
+        *(pytest.param(numbers, marks=pytest.mark.nightly) for numbers in (SIGNALS[1:], SIGNALS[:1] * 2)),
+    ],
+)
 def test_a_run_that_is_interrupted_keeps_what_it_measured(place, numbers):
     with place.start("bench", *LONG) as process:
         wait_until(lambda: is_measuring(place), 90)
@@ -86,6 +93,7 @@ def readable(place, name: str = "results/latest") -> dict:
     return summary
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_interrupted_near_its_end_is_readable(place):
     with place.start("bench", *QUICK) as process:
         wait_until(lambda: is_measuring(place), 90)
@@ -129,6 +137,7 @@ def test_a_server_that_is_lost_in_mid_run_ends_it_with_what_was_measured(place):
     readable(place)
 
 
+@pytest.mark.nightly
 def test_a_server_that_is_lost_near_the_end_is_found_lost_too(place):
     with place.start("bench", *QUICK, "--duration", "2s", "--rate", "20") as process:
         wait_until(lambda: is_measuring(place), 90)

@@ -176,7 +176,9 @@ def test_a_python_that_is_too_old_is_refused_with_what_to_do(machine):
 def test_a_step_that_is_not_there_is_refused(machine, words):
     done = machine.setup(*words)
     assert done.returncode == 2
-    assert "make: setup has the steps python, server, programs, tests and coverage, not" in done.stderr
+    assert (
+        "make: setup has the steps python, server, programs, tests, nightly and coverage, not" in done.stderr
+    )
 
 
 def test_make_test_installs_before_it_runs_and_ci_calls_it():

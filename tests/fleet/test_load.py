@@ -153,13 +153,15 @@ def test_the_zombies_of_a_fleet_are_counted_as_the_server_counts_them(mysql_targ
     zombies = [row for row in ran.connections if row["reaped_s"] is not None]
     assert len(zombies) > 20
     samples = ran.repetition.csv_rows(ran.repetition.samples)
-    at_s = float(samples[-2]["at_s"])
+    # Of the load: where the machine is busy several follow its end.
+    sample = [one for one in samples if float(one["at_s"]) < ran.meta["deadline_s"]][-1]
+    at_s = float(sample["at_s"])
     open_then = [
         row for row in ran.connections
         if row["opened_s"] < at_s and not (row["closed_s"] and row["closed_s"] < at_s)
     ]  # fmt: skip
     # The samples look five times a second, and connections come and go in between.
-    assert abs(int(samples[-2]["connections_count"]) - len(open_then)) <= 5
+    assert abs(int(sample["connections_count"]) - len(open_then)) <= 5
 
 
 def test_a_run_that_is_killed_leaves_a_folder_that_can_be_read(mariadb_target, tmp_path):
@@ -235,6 +237,7 @@ def test_a_deployment_replaces_frozen_containers_of_the_closed_model_at_once(mar
     assert len({row["container"] for row in ran.invocations}) == 20
 
 
+@pytest.mark.nightly
 def test_two_processes_measure_what_one_does(mariadb_target, tmp_path):
     means = {1: [], 2: []}
     for number in range(3):

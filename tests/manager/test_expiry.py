@@ -26,10 +26,12 @@ LEASE_S = 1
 @pytest.mark.parametrize(
     ("margin_s", "around_s", "indefinite_ratio"),
     [
-        (-LEASE_S, (-0.01, 0.02), 1.0),  # MariaDB closes without a word: nobody can know
-        (Managed().expiry_margin_s, (-0.08, 0.02), 0.01),
+        # MariaDB closes without a word: nobody can know
+        pytest.param(
+            -LEASE_S, (-0.01, 0.02), 1.0, id="the look at the socket alone", marks=pytest.mark.nightly
+        ),
+        pytest.param(Managed().expiry_margin_s, (-0.08, 0.02), 0.01, id="by default"),
     ],
-    ids=["the look at the socket alone", "by default"],
 )
 def test_an_expiry_loses_nothing_in_silence_and_doubles_nothing(
     config, ledger, target, margin_s, around_s, indefinite_ratio, record_property
