@@ -110,8 +110,8 @@ def test_clients_that_come_too_late_make_another_load(mariadb_target, tmp_path):
 def test_a_test_that_locusts_own_clock_ends_has_the_window_that_it_had(mariadb_target, tmp_path):
     port = str(process.free_port())  # Locust's own is whoever's comes first
     words = (
-        "--headless", "--processes", "2", "-u", "40", "-t", "4s", "--strategy", "direct", "--master-bind-port",
-        port, "--master-port", port,
+        "--headless", "--processes", "2", "-u", "40", "-t", "4s", "--strategy", "direct",
+        "--master-bind-port", port, "--master-port", port,
     )  # fmt: skip
     with locust(mariadb_target, tmp_path, *words) as (started, log):
         assert started.wait(90) == 0, log.read_text()

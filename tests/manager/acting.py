@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, suppress
 import pymysql
 import pytest
 
+from loadtest.server import reach
 from loadtest.server.reach import connect
 
 INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
@@ -33,14 +34,28 @@ def often(db, times=3):
     return identity
 
 
+def _ids(target):
+    with reach.session(target.admin) as cursor:
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist WHERE user = %s", (target.functions.user,)
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
 @contextmanager
 def filled(target):
-    """All connections that functions may have are taken; yields them."""
-    taken = []
+    """All connections that functions may have are taken; yields them.
+
+    Those of an earlier test may still be on their way out, and would leave a slot free a moment later.
+    """
+    taken, before = [], None
     try:
-        with pytest.raises(pymysql.OperationalError, match="1040"):
-            while len(taken) <= target.max_connections:
-                taken.append(connect(target.functions))
+        while before != (there := _ids(target)):
+            with pytest.raises(pymysql.OperationalError, match="1040"):
+                while len(taken) <= target.max_connections:
+                    taken.append(connect(target.functions))
+            before = there
+            time.sleep(0.1)
         yield taken
     finally:
         for connection in taken:
