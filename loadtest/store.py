@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+from array import array
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -230,11 +231,16 @@ def read_rows(repetition: Repetition, kind: str) -> tuple[Any, list[str]]:
 
 def _newest(kind: str, table: Any) -> Any:
     """A connection's row is written again when it changes: only the newest one of each is meant."""
+    import pyarrow as pa
+
     if kind != "connections" or len(table) == 0:
         return table
     columns = [table.column(name).to_pylist() for name in ("worker", "server_id", "opened_s")]
     newest = {key: row for row, key in enumerate(zip(*columns, strict=True))}
-    return table if len(newest) == len(table) else table.take(sorted(newest.values()))
+    if len(newest) == len(table):
+        return table
+    rows = array("q", sorted(newest.values()))
+    return table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)]))
 
 
 def merge_parts(repetition: Repetition, kind: str, worker: int) -> None:
@@ -243,8 +249,8 @@ def merge_parts(repetition: Repetition, kind: str, worker: int) -> None:
     import pyarrow.parquet as pq
 
     parts = sorted((repetition.path / kind).glob(f"{worker:03d}-*.parquet"))
-    tables = [pq.read_table(part, schema=arrow_schema(kind)) for part in parts]
-    merged = pa.concat_tables(tables) if tables else arrow_schema(kind).empty_table()
+    tables = [pq.ParquetFile(part).read() for part in parts]  # read_table would import pandas
+    merged = pa.concat_tables(tables) if tables else pa.Table.from_batches([], arrow_schema(kind))
     write_parquet(repetition.whole_file(kind, worker), _newest(kind, merged))
     for part in parts:
         part.unlink()

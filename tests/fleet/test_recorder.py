@@ -1,5 +1,7 @@
 """Rows on disk: whole, unrounded, and soon."""
 
+import subprocess
+import sys
 from math import nan
 
 import pytest
@@ -81,3 +83,22 @@ def test_results_that_cannot_be_written_say_so(repetition, recorder):
     recorder.invocation(row(1))
     with pytest.raises(ResultsError, match="cannot write"):
         recorder.flush()
+
+
+def test_a_generator_does_not_import_pandas_for_its_rows(tmp_path):
+    """Half a second of CPU and 50 MB in each of them."""
+    script = (
+        "import sys\n"
+        "from loadtest.fleet.recorder import Recorder\n"
+        "from loadtest.records import ConnectionLife, Invocation\n"
+        "from loadtest.store import Repetition\n"
+        f"repetition = Repetition.at({str(tmp_path / 'arms' / 'managed' / '01')!r}).create()\n"
+        "recorder = Recorder(repetition, 0, lambda function: function())\n"
+        "for _ in range(2):\n"
+        "    recorder.invocation(Invocation(0, 1, 3, 7, 'managed', 1.0, error='timeout'))\n"
+        "    recorder.connection(ConnectionLife(0, 1, 2, 3.0))\n"
+        "    recorder.flush()\n"
+        "recorder.close()\n"
+        "assert 'pyarrow' in sys.modules and 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
