@@ -15,7 +15,6 @@ from loadtest.manager.errors import symbols
 from loadtest.records import THROTTLED, TIMEOUT, UNFINISHED
 from loadtest.report.budget import MISSED, UNDECIDED, Outcome, check, judge, unknown_error
 from loadtest.report.grammar import Budget, parse
-from loadtest.report.sides import read
 
 ANNOTATIONS_COUNT = 9  # GitHub shows ten errors of a step
 
@@ -49,7 +48,7 @@ def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], 
     """
     texts = [text for word in given for text in (_of_file(Path(word)) if word.endswith(".toml") else [word])]
     budgets = [parse(text) for text in texts]
-    known = dict(read(baseline).summary) if baseline is not None else None
+    known = _read(baseline) if baseline is not None else None
     if budgets:
         errors = None if ran else error_names() | _errors_of(known or {})
         check(budgets, arms, known["arms"] if known else None, errors)
@@ -58,9 +57,13 @@ def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], 
 
 def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:
     """Of the budgets that a run was made with: what cannot be judged any more is undecided, not an error."""
-    return Gate(
-        [parse(text) for text in texts], dict(read(baseline).summary) if baseline is not None else None
-    )
+    return Gate([parse(text) for text in texts], _read(baseline) if baseline is not None else None)
+
+
+def _read(run: Path) -> dict[str, Any]:
+    from loadtest.report.sides import read
+
+    return dict(read(run).summary)
 
 
 def error_names() -> set[str]:

@@ -83,6 +83,7 @@ class MeteredConnection(Connection):
             time.sleep(self._rtt_s)
         # gevent's sendall asks for the size of the socket's buffer each time: three times as long as this.
         try:
+            self._sock.settimeout(self._write_timeout)  # type: ignore[attr-defined]
             sent_count = self._sock.send(data)  # type: ignore[attr-defined]
         except (OSError, AttributeError):
             sent_count = 0  # PyMySQL's own way meets it, too, and says what it is

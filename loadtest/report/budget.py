@@ -7,9 +7,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from loadtest.errors import UsageError
-from loadtest.report.frames import nothing
 from loadtest.report.grammar import COMPARISONS, Budget, Node, Number, Path
-from loadtest.report.summary import summarise_repetition
 from loadtest.settings import Settings, nearest
 
 TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms")
@@ -93,6 +91,9 @@ def _may_be_code(name: str) -> bool:
 
 def known_fields() -> list[str]:
     """The figures of an arm, as ``latency_ms.p99``."""
+    from loadtest.report.frames import nothing  # with pandas: a second that only budgets need before a run
+    from loadtest.report.summary import summarise_repetition
+
     figures = {**summarise_repetition(nothing(), Settings()), "integrity": dict.fromkeys(INTEGRITY)}
     words = ("valid", "reasons", "errors")
     return [
