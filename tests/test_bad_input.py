@@ -15,6 +15,7 @@ import pytest
 
 from loadtest.dsn import Dsn
 from loadtest.server import launch, reach
+from tests.conftest import missing
 from tests.places import LONG, QUICK
 
 
@@ -115,7 +116,7 @@ def small_disk(place):
         disk.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "loadtest-test", str(disk)]
         if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("only root may mount a small file system, and not everywhere")
+            missing("only root may mount a small file system, and not everywhere")
         mounted.append(disk)
         return disk
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.process import free_port
+from tests.conftest import missing
 
 ROOT = Path(__file__).parent.parent
 BASE = "loadtest-test-base"
@@ -42,7 +43,7 @@ def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
     asked = "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1:])))"
     same = ["/usr/bin/python3", "-c", asked, *map(str, sys.version_info[:2])]
     if shutil.which("apt-cache") is None or subprocess.run(same, check=False).returncode:
-        pytest.skip("no Debian whose Python is of this one's version, to make a base image of")
+        missing("no Debian whose Python is of this one's version, to make a base image of")
     listed = subprocess.run(["dpkg", "-L", *packages()], capture_output=True, text=True, check=False).stdout
     files = {
         _real(Path(line))

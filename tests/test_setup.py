@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SETUP = ROOT / ".ci" / "setup"
 # What the script itself uses; everything else is out of sight.
 NEEDED = ("cat", "chmod", "dirname", "env", "id", "ls", "mkdir", "rm", "sed", "sh", "uname")
-PACKAGES = "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core"
+PACKAGES = "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core iproute2 openssl"
 APT = """#!/bin/sh
 echo "$*" >> {log}
 [ "$1" = install ] || exit 0
@@ -23,7 +23,8 @@ for package in "$@"; do
   case "$package" in
     mariadb-server-core) program=mariadbd ;;
     mariadb-client-core) program=mariadb-install-db ;;
-    chromium) program=chromium ;;
+    chromium|openssl) program="$package" ;;
+    iproute2) program=ip ;;
     python3) program=python3 ;;
     *) continue ;;
   esac
@@ -99,6 +100,8 @@ def test_what_the_tests_need_is_said_and_then_installed(machine):
         ("chromium", "mariadb-server-core", "chromium"),
         ("chromium-browser", "mariadb-server-core", "chromium"),
         ("google-chrome", "mariadb-server-core", "chromium"),
+        ("ip", "openssl", "iproute2"),
+        ("openssl", "iproute2", "openssl"),
     ],
 )
 def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted):
@@ -111,8 +114,8 @@ def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted
 
 def test_nothing_is_said_where_everything_is_there(machine):
     machine.has_apt()
-    machine.write("mariadbd")
-    machine.write("chromium")
+    for program in ("mariadbd", "chromium", "ip", "openssl"):
+        machine.write(program)
     done = machine.setup("programs")
     assert (done.returncode, done.stderr, machine.asked()) == (0, "", "")
 
@@ -124,7 +127,7 @@ def test_what_cannot_be_installed_is_a_warning_and_in_ci_an_error(machine, has_a
         machine.has_apt(that_works=False)
     done = machine.setup("programs", CI=ci)
     assert done.returncode == code, done.stderr
-    assert "make: mariadbd and Chromium could not be installed" in done.stderr
+    assert "make: mariadbd and Chromium and ip and openssl could not be installed" in done.stderr
 
 
 def test_a_server_is_installed_where_neither_docker_nor_one_is(machine):

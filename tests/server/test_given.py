@@ -12,12 +12,6 @@ from loadtest.server import launch, reach
 from tests.server.pressure import connections, full, start
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch):
-    monkeypatch.delenv("LOADTEST_PASSWORD", raising=False)
-    monkeypatch.delenv("LOADTEST_ADMIN_DSN", raising=False)
-
-
 @pytest.fixture
 def schema(target):
     """A schema apart, so that dropping our tables there leaves the session's own in peace."""

@@ -15,6 +15,7 @@ import pytest
 
 from loadtest.errors import ServerLost, ServerUnavailable, UsageError
 from loadtest.server import launch, local, owned, reach
+from tests.conftest import missing
 from tests.server.pressure import server_process, start
 from tests.waiting import wait_until
 
@@ -46,7 +47,7 @@ def test_a_private_server_is_gone_afterwards(own_folders):
 
 def test_a_private_server_offers_tls(mariadb_target):
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
+        missing("no openssl to make a certificate with")
     assert mariadb_target.variables["tls"] is True
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -120,6 +121,7 @@ def test_what_a_dead_owner_left_is_gone_at_the_next_start(own_folders):
         assert not left.exists()
 
 
+@pytest.mark.nightly
 def test_several_servers_can_start_together(own_folders):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: start("local", 10), range(6)))

@@ -15,12 +15,6 @@ from tests.places import sentence
 PLAIN, OTHER = "rules_plain", "loadtest_rules"
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch):
-    monkeypatch.delenv("LOADTEST_PASSWORD", raising=False)
-    monkeypatch.delenv("LOADTEST_ADMIN_DSN", raising=False)
-
-
 @pytest.fixture
 def account(target):
     """An ordinary one with a schema of its own; called with what its CREATE USER says more."""

@@ -14,6 +14,7 @@ import pytest
 
 from loadtest import process, web
 from loadtest.store import RunFolder
+from tests.conftest import missing
 from tests.waiting import wait_until
 
 from .pages import FORM, page
@@ -114,11 +115,16 @@ def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]")]
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "[::1]"),
+        pytest.param("[::1]", "[::1]", marks=pytest.mark.nightly),
+    ],
 )
 def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path, host, address):
     if ":" in host and not has_ipv6():
-        pytest.skip("this machine has no ::1")
+        missing("this machine has no ::1")
     port = process.free_port()
     words = ["web", "burst", "--server", "local", "--host", host, "--port", str(port), "--strategy", "cached"]
     words += ["--rate", "50"]
