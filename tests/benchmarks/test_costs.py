@@ -25,7 +25,7 @@ SATURATED = {
 
 @pytest.fixture
 def seconds(pick):
-    return pick(6.0, 4.0)
+    return pick(6.0, 2.0)
 
 
 @pytest.fixture

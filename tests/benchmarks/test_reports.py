@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, pick):
-    rows = pick(40_000, 2_000)
+    rows = pick(40_000, 500)
     folder = tmp_path_factory.mktemp("million")
     for seed in (1, 2):
         subprocess.run(

@@ -14,6 +14,7 @@ import pytest
 from loadtest import process
 from loadtest.fleet.shapes import Profile, client_arrivals
 from loadtest.store import RunFolder, read_rows
+from tests.conftest import missing
 from tests.waiting import wait_until
 
 LOCUSTFILES = Path(__file__).parent.parent.parent / "locustfiles"
@@ -75,6 +76,7 @@ def test_a_headless_test_ends_by_itself_and_leaves_a_run_folder(mariadb_target, 
     assert figures["connections"]["opened_count"] >= len(answered(repetition))
 
 
+@pytest.mark.nightly
 def test_two_workers_of_one_master_write_one_run_folder(mariadb_target, tmp_path):
     port = str(process.free_port())
     master = ("--master", "--headless", "--expect-workers", "2", "--master-bind-port", port)
@@ -141,7 +143,7 @@ exec "$@"
 def worker_elsewhere(target, folder, port):
     tried = ["unshare", "--mount", "--time", "--monotonic", "5000", "true"]
     if shutil.which("unshare") is None or subprocess.run(tried, check=False).returncode:
-        pytest.skip("a clock of its own needs unshare, and the right to use it")
+        missing("a clock of its own needs unshare, and the right to use it")
     env = process.environment(folder, {"LOADTEST_DSN": target.functions.url()})
     locust_words = [
         sys.executable, "-m", "locust", "-f", str(LOCUSTFILES / "clients.py"), "--worker",

@@ -260,7 +260,9 @@ def test_arms_stand_in_the_order_in_which_they_were_asked_for(tmp_path):
     assert list(summarise_run(writer.folder)["arms"]) == ["managed", "b", "cached", "aaa"]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(8, 40))]
+)
 def test_no_garbled_truncated_or_missing_file_ends_in_a_traceback(writer, seed):
     for arm in ("x", "y"):
         writer.repetition(arm, generator=GENERATOR, invocations=rows(60), connections=[LIFE])

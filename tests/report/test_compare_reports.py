@@ -42,9 +42,16 @@ def make(path, repetitions=3, ms=25.0, errors=0, arms=("managed", "ideal"), **se
     return path
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compared")
+    return make(folder / "a"), make(folder / "b", ms=40.0)
+
+
 @pytest.fixture
-def runs(tmp_path):
-    return make(tmp_path / "a"), make(tmp_path / "b", ms=40.0)
+def runs(made, tmp_path):
+    """Copies, to be changed."""
+    return [Path(shutil.copytree(run, tmp_path / run.name)) for run in made]
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_no_number_of_repetitions_tells_what_lies_on_the_threshold():
     assert needed_repetitions([Sample([1.0, 9.0], -1), Sample([1.2, 9.1], 1)], 0.149) is None
 
 
-@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("n", [3, 5, pytest.param(10, marks=pytest.mark.nightly)])
 def test_the_interval_covers_the_truth_as_often_as_it_says(n):
     """Skewed as latencies are: log-normal, whose logarithms are compared."""
     rng = np.random.default_rng(n)

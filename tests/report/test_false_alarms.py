@@ -10,7 +10,7 @@ from tests.report import equal_runs
 PAIRS_COUNT = 60  # docs/compare.md has 200 of them: python -m tests.report.equal_runs
 
 
-@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("n", [pytest.param(3, marks=pytest.mark.nightly), 5])
 def test_of_pairs_of_equal_runs_few_measures_get_a_verdict(n):
     for pool in equal_runs.POOLS:
         of_measures, of_comparisons = equal_runs.false_alarms(pool, n, PAIRS_COUNT)
@@ -18,7 +18,7 @@ def test_of_pairs_of_equal_runs_few_measures_get_a_verdict(n):
         assert of_comparisons <= 0.05, pool
 
 
-@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("n", [pytest.param(3, marks=pytest.mark.nightly), 5])
 def test_nor_do_they_where_any_change_matters(n):
     """Then interval and correction alone have to hold. Pairs of one pool share repetitions, so the share
     is of all pools together."""

@@ -104,6 +104,6 @@ def page(target, folder, *words, workers=0, locustfile=None, base="", scheme="ht
 
 def shown(tab, name):
     """A current value as a number; None when it is unknown."""
-    text = tab.locator(f'.lt-now [data-name="{name}"] dd').text_content(timeout=10_000)
+    text = tab.locator(f'.lt-now [data-name="{name}"] dd').text_content(timeout=40_000)
     number = re.match(r"[\d,.]+", text)
     return float(number[0].replace(",", "")) if number else None

@@ -17,7 +17,7 @@ from .pages import page, shown
 UNKNOWN = "\N{EN DASH}"
 # Enough for `cached` to use up 90 connections: each new container keeps one.
 LOAD = {
-    "userCount": "300", "duration": "6s", "functionTimeout": "2s", "coldStartMs": "300", "workMs": "30",
+    "userCount": "300", "duration": "10s", "functionTimeout": "2s", "coldStartMs": "300", "workMs": "30",
     "reapProbability": "0.2",
 }  # fmt: skip
 # A fifth of it, with time to wait: where other tests take the CPU, the manager sinks under what `cached`
@@ -70,23 +70,23 @@ def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariad
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, strategy="cached", **LOAD)
         wait_until(lambda: (shown(tab, "used") or 0) >= 88, 40, "all connections used")
-        tab.locator(".lt-errors", has_text="1040 ER_CON_COUNT_ERROR").wait_for(timeout=10_000)
+        tab.locator(".lt-errors", has_text="1040 ER_CON_COUNT_ERROR").wait_for(timeout=40_000)
         assert "of 90" in tab.locator('[data-name="used"] dd').text_content()
         assert (shown(tab, "errors") or 0) > 0
-        wait_until(lambda: "zombie" in tab.locator(".lt-count").text_content(), 10)
+        wait_until(lambda: "zombie" in tab.locator(".lt-count").text_content(), 40)
         ended(tab, 1)
         tab.screenshot(path=tmp_path / "cached.png", full_page=True)
 
         new_test(tab)
         start(tab, strategy="managed", **CALMER)
-        tab.locator(".lt-arm", has_text="managed").wait_for(timeout=15_000)
+        tab.locator(".lt-arm", has_text="managed").wait_for(timeout=40_000)
         ended(tab, 2)
         assert tab.locator(".lt-errors").text_content() == ""
 
         assert tab.locator(".lt-compare").is_hidden()
         tab.get_by_label("dashed test 1").check()
         tab.locator(".lt-compare a").wait_for()
-        drawn = wait_until(lambda: both(tab), 10, "both tests in the plots")
+        drawn = wait_until(lambda: both(tab), 40, "both tests in the plots")
         assert max(drawn["other"]) >= 90
         assert max(drawn["live"]) < 90
         assert tab.locator(".lt-compare a").get_attribute("href").endswith("/compare/1/2")
@@ -124,7 +124,7 @@ def test_a_scenario_fills_the_form(browser, mariadb_target, tmp_path):
 def test_a_wrong_value_is_answered_at_the_form(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, workMs="fast")
-        tab.get_by_text("work_ms cannot be 'fast': expected a number").wait_for(timeout=10_000)
+        tab.get_by_text("work_ms cannot be 'fast': expected a number").wait_for(timeout=40_000)
         assert found.live()["tests"] == []
 
 
@@ -132,12 +132,12 @@ def test_a_server_that_dies_in_mid_test_is_said_and_leaves_a_gap(browser, tmp_pa
     with launch.launched("local", 90) as target, page(target, tmp_path) as found:
         with tab_of(browser, found) as tab:
             start(tab, strategy="cached", **{**LOAD, "userCount": "50", "duration": "12s"})
-            wait_until(lambda: (shown(tab, "used") or 0) > 5, 20)
+            wait_until(lambda: (shown(tab, "used") or 0) > 5, 40)
             (server,) = [p for p in psutil.process_iter(["cmdline"]) if is_server(p, target)]
             os.kill(server.pid, signal.SIGKILL)
-            tab.locator(".lt-trouble", has_text="the server cannot be sampled").wait_for(timeout=15_000)
-            wait_until(lambda: tab.locator('[data-name="used"] dd').text_content() == UNKNOWN, 10)
-            wait_until(lambda: found.live()["live"]["points"]["working"][-1] is None, 10, "a gap")
+            tab.locator(".lt-trouble", has_text="the server cannot be sampled").wait_for(timeout=40_000)
+            wait_until(lambda: tab.locator('[data-name="used"] dd').text_content() == UNKNOWN, 40)
+            wait_until(lambda: found.live()["live"]["points"]["working"][-1] is None, 40, "a gap")
             tab.screenshot(path=tmp_path / "lost.png", full_page=True)
 
 
@@ -149,42 +149,43 @@ def is_server(process, target):
 def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, strategy="direct", userCount="20", duration="12s")
-        wait_until(lambda: (shown(tab, "arrivals") or 0) > 5, 20)
+        wait_until(lambda: (shown(tab, "arrivals") or 0) > 5, 40)
         monitors = [
             child for child in psutil.Process(found.locust.pid).children()
             if "loadtest.server.monitor" in " ".join(child.cmdline())
         ]  # fmt: skip
         assert len(monitors) == 1
         monitors[0].kill()
-        tab.locator(".lt-trouble", has_text="the monitor is lost").wait_for(timeout=15_000)
+        tab.locator(".lt-trouble", has_text="the monitor is lost").wait_for(timeout=40_000)
 
 
 def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, workers=2) as found, tab_of(browser, found) as tab:
-        start(tab, strategy="cached", userCount="40", duration="12s", reapProbability="0.2")
+        start(tab, strategy="cached", userCount="40", duration="8s", reapProbability="0.2")
         rows = tab.locator(".lt-workers tbody tr")
         wait_until(lambda: rows.count() == 2, 30, "a row for each worker")
-        wait_until(lambda: (shown(tab, "arrivals") or 0) > 28, 20, "the sum of both")
-        wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 20)
+        wait_until(lambda: (shown(tab, "arrivals") or 0) > 28, 40, "the sum of both")
+        wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 40)
         ended(tab, 1)
         points = found.live()["live"]["points"]
         assert max(filter(None, points["arrivals"])) > 28
-        assert found.live()["tests"][0]["arrivals"] == pytest.approx(480, rel=0.25)
+        assert found.live()["tests"][0]["arrivals"] == pytest.approx(320, rel=0.25)
 
 
 def test_a_cell_says_what_its_container_is(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, strategy="cached", userCount="50", duration="10s", reapProbability="0.0")
-        wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 20)
+        wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 40)
         tab.locator(".lt-fleet canvas").hover(position={"x": 5, "y": 5})
         tip = tab.locator(".lt-tip")
-        tip.wait_for(timeout=5_000)
+        tip.wait_for(timeout=40_000)
         text = tip.text_content()
         assert re.match(r"container \d+: (cold|busy|frozen), ", text), text
         assert "invocations" in text
         assert "connection" in text
 
 
+@pytest.mark.nightly
 def test_it_follows_the_theme(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found, color_scheme="dark") as tab:
         start(tab, strategy="direct", userCount="20", duration="2s")
@@ -193,7 +194,7 @@ def test_it_follows_the_theme(browser, mariadb_target, tmp_path):
         assert contrast(tab) > 4.5
         dark = background(tab)
         tab.locator("header button, .MuiAppBar-root button").last.click()
-        wait_until(lambda: background(tab) != dark, 5, "the other theme")
+        wait_until(lambda: background(tab) != dark, 40, "the other theme")
         assert contrast(tab) > 4.5
         tab.screenshot(path=tmp_path / "light.png", full_page=True)
 
@@ -241,17 +242,16 @@ LEGENDS = """() => [...Bokeh.index.all_views()].filter((view) => view.model.type
 })"""
 
 
-@pytest.mark.parametrize("codes", [["1040"], list(CODES)], ids=["one code", "all codes"])
-def test_no_legend_is_cut_off_however_narrow_the_window_and_many_the_codes(
-    browser, mariadb_target, tmp_path, codes
-):
+def test_no_legend_is_cut_off_however_narrow_the_window_and_many_the_codes(browser, mariadb_target, tmp_path):
+    seen = ["1040"]
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, userCount="1", duration="1s")
-        tab.route("**/loadtest/live?*", lambda route: route.fulfill(json=news(codes)))
+        tab.route("**/loadtest/live?*", lambda route: route.fulfill(json=news(seen)))
         found.ended(1)
-        for width in (1280, 700, 380):
+        for width, codes in ((1280, ["1040"]), (700, ["1040"]), (380, ["1040"]), (1280, CODES), (380, CODES)):
+            seen[:] = codes
             tab.set_viewport_size({"width": width, "height": 900})
-            wait_until(lambda: all_within(tab, {*codes, "refused by the server"}), 20, f"at {width}")
+            wait_until(lambda: all_within(tab, {*seen, "refused by the server"}), 40, f"{codes} at {width}")
         tab.locator('[data-plot="errors"]').screenshot(path=tmp_path / "errors.png")
 
 
