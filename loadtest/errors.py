@@ -1,5 +1,7 @@
 """Our own few exceptions. Each message is for a person: what happened, why, what to do next."""
 
+from pathlib import Path
+
 
 class LoadtestError(Exception):
     """Ends a command with ``exit_code`` and its message on stderr, never with a traceback."""
@@ -29,6 +31,17 @@ class ResultsError(LoadtestError):
     """The results could not be written."""
 
     exit_code = 3
+
+
+CANNOT_WRITE = "cannot write"
+
+
+def cannot_write(path: Path, reason: str) -> ResultsError:
+    """``reason`` is the system's."""
+    return ResultsError(
+        f"{CANNOT_WRITE} {path}: {reason}; free some space, or choose a folder that you may write to with "
+        "--out"
+    )
 
 
 class NothingMeasured(LoadtestError):

@@ -1,7 +1,8 @@
 """For a team's own tests: a MySQL with few connections, and a handler under load.
 
-Fixtures ``pressured_mysql`` and ``fleet``; options ``loadtest_server`` and ``loadtest_max_connections`` in
-the project's pytest settings. Nothing heavy is imported until a test asks for one of them.
+Fixtures ``loadtest_mysql`` and ``loadtest_fleet``; options ``loadtest_server`` and
+``loadtest_max_connections`` in the project's pytest settings. Nothing heavy is
+imported until a test asks for one of them.
 """
 
 import inspect
@@ -27,20 +28,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def pressured_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
+def loadtest_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
     """A real MySQL or MariaDB with few connections, started once per session and gone afterwards.
 
-    ``pressured_mysql.functions`` is the account to connect with (``host``, ``port``, ``user``, ``password``,
+    ``loadtest_mysql.functions`` is the account to connect with (``host``, ``port``, ``user``, ``password``,
     ``database``). Fails with one sentence where no server can be had.
     """
     from loadtest.errors import LoadtestError
+    from loadtest.server.choice import ServerChoice
     from loadtest.server.launch import launched
 
     limit = str(pytestconfig.getini("loadtest_max_connections"))
     if not limit.isdigit():
         pytest.fail(f"loadtest_max_connections cannot be {limit!r}: expected a whole number", pytrace=False)
-    server = launched(str(pytestconfig.getini("loadtest_server")), int(limit))
     try:
+        choice = ServerChoice.parse(str(pytestconfig.getini("loadtest_server")))
+        server = launched(choice, int(limit))
         with _alone():
             target = server.__enter__()
     except LoadtestError as error:
@@ -64,37 +67,38 @@ def _alone() -> Iterator[None]:
 
 
 @pytest.fixture
-def fleet(
-    pressured_mysql: "Target", tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+def loadtest_fleet(
+    loadtest_mysql: "Target", tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> "Callable[..., Figures]":
-    """``fleet(handler, rate=200)`` runs a handler in a fleet of containers and returns what was measured.
+    """``loadtest_fleet(factory, rate=200)`` runs a handler in a fleet of containers and returns the figures.
 
-    ``handler`` is called with ``connect`` once per container and returns a function of (event, context);
-    or it is a strategy's name. Beside it any setting of a scenario (``loadtest bench --help``, with
-    underscores), such as ``rate``, ``duration="10s"``, ``reap_probability``; ``scenario`` names one to begin
-    with. What comes back has the fields of the arm in ``summary.json``: ``error_ratio``, ``latency_ms.p99``.
-    One load runs at a time on a machine, so xdist's workers wait for each other here.
+    ``factory`` makes the handler: it is called with ``connect`` once per container, and returns a function of
+    (event, context). It can also be a strategy's name. The keywords are the settings of a scenario
+    (``loadtest bench --help``, with underscores), such as ``rate``, ``duration="10s"`` or
+    ``reap_probability``, and ``scenario``, whose settings they override. The result has the fields of the arm
+    in ``summary.json``: ``error_ratio``, ``latency_ms.p99``. Only one load runs on a machine at a time:
+    xdist's workers wait here.
     """
 
-    def run(handler: "Callable[..., Any] | str", scenario: str = "burst", **settings: Any) -> Figures:
-        from loadtest.bench import Bench
+    def run(factory: "Callable[..., Any] | str", scenario: str = "burst", **settings: Any) -> Figures:
+        from loadtest.bench.bench import Bench
+        from loadtest.bench.interrupts import Interrupts
         from loadtest.errors import LoadtestError
-        from loadtest.fleet.strategies import arm_name
         from loadtest.report.files import write_report
-        from loadtest.server.launch import seed
-        from loadtest.settings import plan_with
-        from loadtest.signals import Interrupts
+        from loadtest.server.reset import seed
+        from loadtest.settings.plan import plan_with
+        from loadtest.settings.strategy import arm_name
 
-        strategy = handler if isinstance(handler, str) else _spec(handler, monkeypatch)
+        strategy = factory if isinstance(factory, str) else _spec(factory, monkeypatch)
         values = {"duration": DURATION_S, "repetitions": REPETITIONS, **settings, "strategies": [strategy]}
         out = tmp_path_factory.mktemp("fleet") / "run"
         try:
             plan = plan_with(scenario, values)
             with _alone():
-                bench = Bench(plan, "given", out, Interrupts(), lambda _: None)
-                if pressured_mysql.kind == "given":
-                    seed(pressured_mysql.admin)  # another worker that was done may have dropped our tables
-                folder = bench.run_on(nullcontext(pressured_mysql))
+                bench = Bench(plan, out, Interrupts(), lambda _: None)
+                if loadtest_mysql.kind == "given":
+                    seed(loadtest_mysql.admin)  # another worker that was done may have dropped our tables
+                folder = bench.run_on(nullcontext(loadtest_mysql))
             summary = write_report(folder)[0]
         except LoadtestError as error:
             pytest.fail(str(error), pytrace=False)

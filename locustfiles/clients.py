@@ -1,4 +1,4 @@
 """Open model: one Locust user is one client that sends requests at its own rate."""
 
 import loadtest.webui.install  # noqa: F401 - the tab
-from loadtest.fleet.users import Client  # noqa: F401
+from loadtest.swarm.users import Client  # noqa: F401

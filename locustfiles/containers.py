@@ -1,4 +1,4 @@
 """Closed model: one Locust user is one container."""
 
 import loadtest.webui.install  # noqa: F401 - the tab
-from loadtest.fleet.users import Container  # noqa: F401
+from loadtest.swarm.users import ContainerUser  # noqa: F401

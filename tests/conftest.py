@@ -13,6 +13,7 @@ import pytest
 
 from loadtest.errors import ServerUnavailable
 from loadtest.server import compose, launch, local
+from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
 from tests.places import Place
 
@@ -43,7 +44,7 @@ def mariadb_target() -> Iterator[Target]:
     found = local.find()
     if found is None or found.flavour != "mariadb":
         missing(f"no mariadbd is installed, or a MySQL goes before it: {found}")
-    with launch.launched("local", 90) as target:
+    with launch.launched(ServerChoice("local"), 90) as target:
         yield target
 
 
@@ -59,7 +60,7 @@ def docker() -> None:
 @pytest.fixture(scope="session")
 def mysql_target(docker: None) -> Iterator[Target]:  # noqa: ARG001 - asked for what it checks
     """MySQL in Docker, 90 connections."""
-    with launch.launched("docker", 90) as target:
+    with launch.launched(ServerChoice("docker"), 90) as target:
         yield target
 
 

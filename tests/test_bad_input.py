@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.dsn import Dsn
-from loadtest.server import launch, reach
+from loadtest.server import connections, reset
 from tests.conftest import missing
 from tests.places import LONG, QUICK
 
@@ -57,8 +57,8 @@ from tests.places import LONG, QUICK
         (["bench", "--server", "postgres://a@h/d"], "malformed DSN: it does not begin with mysql://"),
         (["bench", "--server", "mysql://a@h/d?tls=1"], "malformed DSN: something follows"),
         (["report"], "Missing argument 'RUN'"),
-        (["report", "nowhere"], "nowhere is no run folder: it has no run.json"),
-        (["report", "."], ". is no run folder: it has no run.json"),
+        (["report", "nowhere"], "nowhere is not a run folder: it has no run.json"),
+        (["report", "."], ". is not a run folder: it has no run.json"),
         (["bench", "quick", "burst"], "unexpected extra argument (burst)"),
     ],
 )  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_scenario_that_is_wrong_is_named_with_its_option(place):
         ("raise RuntimeError('no network here')\n", "RuntimeError: no network here"),
         ("def f(:\n", "SyntaxError"),
         ("import not_installed\n", "No module named 'not_installed'"),
-        ("print('hello')\n", "has nothing to call named 'Mine'"),
+        ("print('hello')\n", "has no callable named 'Mine'"),
         ("raise SystemExit(5)\n", "SystemExit: 5"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_disk_that_fills_up_in_mid_run_ends_it(place, small_disk):
 def account(mariadb_target):
     """A DSN of an account with certain rights."""
     made = []
-    with reach.session(mariadb_target.admin) as cursor:
+    with connections.session(mariadb_target.admin) as cursor:
 
         def make(*grants):
             name = f"bad{len(made)}"
@@ -167,7 +167,7 @@ def account(mariadb_target):
         yield make
         for name in made:
             cursor.execute(f"DROP USER {name}")
-    launch.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
+    reset.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 def refused_server(place, dsn: str, password: str) -> str:

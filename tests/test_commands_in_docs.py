@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from loadtest.bench.interrupts import Interrupts
 from loadtest.cli import outcome
-from loadtest.signals import Interrupts
 
 ROOT = Path(__file__).parent.parent
 PAGES = (*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md", ROOT / "results" / "README.md")

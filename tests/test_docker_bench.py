@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.process import free_port
+from loadtest.bench.process_group import free_port
 from tests.conftest import missing
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ import pytest
 from loadtest.manager import Classic, Managed
 from loadtest.manager.errors import DENIED, EXPIRED, LOST, REFUSED, TRANSIENT, UNREACHABLE
 from loadtest.manager.options import NAMES
-from loadtest.server.reach import session
+from loadtest.server.connections import session
 from tests.manager.acting import filled
 
 ROOT = Path(__file__).parent.parent

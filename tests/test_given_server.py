@@ -59,7 +59,7 @@ def test_a_given_server_is_used_as_it_is_and_left_as_it_was(somebody_elses, tmp_
     summary = json.loads(done.stdout)
     assert summary["server"]["max_connections"] == 40
     assert (summary["server"]["kind"], summary["server"]["path"]) == ("given", "published")
-    assert any("relays the connections" in warning for warning in summary["warnings"])
+    assert any("pass through a relay" in warning for warning in summary["warnings"])
     assert any("monitor" in warning for warning in summary["warnings"])
     assert summary["arms"]["cached"]["repetitions"][0]["arrivals_count"] > 100
     with connect(somebody_elses) as connection, connection.cursor() as cursor:

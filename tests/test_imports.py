@@ -1,6 +1,7 @@
 """Who may know whom. What is not allowed here would let the observed disturb the observer."""
 
 import ast
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,19 +11,29 @@ from pathlib import Path
 import pytest
 
 from tests.places import unobserved
+from tests.rooms import picture
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "loadtest"
-FLOOR = {"store", "growing", "provenance", "settings", "load_shape", "records", "errors", "dsn"}
-FOLDERS = {"manager", "fleet", "server", "report"}
-# A folder may know itself, the floor and these.
-ALSO = {"manager": set(), "server": set(), "report": set(), "fleet": {"manager"}}
+FLOOR = {"settings", "results", "errors", "dsn", "packaged"}  # modules at the root, and folders
+# A room may know itself, the floor and these.
+ALSO = {
+    "manager": set(),
+    "server": set(),
+    "report": set(),
+    "fleet": {"manager"},
+    "swarm": {"fleet"},
+    "bench": {"server", "report"},
+    "webui": {"bench", "swarm", "report"},
+    "commands": {"bench", "report", "server", "manager"},
+}
 PURE = (
-    "manager/policy", "manager/checks", "manager/backoff", "fleet/container", "fleet/shapes", "fleet/limits",
-    "report/summary", "report/validity", "report/finding", "report/compare", "report/evidence",
-    "report/student", "report/measures", "report/likeness", "report/grammar",
-    "manager/attempts", "manager/deadline", "manager/session_state",
-    "load_shape", "webui/form", "webui/points",
+    "manager/policy", "manager/checks", "manager/backoff", "fleet/container", "fleet/arrivals",
+    "fleet/scaling", "report/summary", "report/validity", "report/finding", "report/compare",
+    "report/evidence", "report/student", "report/measures", "report/likeness", "report/grammar",
+    "manager/attempts", "manager/deadline", "manager/session_state", "settings/load_shape",
+    "settings/strategy", "swarm/roster", "swarm/phases", "fleet/lifecycle",
+    "webui/form", "webui/points",
 )  # fmt: skip
 IMPURE = {
     "asyncio", "datetime", "gevent", "glob", "http", "io", "locust", "logging", "os", "pathlib", "psutil",
@@ -32,16 +43,23 @@ IMPURE = {
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc", "shared"}
 # Where a package may be imported at all: a module, or all of a folder.
 HOMES = {
-    "locust": {"fleet/users", "webui/install"},
+    "locust": {"swarm", "webui"},
     "pandas": {"report"},
     "docker": {"server/compose"},
-    "click": {"cli", "arguments"},
+    "click": {"cli", "commands"},
     "bokeh": {"report", "webui/plots"},
     "flask": {"webui"},
     "jinja2": {"report"},
 }
 # Entry points of processes of their own, whose last words somebody else reads.
-SPEAKERS = {"cli", "fleet/users", "server/prepare", "webui/install", "webui/plots", "webui/rows"}
+SPEAKERS = {
+    "commands/output",
+    "swarm/listeners",
+    "server/preparation",
+    "webui/install",
+    "webui/plots",
+    "webui/rows",
+}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -91,14 +109,12 @@ def strangers(name: str) -> set[str]:
 
 
 def at_import(tree: ast.AST) -> set[str]:
-    """What is imported when the module is: not in functions, not for types only."""
+    """What is imported when the module is, or for its types: not in functions."""
     names: set[str] = set()
     stack = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= imported(node)
@@ -107,27 +123,31 @@ def at_import(tree: ast.AST) -> set[str]:
 
 
 def test_the_rules_see_the_package():
-    assert {name.split("/")[0] for name in TREES if "/" in name} >= FOLDERS
-    assert {name for name in TREES if "/" not in name} >= FLOOR
+    assert {name.split("/")[0] for name in TREES} == {
+        *ALSO,
+        *FLOOR,
+        "__init__",
+        "__main__",
+        "cli",
+        "pytest_plugin",
+    }
     assert set(PURE) <= set(TREES)
-    assert "fleet/run" in ours("fleet/users")
-    assert "locust" in strangers("fleet/users")
+    assert "swarm/run" in ours("swarm/listeners")
+    assert "locust" in strangers("swarm/users")
 
 
-@pytest.mark.parametrize("folder", sorted(FOLDERS))
-def test_a_folder_knows_the_floor_and_hardly_any_other_folder(folder):
+@pytest.mark.parametrize("room", sorted(ALSO))
+def test_a_room_knows_the_floor_and_hardly_any_other_room(room):
     for name in TREES:
-        if not name.startswith(f"{folder}/"):
-            continue
-        for other in ours(name):
-            top, _, inside = other.partition("/")
-            allowed = top in {folder, *ALSO[folder]} if inside else top in FLOOR
-            assert allowed, f"{name} imports {other}"
+        if name.startswith(f"{room}/"):
+            for other in ours(name):
+                assert other.partition("/")[0] in {room, *ALSO[room], *FLOOR}, f"{name} imports {other}"
 
 
-@pytest.mark.parametrize("name", sorted(FLOOR))
-def test_the_floor_knows_nothing_above_it(name):
-    assert ours(name) <= FLOOR
+def test_the_floor_knows_nothing_above_it():
+    for name in TREES:
+        if name.partition("/")[0] in FLOOR:
+            assert {other.partition("/")[0] for other in ours(name)} <= FLOOR, name
 
 
 def test_the_manager_does_not_even_know_the_floor():
@@ -155,6 +175,21 @@ def test_a_heavy_package_is_imported_at_home_only(package):
             assert name in HOMES[package] or name.partition("/")[0] in HOMES[package], name
 
 
+def test_the_fleet_knows_neither_locust_nor_the_environment():
+    for name, tree in TREES.items():
+        if name.startswith("fleet/"):
+            assert "locust" not in strangers(name), name
+            assert not re.search(r"\bos\.environ|\bgetenv\b", ast.unparse(tree)), name
+
+
+def test_a_strategy_is_taken_apart_in_one_place():
+    takes_apart = re.compile(r"""\.(r?split|r?partition)\(["'][=+]["']""")
+    for name, tree in TREES.items():
+        # A DSN on a command line is no strategy.
+        allowed = name in ("settings/strategy", "results/provenance")
+        assert allowed or not takes_apart.search(ast.unparse(tree)), name
+
+
 def test_the_manager_needs_pymysql_only():
     for name in TREES:
         if name.startswith("manager/"):
@@ -173,9 +208,8 @@ def test_only_the_command_line_prints():
                 continue
             called = ast.unparse(node.func)
             where = f"{name}:{node.lineno} {called}"
-            assert called not in {"print", "pprint", "click.echo", "click.secho", "say"} or name == "cli", (
-                where
-            )
+            prints = called in {"print", "pprint", "click.echo", "click.secho"}
+            assert not prints or name == "commands/output", where
             writes = called in {"sys.stderr.write", "sys.stdout.write"}
             assert not writes or name in SPEAKERS, where
 
@@ -183,6 +217,27 @@ def test_only_the_command_line_prints():
 def test_a_module_is_called_by_what_it_does():
     for name in TREES:
         assert not set(name.split("/")) & VAGUE, name
+
+
+def test_the_picture_of_the_rooms_is_true():
+    assert f"```text\n{picture()}\n```" in (ROOT / "docs" / "architecture.md").read_text("utf-8")
+
+
+def test_a_newcomer_finds_his_way_by_file_names():
+    """Ten questions to the tree, each answered by `ls` alone."""
+    answers = {
+        "where is the lock that tells whether a server's owner lives?": "server/server_folders",
+        "where are connects tried again?": "manager/connect",
+        "who decides that a statistic is valid?": "report/validity",
+        "where is a strategy's text parsed?": "settings/strategy",
+        "where does the master learn that a worker is gone?": "swarm/roster",
+        "who starts and ends Locust's process?": "bench/process_group",
+        "where is the server brought back to its first state?": "server/reset",
+        "where are zombies counted?": "fleet/book",
+        "where are the options of compare-reports?": "commands/compare_reports",
+        "which files does a run folder have?": "results/run_folder",
+    }
+    assert set(answers.values()) <= set(TREES)
 
 
 def test_the_package_itself_is_empty():
@@ -215,7 +270,8 @@ def test_the_manager_works_where_nothing_but_pymysql_is_installed():
                 if not allowed or name.startswith("loadtest.") and not name.startswith("loadtest.manager"):
                     raise ModuleNotFoundError(f"{name} is not installed in this function")
 
-        for installed in ("locust", "gevent", "pandas", "numpy", "msgspec", "click", "loadtest.store"):
+        heavy = ("locust", "gevent", "pandas", "numpy", "msgspec", "click", "loadtest.results.run_folder")
+        for installed in heavy:
             assert installed not in sys.modules
         sys.meta_path.insert(0, OnlyPyMySQL())
         try:
@@ -244,8 +300,8 @@ def loaded(script: str, *words: str) -> set[str]:
 
 
 def test_the_parent_process_never_imports_locust():
-    there = loaded("import loadtest.cli, loadtest.bench, loadtest.web")
-    assert "loadtest.bench" in there
+    there = loaded("import loadtest.cli, loadtest.bench.bench, loadtest.bench.page")
+    assert "loadtest.bench.bench" in there
     assert there & {"locust", "gevent", "pandas", "pyarrow"} == set()
 
 

@@ -6,14 +6,14 @@ import signal
 import pandas
 import pytest
 
-from loadtest.process import shipped
+from loadtest.packaged import packaged
 from tests.places import END_S, SIGNALS, Ran, ended, sentence
 from tests.waiting import wait_until
 
 
 def locust(*more) -> list[str]:
     return [
-        "-f", str(shipped("locustfiles") / "clients.py"), "--headless", "-u", "20", "-r", "20", "-t", "20s",
+        "-f", str(packaged("locustfiles") / "clients.py"), "--headless", "-u", "20", "-r", "20", "-t", "20s",
         *more,
     ]  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_plain_locust_refuses_what_cannot_be(place, server_env, words, said):
 
 def test_plain_locust_refuses_a_shape_of_its_own(place, server_env):
     shaped = (
-        "import locust\nfrom loadtest.fleet.users import Client\n"
+        "import locust\nfrom loadtest.swarm.users import Client\n"
         "class Steps(locust.LoadTestShape):\n    tick = None\n"
     )
     (place.folder / "shaped.py").write_text(shaped)
@@ -67,7 +67,7 @@ def test_plain_locust_refuses_a_shape_of_its_own(place, server_env):
 
 
 def test_all_users_of_plain_locust_are_there_from_the_start_without_being_asked_for(place, server_env):
-    words = ["-f", shipped("locustfiles") / "clients.py", "--headless", "-u", "30", "--duration", "2s"]
+    words = ["-f", packaged("locustfiles") / "clients.py", "--headless", "-u", "30", "--duration", "2s"]
     ran = place.run(*words, "--strategy", "direct", "--cold-start-ms", "20", module="locust", env=server_env)
     assert ran.code == 0, ran
     (rows,) = place.folder.glob("results/2*/arms/direct/01/invocations")

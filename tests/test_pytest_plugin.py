@@ -1,4 +1,4 @@
-"""`pressured_mysql` and `fleet` in a team's own tests, as pytester runs them."""
+"""`loadtest_mysql` and `loadtest_fleet` in a team's own tests, as pytester runs them."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.server import launch
+from loadtest.server import reset
 
 pytest_plugins = ["pytester"]
 DOCS = Path(__file__).parent.parent / "docs" / "ci.md"
@@ -47,7 +47,7 @@ def project(pytester, mariadb_target):
     pytester.makepyfile(shop=SHOP)
     pytester.makeini(f"[pytest]\nloadtest_server = {server.url()}\npythonpath = .\n")
     yield pytester
-    launch.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
+    reset.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 def run(project, body, *, name="test_shop"):
@@ -61,8 +61,8 @@ def test_a_handler_that_survives_passes(project):
         f"""
         from shop import make_handler
 
-        def test_survives(fleet):
-            seen = fleet(make_handler, {LOAD})
+        def test_survives(loadtest_fleet):
+            seen = loadtest_fleet(make_handler, {LOAD})
             assert seen.error_ratio == 0
             assert seen.arrivals_count > 200
             assert 0 < seen.connections.peak_count <= 90
@@ -78,8 +78,8 @@ def test_a_handler_that_hoards_fails_and_says_why(project):
         f"""
         from shop import hoarding
 
-        def test_survives(fleet):
-            assert fleet(hoarding, {LOAD.replace("rate=100", "rate=200")}).error_ratio == 0
+        def test_survives(loadtest_fleet):
+            assert loadtest_fleet(hoarding, {LOAD.replace("rate=100", "rate=200")}).error_ratio == 0
         """,
     )
     ran.assert_outcomes(failed=1)
@@ -89,7 +89,9 @@ def test_a_handler_that_hoards_fails_and_says_why(project):
 @pytest.mark.nightly
 def test_a_handler_may_stand_in_the_test_file_itself(project):
     ran = run(
-        project, SHOP + f"\n\ndef test_it(fleet):\n    assert fleet(make_handler, {LOAD}).error_ratio == 0\n"
+        project,
+        f"{SHOP}\n\ndef test_it(loadtest_fleet):\n"
+        f"    assert loadtest_fleet(make_handler, {LOAD}).error_ratio == 0\n",
     )
     ran.assert_outcomes(passed=1)
 
@@ -99,8 +101,8 @@ def test_strategies_by_name_and_scenarios_work_too(project):
     ran = run(
         project,
         """
-        def test_it(fleet):
-            seen = fleet("direct", scenario="quick", rate=50, duration="2s", repetitions=1)
+        def test_it(loadtest_fleet):
+            seen = loadtest_fleet("direct", scenario="quick", rate=50, duration="2s", repetitions=1)
             assert seen.good_ratio == 1
             assert seen.throughput_per_s > 10
         """,
@@ -114,32 +116,32 @@ def test_the_server_can_be_used_directly(project):
         """
         import pymysql
 
-        def test_it(pressured_mysql):
-            with pymysql.connect(**pressured_mysql.functions.connect_arguments()) as connection:
+        def test_it(loadtest_mysql):
+            with pymysql.connect(**loadtest_mysql.functions.connect_arguments()) as connection:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT @@max_connections")
-                    assert cursor.fetchone() == (pressured_mysql.max_connections,)
+                    assert cursor.fetchone() == (loadtest_mysql.max_connections,)
         """,
     )
     ran.assert_outcomes(passed=1)
 
 
 IMPOSSIBLE = [
-    ("fleet(shop.handler)", "handler has to take `connect` alone and return the handler"),
-    ("fleet(lambda connect: None)", "write it at the top of a module"),
-    ("fleet('managd')", "did you mean managed?"),
-    ("fleet('direct', rat=5)", "unknown option 'rat' (did you mean rate?)"),
-    ("fleet('direct', duration='soon')", "not a duration: 'soon'"),
-    ("fleet('direct', scenario='bursd')", "did you mean burst?"),
+    ("loadtest_fleet(shop.handler)", "handler has to take `connect` alone and return the handler"),
+    ("loadtest_fleet(lambda connect: None)", "write it at the top of a module"),
+    ("loadtest_fleet('managd')", "did you mean managed?"),
+    ("loadtest_fleet('direct', rat=5)", "unknown option 'rat' (did you mean rate?)"),
+    ("loadtest_fleet('direct', duration='soon')", "not a duration: 'soon'"),
+    ("loadtest_fleet('direct', scenario='bursd')", "did you mean burst?"),
     (
-        "fleet('direct', rate=20, duration='1s', reruns=0).zombies.reclaim_p50_s",
+        "loadtest_fleet('direct', rate=20, duration='1s', reruns=0).zombies.reclaim_p50_s",
         "reclaim_p50_s is not known",
     ),
 ]
 
 
 def test_what_cannot_be_is_said_in_one_sentence(project):
-    tests = [f"def test_{n}(fleet):\n    {call}\n" for n, (call, _) in enumerate(IMPOSSIBLE)]
+    tests = [f"def test_{n}(loadtest_fleet):\n    {call}\n" for n, (call, _) in enumerate(IMPOSSIBLE)]
     ran = run(project, "import shop\n\n" + "\n".join(tests))
     ran.assert_outcomes(failed=len(IMPOSSIBLE))
     for call, said in IMPOSSIBLE:
@@ -149,7 +151,7 @@ def test_what_cannot_be_is_said_in_one_sentence(project):
 
 def test_without_a_server_the_fixture_says_what_to_do(pytester):
     pytester.makeini("[pytest]\nloadtest_server = mysql://nobody@127.0.0.1:1/nowhere\n")
-    ran = run(pytester, "def test_it(pressured_mysql):\n    pass\n")
+    ran = run(pytester, "def test_it(loadtest_mysql):\n    pass\n")
     ran.assert_outcomes(errors=1)
     assert "127.0.0.1:1" in ran.stdout.str()
 
@@ -174,8 +176,8 @@ def test_workers_of_xdist_load_one_after_the_other(project):
         import json
         from pathlib import Path
 
-        def test_it(fleet):
-            seen = fleet("direct", rate=50, duration="1s", work_ms=0, cold_start_ms=0, reruns=0)
+        def test_it(loadtest_fleet):
+            seen = loadtest_fleet("direct", rate=50, duration="1s", work_ms=0, cold_start_ms=0, reruns=0)
             assert seen.error_ratio == 0
             (meta,) = seen.path.glob("arms/*/01/repetition.json")
             times, t0 = json.loads(meta.read_text()), json.loads((seen.path / "run.json").read_text())["t0"]

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from loadtest.server import owned
+from loadtest.server import server_folders
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -70,7 +70,7 @@ def rest() -> Iterator[Ran]:
 
 @contextmanager
 def _ran(chosen: list[str]) -> Iterator[Ran]:
-    if owned.standing():
+    if server_folders.standing():
         pytest.skip("a server of `loadtest server up` is up here, which the README would take down")
     # Short, and of our own: servers that the commands start are made in it.
     scratch = Path(tempfile.mkdtemp(prefix="readme", dir="/tmp"))
@@ -146,7 +146,7 @@ def test_an_example_is_python(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_an_example_is_a_scenario(block: Block, tmp_path: Path) -> None:
-    from loadtest.arguments import plan_of
+    from loadtest.commands.options import plan_of
 
     file = tmp_path / "slow.toml"
     file.write_text(block.text, "utf-8")

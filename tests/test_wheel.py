@@ -103,7 +103,7 @@ def test_the_wheel_carries_what_runs_a_bench(wheel: Path) -> None:
 
 
 def test_the_installed_package_is_the_wheels(installed: Path, tmp_path: Path) -> None:
-    program = "import loadtest.process as p; print(p.__file__, p.shipped('locustfiles'))"
+    program = "import loadtest.packaged as p; print(p.__file__, p.packaged('locustfiles'))"
     done = call(installed, "-c", program, cwd=tmp_path)
     file, shipped = done.stdout.split()
     assert str(installed.parent.parent) in file

@@ -4,7 +4,7 @@ import time
 
 
 class Clock:
-    """``t0_monotonic`` is ``time.monotonic()`` at t0, which all processes of a machine share."""
+    """``t0_monotonic``: ``time.monotonic()`` at t0. All processes of a machine share that clock."""
 
     __slots__ = ("t0_monotonic",)
 

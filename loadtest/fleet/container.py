@@ -1,23 +1,19 @@
 """One container's life as a transition table. Pure."""
 
-from enum import Enum, auto
+from enum import auto
 from typing import Any
 
-
-class _Quick(Enum):
-    """Hashed by identity: Enum's own hash is Python code, and each invocation looks up two moves."""
-
-    __hash__ = object.__hash__
+from loadtest.fleet.lifecycle import Quick, moved
 
 
-class State(_Quick):
+class State(Quick):
     COLD = auto()  # coming up
     IDLE = auto()  # frozen: no code of it runs
     BUSY = auto()  # serves one invocation
     GONE = auto()  # reaped
 
 
-class Event(_Quick):
+class Event(Quick):
     UP = auto()
     INVOKE = auto()
     ANSWER = auto()
@@ -32,10 +28,6 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.IDLE, Event.REAP): State.GONE,
     (State.BUSY, Event.REAP): State.GONE,
 }
-
-
-class IllegalMove(Exception):
-    """A container was asked for what its state does not allow: a defect of the harness."""
 
 
 class Container:
@@ -54,11 +46,8 @@ class Container:
         self.stale = False  # of a deployment that has been replaced: reaped as soon as it is idle
 
     def move(self, event: Event) -> None:
-        """Raises :class:`IllegalMove`."""
-        try:
-            self.state = TRANSITIONS[self.state, event]
-        except KeyError:
-            raise IllegalMove(f"{event.name} in {self!r}") from None
+        """Raises :class:`~loadtest.fleet.lifecycle.IllegalMove`."""
+        self.state = moved(TRANSITIONS, self.state, event, self)
 
     def __repr__(self) -> str:
         return f"<Container {self.number} {self.state.name}, {self.invocations_count} invocations>"

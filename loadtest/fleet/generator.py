@@ -13,27 +13,28 @@ from gevent.event import Event
 from gevent.pool import Group
 
 from loadtest.dsn import Dsn
-from loadtest.errors import LoadtestError, ResultsError
+from loadtest.errors import LoadtestError, cannot_write
+from loadtest.fleet.arrivals import Arrival, client_arrivals, profile
+from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.container import State
 from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.health import TICK_S, Health
-from loadtest.fleet.limits import share_of
 from loadtest.fleet.recorder import Recorder
-from loadtest.fleet.shapes import Arrival, client_arrivals, profile
-from loadtest.fleet.strategies import parse
-from loadtest.fleet.zombies import Book
-from loadtest.growing import CsvAppender
-from loadtest.load_shape import shape_points
-from loadtest.records import GeneratorSecond, Invocation
-from loadtest.settings import Settings
-from loadtest.store import Repetition
+from loadtest.fleet.runtime import in_process
+from loadtest.fleet.scaling import share_of
+from loadtest.results.csv_rows import CsvAppender
+from loadtest.results.rows import GeneratorSecond, Invocation
+from loadtest.results.run_folder import Repetition
+from loadtest.settings.load_shape import shape_points
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import parse
 
 LOOK_S = 0.02  # how exactly the end of a connection is known, and a timeout kept
 
 
 class Assignment(NamedTuple):
-    """What a worker has to know beside the settings; the same for all workers but ``worker``."""
+    """What a worker needs besides the settings. Only ``worker`` differs between workers."""
 
     strategy: str
     t0_monotonic: float
@@ -47,7 +48,8 @@ class Assignment(NamedTuple):
 class Generator:
     """Arrivals are due from ``start_s`` to ``deadline_s`` on the run's clock, once it is started.
 
-    ``told(row)``, if given, hears of every invocation; ``failed(error)`` of results that cannot be written.
+    ``told(row)``, if given, is called with every invocation, and ``failed(error)`` if results cannot be
+    written. A user's own strategies are also looked up in the folder ``home``.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Generator:
         server: Dsn,
         told: Callable[[Invocation], None] | None,
         failed: Callable[[LoadtestError], None],
+        home: str = "",
     ) -> None:
         self.settings = settings
         self.assignment = assignment
@@ -74,9 +77,8 @@ class Generator:
         pool = share_of(
             max(1, assignment.max_connections - settings.ideal_reserve), worker, assignment.workers_count
         )
-        self.fleet = Fleet(
-            settings, parts, server, self.book, self.clock, self._done, worker, assignment.workers_count, pool
-        )
+        runtime = in_process(settings, parts, server, self.book, pool, home)
+        self.fleet = Fleet(settings, parts, runtime, self.clock, self._done, worker, assignment.workers_count)
         self.health = Health(self.clock, worker, self._recorder.lag)
         self._profile = profile(shape_points(settings.shape, settings.duration_s), settings.ramp_s)
         self._due: list[tuple[float, int, Arrival, Iterator[Arrival]]] = []
@@ -91,8 +93,15 @@ class Generator:
         self._ending = Event()
         self._closed = False
 
+    def __repr__(self) -> str:
+        health = self.health
+        return (
+            f"<Generator {self.assignment.worker}: {len(self._clients)} clients, {health.arrivals_count} "
+            f"arrivals, {health.errors_count} errors, {len(self._in_flight)} in flight>"
+        )
+
     def start(self, start_s: float) -> None:
-        """Sets everything going; nothing arrives before ``start_s``."""
+        """Starts everything; nothing arrives before ``start_s``."""
         self.start_s = start_s
         self.deadline_s = start_s + self.settings.duration_s
         # What is there now lives as long as the repetition: not to be walked by every collection.
@@ -124,7 +133,7 @@ class Generator:
             self._unsteady.add(user)
 
     def presence(self) -> tuple[int, int]:
-        """How many clients there were, and how many of them from the start to the end."""
+        """How many clients took part, and how many of them from start to end."""
         return len(self._clients), len(self._clients - self._unsteady)
 
     # Open model
@@ -139,7 +148,7 @@ class Generator:
             heapq.heappush(self._due, (due_s, user, arrival, arrivals))
 
     def _dispatch(self) -> None:
-        """Hands each arrival to the fleet when it is due, whether or not earlier ones are answered."""
+        """Hands each arrival to the fleet when it is due, whether or not earlier ones have been answered."""
         while True:
             now_s = self.clock.now()
             next_s = min(self._due[0][0] if self._due else inf, self.deadline_s)
@@ -160,7 +169,7 @@ class Generator:
     # Closed model
 
     def _live(self, user: int) -> None:
-        """One container after another, until the deadline: invoke, freeze, reap."""
+        """Invokes, freezes and reaps one container after another until the deadline."""
         settings, clock, fleet = self.settings, self.clock, self.fleet
         rng = Random(f"{settings.seed}/{user}")
         level = (user + 1) / max(1, self.assignment.users_count)
@@ -195,7 +204,7 @@ class Generator:
     # The end
 
     def stop_arrivals(self) -> None:
-        """Now is the deadline, if it was not before."""
+        """Makes now the deadline, unless it has passed."""
         self.deadline_s = min(self.deadline_s, max(self.start_s, self.clock.now()))
         self._joined.set()
 
@@ -205,7 +214,7 @@ class Generator:
         self.drained.set()
 
     def close(self, *, hurry: bool = False) -> None:
-        """Waits until what is under way is answered, unless in a hurry, and writes the last rows."""
+        """Waits for invocations in progress, unless in a hurry, and writes the last rows."""
         if self._closed:
             return
         self._closed = True
@@ -265,12 +274,7 @@ class Generator:
                 self._failed(error)
                 return
             except OSError as error:
-                self._failed(
-                    ResultsError(
-                        f"cannot write {self._seconds.path}: {error.strerror or error}; free some space, or "
-                        "choose a folder that you may write to with --out"
-                    )
-                )
+                self._failed(cannot_write(self._seconds.path, error.strerror or str(error)))
                 return
 
     def _second(self) -> GeneratorSecond:
@@ -287,5 +291,5 @@ class Generator:
 
 
 def run_elsewhere(function: Callable[[], Any]) -> None:
-    """In a native thread of gevent's, while the loop goes on."""
+    """Runs a function in a native thread, while the loop goes on."""
     gevent.get_hub().threadpool.apply(partial(function))

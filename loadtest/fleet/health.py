@@ -1,4 +1,4 @@
-"""The generator watches itself: how late its loop is, and what the machine leaves it."""
+"""The load generator's own health: how late its loop is, and how much CPU there is."""
 
 from collections.abc import Callable
 from math import nan
@@ -6,14 +6,14 @@ from math import nan
 import psutil
 
 from loadtest.fleet.clock import Clock
-from loadtest.records import GeneratorSecond, Lag
+from loadtest.results.rows import GeneratorSecond, Lag
 
 TICK_S = 0.005
 LAG_S = 0.005  # a loop that is later than this disturbs what overlaps it
 
 
 class Health:
-    """Lags as they happen, and one row a second."""
+    """Records lags as they happen, and one row per second."""
 
     def __init__(self, clock: Clock, worker: int, record_lag: Callable[[Lag], None]) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class Health:
         self.errors_count = 0
 
     def late(self, lateness_s: float) -> None:
-        """How long after its due time an arrival was taken up."""
+        """``lateness_s``: how long after its due time an arrival was started."""
         self._lateness_s.append(lateness_s)
 
     def ticked(self, wanted_s: float, now_s: float) -> None:
@@ -41,7 +41,7 @@ class Health:
     def second(
         self, in_flight_count: int, containers_count: int, connections_count: int, zombies_count: int
     ) -> GeneratorSecond:
-        """The second that has just ended; costs about 0.2 ms, most of it the kernel's."""
+        """The row of the second that has just ended. Takes about 0.2 ms, mostly in the kernel."""
         now_s, cpu_s, machine = self._clock.now(), self._process_cpu_s(), psutil.cpu_times()
         elapsed_s = max(1e-9, now_s - self._at_s)
         total_s = max(1e-9, sum(machine) - sum(self._machine))

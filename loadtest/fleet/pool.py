@@ -1,4 +1,4 @@
-"""The pool of ``ideal``: what a proxy without latency would give, first come first served."""
+"""The pool of ``ideal``, which is what a proxy without latency would give: first come, first served."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -7,13 +7,13 @@ from typing import Any
 import pymysql
 from gevent.queue import Queue
 
+from loadtest.fleet.connection import Meter
 from loadtest.fleet.strategies import Plain
-from loadtest.fleet.wire import Meter
 from loadtest.manager.errors import is_lost
 
 
 class Pool:
-    """Connections opened before the load starts; who waits longest is served first."""
+    """Connections that are opened before the load starts. The longest waiting request is served first."""
 
     def __init__(self, connect: Callable[[], Any], size: int) -> None:
         self._connect = connect
@@ -39,14 +39,14 @@ class Pool:
 
 
 def _close(connection: Any) -> None:
-    """In an unknown state; its place is filled when it is next borrowed."""
+    """Closes a connection in an unknown state; its place is filled when it is next borrowed."""
     if connection is not None:
         with suppress(pymysql.MySQLError, OSError):
             connection._force_close()
 
 
 class Pooled:
-    """A container of ``ideal``."""
+    """The function of a container of ``ideal``."""
 
     __slots__ = ("_meter", "_pool")
 

@@ -1,21 +1,22 @@
-"""Rows while they happen, without stalling the loop.
+"""Writes rows while they happen, without stalling the loop.
 
-A row is packed into a buffer of machine numbers. About once a second :meth:`Recorder.flush` hands
-the buffers to a writer, which encodes them elsewhere (a native thread) and puts them on disk whole.
+A row is packed into a buffer of machine numbers. About once a second, :meth:`Recorder.flush` hands the
+buffers to a native thread, which encodes them and writes complete files.
 """
 
 from collections.abc import Callable
 from struct import Struct
 from typing import Any, get_type_hints
 
-from loadtest.records import ROW_TYPES
-from loadtest.store import Repetition, arrow_schema, merge_parts, write_parquet
+from loadtest.results.parquet import arrow_schema, merge_parts, write_parquet
+from loadtest.results.rows import ROW_TYPES
+from loadtest.results.run_folder import Repetition
 
 FORMATS = {int: "q", float: "d", bool: "?", str: "q"}
 
 
 class Rows:
-    """Rows of one kind, packed; text is kept as codes into a list of the texts seen."""
+    """Rows of one kind, packed; text is stored as an index into the texts seen so far."""
 
     def __init__(self, kind: str) -> None:
         hints = get_type_hints(ROW_TYPES[kind])
@@ -37,7 +38,7 @@ class Rows:
         self._buffer += self._struct.pack(*values)
 
     def take(self) -> tuple[bytearray, list[str]]:
-        """What has come since the last time, and the texts that its codes mean."""
+        """The rows since the last call, packed, and the texts that their indices refer to."""
         taken, self._buffer = self._buffer, bytearray()
         return taken, list(self._codes)
 
@@ -45,7 +46,7 @@ class Rows:
 class Recorder:
     """All row kinds of one worker in one repetition.
 
-    ``run_elsewhere(function)`` runs an encoding off the loop and returns when it is done.
+    ``run_elsewhere(function)`` runs a function off the loop and returns when it is done.
     """
 
     def __init__(
@@ -63,12 +64,12 @@ class Recorder:
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """The first arrow table costs some imports: now, not while the load runs."""
+        """Creates a table now, since the first one takes some imports."""
         for rows in self._rows.values():
             arrow_table(rows.kind, *rows.take())
 
     def flush(self) -> None:
-        """Puts on disk what has come. Raises :class:`~loadtest.errors.ResultsError`."""
+        """Writes the rows that have come. Raises :class:`~loadtest.errors.ResultsError`."""
         self._part += 1
         part = self._part
         taken = [(rows.kind, *rows.take()) for rows in self._rows.values() if len(rows)]
@@ -82,7 +83,7 @@ class Recorder:
             )
 
     def close(self) -> None:
-        """The last rows, and one file of each kind in place of the parts."""
+        """Writes the last rows, and merges the parts of each kind into one file."""
         self.flush()
         self._run_elsewhere(self._merge)
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Protocol
 
-from loadtest.fleet.wire import Meter
+from loadtest.fleet.connection import Meter
 
 GROUPS_COUNT = 1000
 ROWS_COUNT = 5
@@ -18,11 +18,11 @@ class Session(Protocol):
 
 
 class WrongAnswer(Exception):
-    """The server answered something else than was asked for."""
+    """The server's answer is not the one that was expected."""
 
 
 class Work:
-    """The workload of one invocation, to be called with a session; it measures its own statements.
+    """The workload of one invocation. Calling it with a session runs it and measures its statements.
 
     ``id`` is unique in a repetition; ``group`` is one of the groups of ``loadtest_rows``.
     """

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from loadtest.errors import UsageError
 from loadtest.report.grammar import COMPARISONS, Budget, Node, Number, Path
-from loadtest.settings import Settings, nearest
+from loadtest.settings.nearest import nearest
+from loadtest.settings.plan import Settings
 
 TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms")
 PASSED, MISSED, UNDECIDED = "passed", "missed", "undecided"

@@ -7,7 +7,8 @@ from loadtest.report.budget import Outcome
 from loadtest.report.recompute import summarise_run, warmup_s_of
 from loadtest.report.render.document import markdown, run_junit
 from loadtest.report.series import Series
-from loadtest.store import RunFolder, write_json, write_text
+from loadtest.results.files import write_json, write_text
+from loadtest.results.run_folder import RunFolder
 
 Judge = Callable[[dict[str, Any]], list[Outcome]]
 

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from loadtest.errors import UsageError
-from loadtest.records import ROW_TYPES, GeneratorSecond, Sample
 from loadtest.report.measured import Bools, Frames
-from loadtest.store import Repetition, read_rows
+from loadtest.results.parquet import read_rows
+from loadtest.results.rows import ROW_TYPES, GeneratorSecond, Sample
+from loadtest.results.run_folder import Repetition
 
 CLOCK_NOISE_S = 1e-6  # differences of floats; no clock goes back by this much
 EARLY_S = 0.01  # a timer may fire a little before its time, and nothing can be answered much before it is due

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Frames:
-    """The tables of one repetition; columns as in :mod:`loadtest.records`, times in seconds."""
+    """The tables of one repetition; columns as in :mod:`loadtest.results.rows`, times in seconds."""
 
     invocations: pd.DataFrame
     connections: pd.DataFrame

@@ -12,8 +12,9 @@ from loadtest.report.lives import judge_kills
 from loadtest.report.measured import Frames
 from loadtest.report.summary import summarise, summarise_repetition
 from loadtest.report.validity import RULE, Rule
-from loadtest.settings import STRATEGIES, Settings
-from loadtest.store import Repetition, RunFolder
+from loadtest.results.run_folder import Repetition, RunFolder
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import STRATEGIES
 
 Look = Callable[[str, str, Frames, bool], None]
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.report.measured import Floats, Frames
+from loadtest.results.rows import latency
 
 POINTS = 600  # of a series at most
 GAP_S = 1.5  # a longer silence of the monitor is drawn as a gap
@@ -128,7 +129,7 @@ def _floats(frame: pd.DataFrame, name: str) -> Floats:
 
 
 def _latency_s(rows: pd.DataFrame) -> Floats:
-    return _floats(rows, "finished_s") - _floats(rows, "due_s") - _floats(rows, "cold_start_s")
+    return latency(_floats(rows, "due_s"), _floats(rows, "finished_s"), _floats(rows, "cold_start_s"))
 
 
 def _course(number: str, frames: Frames) -> Course:

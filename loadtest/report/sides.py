@@ -17,8 +17,8 @@ from loadtest.report.measures import MEASURES
 from loadtest.report.medians import of_repetitions
 from loadtest.report.recompute import summarise_run, warmup_s_of
 from loadtest.report.series import Series
-from loadtest.settings import ARM_NAME
-from loadtest.store import SCHEMA, RunFolder
+from loadtest.results.run_folder import SCHEMA, RunFolder
+from loadtest.settings.strategy import ARM_NAME
 
 Share = Annotated[float, Meta(ge=0, le=1)] | None
 Time = Annotated[float, Meta(ge=0, le=1e12)] | None
@@ -127,7 +127,7 @@ def _differ(ours: float | None, other: float | None) -> bool:
 
 def _near(path: Path) -> str:
     """Run folders are called by their time, which nobody types without a mistake."""
-    from loadtest.settings import nearest
+    from loadtest.settings.nearest import nearest
 
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     return nearest(path.name, siblings)

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtest.records import THROTTLED, UNFINISHED
 from loadtest.report import medians
 from loadtest.report.lives import judge_kills, zombies
 from loadtest.report.measured import Bools, Floats, Frames, Window
 from loadtest.report.times import moved, statistics
 from loadtest.report.validity import RULE, Generator, Rule, judge, stalled, stalls
-from loadtest.settings import Settings
+from loadtest.results.rows import THROTTLED, UNFINISHED, latency
+from loadtest.settings.plan import Settings
 
 SCHEMA = 1  # of summary.json
 MS = 1000.0
@@ -108,7 +108,7 @@ def _times(rows: pd.DataFrame, answered: Bools, disturbed: Bools) -> dict[str, t
     due = rows["due_s"].to_numpy(dtype=np.float64)[answered]
     cold = rows["cold_start_s"].to_numpy(dtype=np.float64)[answered]
     hit = disturbed[answered]
-    times = {"latency_ms": (finished - due - cold) * MS, "duration_ms": (finished - started) * MS}
+    times = {"latency_ms": latency(due, finished, cold) * MS, "duration_ms": (finished - started) * MS}
     return {name: _sorted(values, hit) for name, values in times.items()}
 
 

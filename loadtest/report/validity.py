@@ -13,6 +13,7 @@ import pandas as pd
 
 from loadtest.report.measured import Bools, Floats
 from loadtest.report.times import moved
+from loadtest.results.rows import latency
 
 
 class Rule(NamedTuple):
@@ -111,7 +112,8 @@ def stalled(invocations: pd.DataFrame, lags: pd.DataFrame, rule: Rule = RULE) ->
     due = invocations["due_s"].to_numpy(dtype=np.float64)
     end = invocations["finished_s"].fillna(invocations["started_s"]).fillna(invocations["due_s"])
     ends = end.to_numpy(dtype=np.float64)
-    took_s = np.maximum(0.0, ends - due - invocations["cold_start_s"].to_numpy(dtype=np.float64))
+    cold_start_s = invocations["cold_start_s"].to_numpy(dtype=np.float64)
+    took_s = np.maximum(0.0, latency(due, ends, cold_start_s))
     workers = invocations["worker"].to_numpy()
     hit = np.zeros(len(invocations), dtype=np.bool_)
     for worker, own in long.groupby("worker"):

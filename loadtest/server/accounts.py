@@ -13,7 +13,7 @@ FUNCTIONS_USER, ADMIN_USER = "loadtest", "loadtest_admin"
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A server that is up: both accounts, and how it is reached."""
+    """A server that is up, with both accounts and the path to it."""
 
     functions: Dsn
     admin: Dsn
@@ -27,13 +27,13 @@ def _fresh_password() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Passwords:
-    """New ones for each server."""
+    """New passwords for each server."""
 
     functions: str = field(default_factory=_fresh_password, repr=False)
     admin: str = field(default_factory=_fresh_password, repr=False)
 
     def statements(self, of: str) -> list[str]:
-        """Make the schema and the accounts."""
+        """The SQL that creates the schema and the accounts. ``of``: mysql or mariadb."""
         return flavour.accounts(of, (ADMIN_USER, self.admin), (FUNCTIONS_USER, self.functions), SCHEMA)
 
     def started(self, ports: Ports, path: str = "host", warnings: tuple[str, ...] = ()) -> Started:

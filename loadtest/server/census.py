@@ -1,4 +1,4 @@
-"""One look at the server from outside: who is connected, and the server's counters.
+"""What the server says about its connections and counters, seen from outside.
 
 It shares no SQL with the manager's own census, so that a bug there cannot hide itself here.
 """
@@ -14,8 +14,8 @@ from loadtest.server.target import Target
 COUNTERS = ("Aborted_clients", "Questions")
 
 
-class Look(NamedTuple):
-    """How to ask a certain server."""
+class CensusQueries(NamedTuple):
+    """The SQL that fits one kind of server."""
 
     flavour: str
     connections: str  # one row: connections, running, sleeping, oldest sleep, max_connections
@@ -24,7 +24,7 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Connections of functions, those that are still logging in included; counters since the start."""
+    """Connections of functions, also those that are still logging in; counters since the server's start."""
 
     connections_count: int
     running_count: int
@@ -37,13 +37,13 @@ class Census:
 
 
 def shared_account(target: Target) -> bool:
-    """The harness has no account of its own."""
+    """Whether the harness has no account of its own."""
     return target.admin.user == target.functions.user
 
 
-def look(of: str, performance_schema: bool, harness_user: str | None) -> Look:
-    """Left out are threads of the server itself and the harness's connections: all of
-    ``harness_user``, or only the asking one when that is None.
+def queries(of: str, performance_schema: bool, harness_user: str | None) -> CensusQueries:
+    """Excludes the server's own threads and the harness's connections: those of ``harness_user``, or only
+    the asking one if that is None.
     """
     mine = "id <> CONNECTION_ID()" if harness_user is None else f"{_USER} <> '{_escaped(harness_user)}'"
     connections = (
@@ -53,7 +53,7 @@ def look(of: str, performance_schema: bool, harness_user: str | None) -> Look:
         f"WHERE {mine} AND command NOT IN ({_DAEMONS}) AND {_USER} NOT IN ('system user', 'event_scheduler')"
     )
     names = ", ".join(f"'{name}'" for name in (*COUNTERS, *flavour.COUNTERS[of]))
-    return Look(of, connections, f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
+    return CensusQueries(of, connections, f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
 
 
 _USER = "COALESCE(user, '')"  # null for a moment, and null compares with nothing
@@ -64,11 +64,11 @@ def _escaped(user: str) -> str:
     return user.replace("\\", "\\\\").replace("'", "''")
 
 
-def ask(cursor: Cursor, look: Look) -> Census:
-    """Two statements, about 0.6 ms (MySQL) to 0.9 ms. Raises what PyMySQL raises."""
-    cursor.execute(look.connections)
+def ask(cursor: Cursor, queries: CensusQueries) -> Census:
+    """Runs two statements, which take 0.6 ms (MySQL) to 0.9 ms. Raises PyMySQL's errors."""
+    cursor.execute(queries.connections)
     row = cursor.fetchone() or (0, 0, 0, None, 0)
-    cursor.execute(look.counters)
+    cursor.execute(queries.counters)
     counters = {str(name): int(value) for name, value in cursor.fetchall()}
     return Census(
         connections_count=int(row[0]),
@@ -76,21 +76,21 @@ def ask(cursor: Cursor, look: Look) -> Census:
         sleeping_count=int(row[2]),
         oldest_sleep_s=None if row[3] is None else float(row[3]),
         max_connections=int(row[4]),
-        refused_count=flavour.refused_count(look.flavour, counters),
+        refused_count=flavour.refused_count(queries.flavour, counters),
         aborted_clients_count=counters.get("Aborted_clients"),
         questions_count=counters.get("Questions"),
     )
 
 
 def take(cursor: Cursor, target: Target) -> Census:
-    """With the statement that fits the target. Raises what PyMySQL raises."""
+    """A census with the SQL that fits the target. Raises PyMySQL's errors."""
     performance_schema = target.variables.get("performance_schema") == "ON"
     user = None if shared_account(target) else target.admin.user
-    return ask(cursor, look(target.flavour, performance_schema, user))
+    return ask(cursor, queries(target.flavour, performance_schema, user))
 
 
 def others(cursor: Cursor, target: Target) -> list[int]:
-    """Ids of all connections but the harness's own. Raises what PyMySQL raises."""
+    """Ids of all connections except the harness's own. Raises PyMySQL's errors."""
     cursor.execute(
         f"SELECT id FROM information_schema.processlist WHERE {_USER} <> %s AND command NOT IN ({_DAEMONS}) "  # noqa: S608
         f"AND {_USER} NOT IN ('system user', 'event_scheduler')",

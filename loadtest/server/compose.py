@@ -14,7 +14,8 @@ import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
-from loadtest.server import flavour, ports, reach
+from loadtest.packaged import packaged
+from loadtest.server import connections, flavour, ports
 from loadtest.server.accounts import Passwords, Started
 
 ENGINE_S = 5.0  # an engine that is up answers in some 50 ms
@@ -26,7 +27,7 @@ ATTEMPTS = 4
 PROJECT = "compose.json"
 PUBLISHED_WARNING = (
     "Docker publishes the server's port through a relay here: connects take longer and closes reach the "
-    "server late, which adds refusals of its own; compare such runs with each other only"
+    "server late, which adds refusals of its own; compare such runs only with each other"
 )
 
 
@@ -40,7 +41,7 @@ class Engine(NamedTuple):
 
 
 class NoEngine(ServerUnavailable):
-    """Docker cannot be used; ``reason`` is the message without its advice."""
+    """Docker cannot be used. ``reason`` is the message without the advice."""
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason}: {advice}")
@@ -52,19 +53,15 @@ class Exited(Exception):
 
 
 def compose_file() -> Path:
-    """Beside a checkout its own, else the copy in the wheel. Raises :class:`ServerUnavailable`."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent / "docker-compose.yml"
-    if checkout.is_file() and (package.parent / "pyproject.toml").is_file():
-        return checkout
-    shipped = package / "shipped" / "docker-compose.yml"
-    if shipped.is_file():
-        return shipped
-    raise ServerUnavailable(f"no docker-compose.yml at {checkout} or {shipped}: install the package again")
+    """The docker-compose.yml of the checkout or of the wheel. Raises :class:`ServerUnavailable`."""
+    found = packaged("docker-compose.yml")
+    if found.is_file():
+        return found
+    raise ServerUnavailable(f"there is no {found}: install the package again")
 
 
 def engine() -> Engine:
-    """Asks whether an engine and Compose are there. Raises :class:`NoEngine`."""
+    """The Docker engine, if it answers and has Compose. Raises :class:`NoEngine`."""
     said = _docker(["info", "--format", "{{json .}}"], ENGINE_S)
     info = _object(said.stdout)
     problem = info.get("ServerErrors") or ([] if said.returncode == 0 else [_last(said.stderr)])
@@ -90,10 +87,10 @@ def engine() -> Engine:
 
 
 def start(folder: Path, max_connections: int, engine: Engine) -> Started:
-    """Starts a project of its own and makes the accounts; returns when the server answers.
+    """Starts a new Compose project and creates the accounts; returns when the server answers.
 
-    Raises :class:`ServerUnavailable`, and :class:`NoEngine` when it answers somewhere else only. What was
-    started by then is the caller's to :func:`stop`.
+    Raises :class:`ServerUnavailable`, or :class:`NoEngine` if the server only answers on another network. The
+    caller has to :func:`stop` whatever was started by then.
     """
     project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
     service = "mysql" if engine.shares_network else "mysql-published"
@@ -117,7 +114,7 @@ def start(folder: Path, max_connections: int, engine: Engine) -> Started:
                 raise ServerUnavailable(f"MySQL did not start in Docker: {error}") from None
             stop(folder, keep_note=True)
     passwords = Passwords()
-    with reach.session(superuser) as cursor:
+    with connections.session(superuser) as cursor:
         for statement in passwords.statements(flavour.MYSQL):
             cursor.execute(statement)
     if engine.shares_network:
@@ -151,7 +148,7 @@ def stop(folder: Path, keep_note: bool = False, timeout_s: float = 30.0) -> None
 
 
 def _see_to_image(folder: Path, service: str) -> None:
-    """Pulls the image when it is not there. Raises :class:`ServerUnavailable`."""
+    """Pulls the image if it is missing. Raises :class:`ServerUnavailable`."""
     image = f"mysql:{os.environ.get('MYSQL_VERSION') or '9.7'}"
     if _docker(["image", "inspect", image], ENGINE_S).returncode == 0:
         return
@@ -159,20 +156,20 @@ def _see_to_image(folder: Path, service: str) -> None:
         _compose(folder, ["pull", "--quiet", service], PULL_S)
     except ServerUnavailable as error:
         raise ServerUnavailable(
-            f"the image {image} is not here and cannot be pulled ({error}): see to the network or to "
-            "MYSQL_VERSION, or take --server local"
+            f"the image {image} is missing and cannot be pulled ({error}): check the network and "
+            "MYSQL_VERSION, or use --server local"
         ) from None
 
 
 def _wait(folder: Path, superuser: Dsn, port: int) -> None:
-    """Until the server, which listens on ``port`` where it runs, answers.
+    """Waits until the server answers. ``port``: where it listens inside its network.
 
     Raises :class:`Exited`, :class:`NoEngine` or :class:`ServerUnavailable`.
     """
     deadline, look_at, ready_at = time.monotonic() + START_S, time.monotonic() + 1.0, inf
     while True:
         try:
-            reach.connect(superuser, timeout_s=2.0).close()
+            connections.connect(superuser, timeout_s=2.0).close()
             return
         except (pymysql.Error, OSError, RuntimeError) as error:
             last = error
@@ -187,15 +184,15 @@ def _wait(folder: Path, superuser: Dsn, port: int) -> None:
             raise NoEngine(
                 f"Docker's engine is on another machine or network: the server that it started is ready, and "
                 f"nothing answers on 127.0.0.1:{superuser.port} here",
-                "run loadtest where the engine runs, or take --server local or a server's own address",
+                "run loadtest where the engine runs, or use --server local or the server's own address",
             )
         if time.monotonic() > deadline:
-            raise ServerUnavailable(f"no answer in {START_S:g} s, last: {reach.short(last)}")
+            raise ServerUnavailable(f"no answer in {START_S:g} s, last: {connections.short(last)}")
         time.sleep(0.1)
 
 
 def _says_ready(folder: Path, port: int) -> bool:
-    """Whether the server itself says that it listens; the docker command reaches every engine."""
+    """Whether the server says in its log that it listens. The docker command reaches any engine."""
     note = _object((folder / PROJECT).read_text("utf-8"))
     words = ["compose", "--project-name", note["project"], "logs", "--no-color", "--no-log-prefix"]
     said = _docker(words, ENGINE_S)
@@ -245,7 +242,7 @@ def _compose(
 def _docker(
     arguments: list[str], timeout_s: float, values: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Raises :class:`NoEngine` when it cannot be run or does not end in time."""
+    """Runs a docker command. Raises :class:`NoEngine` if it cannot run or does not end in time."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COMPOSE_", "LOADTEST_"))}
     instead = "or take --server local"
     try:
@@ -272,7 +269,7 @@ def _docker(
 
 
 def _context_address() -> str:
-    """Which engine the docker command talks to: it follows contexts, the docker package does not."""
+    """The address that the docker command uses: it follows contexts, which the docker package does not."""
     said = _docker(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], ENGINE_S)
     return said.stdout.strip() if said.returncode == 0 else ""
 

@@ -1,4 +1,4 @@
-"""What differs between MySQL and MariaDB, all of it.
+"""Everything that differs between MySQL and MariaDB.
 
 Sources: MySQL 8.4 manual, 7.1.12.2 "Administrative Connection Management"; MariaDB knowledge base,
 "Thread Pool in MariaDB: extra_port".
@@ -24,7 +24,7 @@ def of_version(text: str) -> str:
 
 
 def initialise_command(flavour: str, binary: Path, installer: Path | None, data: Path) -> list[str]:
-    """Makes an empty data directory, with a ``root`` without a password."""
+    """The command that creates an empty data directory, with a ``root`` without a password."""
     if flavour == MARIADB:
         return [
             str(installer or "mariadb-install-db"),
@@ -37,7 +37,7 @@ def initialise_command(flavour: str, binary: Path, installer: Path | None, data:
 
 
 def server_options(flavour: str, port: int, admin_port: int, max_connections: int) -> list[str]:
-    """A modest server on 127.0.0.1 whose data may be lost."""
+    """Options of a small server on 127.0.0.1 whose data may be lost."""
     options = [
         "--bind-address=127.0.0.1",
         f"--port={port}",
@@ -64,7 +64,7 @@ def server_options(flavour: str, port: int, admin_port: int, max_connections: in
 
 
 def accounts(flavour: str, admin: tuple[str, str], functions: tuple[str, str], schema: str) -> list[str]:
-    """Statements for the schema and both accounts, (user, password) each, one line each.
+    """Statements that create the schema and both accounts, given as (user, password); one line each.
 
     The functions' account is an ordinary one: PROCESS for the census, but nothing that opens the
     extra administrator's connection. Passwords must be of letters and digits.
@@ -85,14 +85,14 @@ def accounts(flavour: str, admin: tuple[str, str], functions: tuple[str, str], s
 
 
 def process_list(flavour: str, performance_schema: bool) -> str:
-    """The cheapest table of connections: MySQL's needs no global lock, MariaDB has but one."""
+    """The cheapest table of connections. MySQL has one that needs no global lock; MariaDB has only one."""
     if flavour == MYSQL and performance_schema:
         return "performance_schema.processlist"
     return "information_schema.processlist"
 
 
 def sleep_seconds(flavour: str) -> str:
-    """Column for how long a connection has been in its state: MySQL knows whole seconds only."""
+    """SQL for the seconds that a connection has been in its state. MySQL only has whole seconds."""
     return "time_ms / 1000" if flavour == MARIADB else "time"
 
 
@@ -109,10 +109,10 @@ COUNTERS = {
 def refused_count(flavour: str, counters: dict[str, int]) -> int | None:
     """Connects that were refused because the server was full, from :data:`COUNTERS`.
 
-    MariaDB lets the first client beyond its limit in as far as the password, since it might be an
-    administrator, and counts it among the aborted ones only: of 640 refused 579 were in the counter
-    that is meant for it, all 640 among the aborted ones. Those have wrong passwords among them, too;
-    they are not taken off, since Access_denied_errors counts denied statements as well.
+    MariaDB lets the first client beyond its limit try its password, since it might be an administrator, and
+    counts it only as aborted: of 640 refused connects, 579 were in the counter that is meant for them, and
+    all 640 among the aborted ones. Those include wrong passwords, which cannot be subtracted, because
+    Access_denied_errors counts denied statements as well.
     """
     meant = counters.get("Connection_errors_max_connections")
     if meant is None or flavour == MYSQL:
@@ -123,7 +123,7 @@ def refused_count(flavour: str, counters: dict[str, int]) -> int | None:
 def monitor_takes_one(flavour: str) -> bool:
     """Whether a connection of the harness takes one of ``max_connections`` from the functions.
 
-    MySQL's admin_address lets an administrator in when the server is full, but counts him: with the
-    monitor connected functions get one less. MariaDB's extra_port has a count of its own.
+    MySQL's admin_address lets an administrator in when the server is full, but counts the connection, so
+    functions get one less while the monitor is connected. MariaDB's extra_port has a separate count.
     """
     return flavour == MYSQL

@@ -1,63 +1,57 @@
-"""Picks a server (Docker, a private one, a given one), waits until it answers, yields a Target."""
+"""Starts the server that was chosen, waits until it answers, and takes it down."""
 
 import resource
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pymysql
-from pymysql.cursors import Cursor
 
-from loadtest.dsn import Dsn
-from loadtest.errors import ServerLost, ServerUnavailable, UsageError
-from loadtest.server import census, compose, given, local, owned, reach, rules, schema, standing
+from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.server import compose, connections, dsn_server, local, server_folders, state_file
 from loadtest.server.accounts import Started
+from loadtest.server.choice import ServerChoice
+from loadtest.server.reset import seed
 from loadtest.server.signals import undisturbed
 from loadtest.server.target import Target, describe
 
-CHOICES = ("auto", "docker", "local")
 # Files beside connections: MySQL keeps 810 for tables and takes fewer connections rather than fewer
 # of those; the generator has libraries and rows.
 OPEN_FILES_RESERVE = 832
 SERVERS_OWN_LIMIT = 100_000  # both MySQL and MariaDB take no more
-RESET_S = 10.0
-GIVEN_RESET_S = 5.0
-_folders: dict[Dsn, Path] = {}  # of the servers that this process started
-LOCK_S = 4  # below the 5 s after which a read gives up without saying why
 
 
 @contextmanager
-def launched(choice: str, max_connections: int) -> Iterator[Target]:
-    """A seeded server for the time of the block; taken down in every case.
+def launched(choice: ServerChoice, max_connections: int) -> Iterator[Target]:
+    """A seeded server for the duration of the block, which is always taken down.
 
-    ``choice``: auto, docker, local or a DSN, which is used as it is, ``max_connections`` aside.
-    Raises UsageError for what cannot be, before anything starts, and ServerUnavailable.
+    A server of the user's is used as it is, whatever ``max_connections`` says.
+    Raises UsageError before anything starts, and ServerUnavailable.
     """
     check(choice, max_connections)
-    if is_dsn(choice):
-        target = given.attach(choice)
+    if choice.dsn is not None:
+        target = dsn_server.attach(choice.dsn)
         try:
             yield target
         finally:
             with undisturbed(), suppress(ServerUnavailable, pymysql.Error):
-                given.detach(target)
+                dsn_server.detach(target)
         return
     clean_up()
     with _new_folder() as folder:
-        yield _started(choice, folder.path, max_connections)
+        yield _started(choice.kind, folder.path, max_connections)
     with undisturbed():
         _take_down(folder)
 
 
 @contextmanager
-def _new_folder() -> Iterator[owned.Folder]:
-    """Whole or not at all, whenever a signal comes; what goes wrong within takes its server down."""
+def _new_folder() -> Iterator[server_folders.Folder]:
+    """Created completely or not at all, whenever a signal comes. An error in the block takes it down."""
     folder = None
     try:
         with undisturbed():
-            folder = owned.Folder.create()
+            folder = server_folders.Folder.create()
         yield folder
     except BaseException:
         if folder is not None:
@@ -66,111 +60,51 @@ def _new_folder() -> Iterator[owned.Folder]:
         raise
 
 
-def up(choice: str, max_connections: int) -> Target:
-    """A server that outlives the command. The one that is up already when it is as wanted.
+def up(choice: ServerChoice, max_connections: int) -> Target:
+    """A server that outlives the command; one that is already up, if it is what was asked for.
 
-    Raises UsageError, also when another one is up, and ServerUnavailable.
+    Raises UsageError, also if a different one is up, and ServerUnavailable.
     """
     check(choice, max_connections)
-    if is_dsn(choice):
+    if choice.dsn is not None:
         raise UsageError("a given server is never started: choose auto, docker or local")
     clean_up()
-    for path in owned.standing():
-        target = standing.read(path)
+    for path in server_folders.standing():
+        target = state_file.read(path)
         if target is None or not _answers(target):
             _forget(path)
         else:
-            if choice in ("auto", target.kind) and target.max_connections == max_connections:
+            if choice.kind in ("auto", target.kind) and target.max_connections == max_connections:
                 return target
             raise UsageError(
-                f"a server is up already, {standing.named(target)} with max_connections "
+                f"a server is up already, {state_file.described(target)} with max_connections "
                 f"{target.max_connections}: run loadtest server down first"
             )
     with _new_folder() as folder:
-        target = _started(choice, folder.path, max_connections)
-        standing.write(folder.path, target)
+        target = _started(choice.kind, folder.path, max_connections)
+        state_file.write(folder.path, target)
     folder.release()
     return target
 
 
 def down() -> list[str]:
-    """Takes down every server that :func:`up` left, and says which. Raises ServerUnavailable."""
+    """Takes down every server that :func:`up` started, and returns their names. Raises ServerUnavailable."""
     clean_up()
     gone = []
-    for path in owned.standing():
-        target, folder = standing.read(path), owned.locked(path)
+    for path in server_folders.standing():
+        target, folder = state_file.read(path), server_folders.locked(path)
         if folder is None:
             continue
         with undisturbed():
             _take_down(folder)
-        gone.append(standing.named(target) if target else str(path))
+        gone.append(state_file.described(target) if target else str(path))
     return gone
 
 
-def seed(admin: Dsn) -> None:
-    """Makes both tables anew in the DSN's database. Raises ServerUnavailable."""
-    with reach.session(admin) as cursor:
-        try:
-            schema.create(cursor)
-        except pymysql.Error as error:
-            raise ServerUnavailable(
-                rules.refused(
-                    error,
-                    f"{admin.user!r} may not create and fill tables in {admin.database!r}",
-                    f"grant it CREATE, DROP, SELECT and INSERT there, or name an admin account in "
-                    f"{reach.ADMIN_VARIABLE}",
-                )
-            ) from None
-
-
-def reset(target: Target) -> None:
-    """The same state before each repetition: no function connected, tables as seeded.
-
-    What is left of functions is killed on a server of ours, waited for up to 5 s on a given one.
-    Raises ServerLost when the server does not answer, or cannot be brought there in 10 s.
-    """
-    try:
-        with _session_when_free(target) as cursor:
-            _see_them_off(cursor, target)
-            cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_S}")
-            schema.restore(cursor)
-    except ServerUnavailable as error:
-        raise ServerLost(f"the server was lost: {trouble(target) or error}") from None
-    except (pymysql.Error, OSError) as error:
-        raise ServerLost(
-            f"the server could not be brought back to its first state: {reach.short(error)}"
-        ) from None
-
-
-def trouble(target: Target) -> str:
-    """Why a server that this process started does not run, with its last words; "" when it runs.
-
-    For messages: a given server is never known to be in trouble.
-    """
-    folder = _folders.get(target.admin)
-    if folder is None or not folder.is_dir():
-        return ""
-    return local.trouble(folder) if target.kind == "local" else compose.trouble(folder)
-
-
-def lost(admin: Dsn) -> str:
-    """Why the server cannot be reached any more; "" when it answers, or is only full."""
-    try:
-        with reach.session(admin):
-            return ""
-    except reach.ServerFull:
-        return ""
-    except ServerUnavailable as error:
-        return str(error)
-
-
-def check(choice: str, max_connections: int) -> None:
-    """What can be said before anything starts. Raises UsageError."""
-    if is_dsn(choice):
-        Dsn.parse(choice)
+def check(choice: ServerChoice, max_connections: int) -> None:
+    """Whether a server of ours can have so many connections. Raises UsageError."""
+    if choice.dsn is not None:
         return
-    if choice not in CHOICES:
-        raise UsageError(f"unknown server {choice!r}: take {', '.join(CHOICES)} or a DSN mysql://…")
     largest = largest_max_connections()
     if not 1 <= max_connections <= largest:
         raise UsageError(
@@ -179,18 +113,14 @@ def check(choice: str, max_connections: int) -> None:
         )
 
 
-def is_dsn(choice: str) -> bool:
-    return ":" in choice
-
-
 def largest_max_connections() -> int:
-    """What server and generator can both carry: each connection is an open file in either."""
+    """The most that server and generator can both handle: each connection is an open file in both."""
     return min(SERVERS_OWN_LIMIT, _open_files() - OPEN_FILES_RESERVE)
 
 
 def clean_up() -> None:
-    """Ends what dead owners left. One that cannot be ended now is left for the next start."""
-    for folder in owned.abandoned():
+    """Takes down servers whose owners died. What cannot be taken down now is left for the next start."""
+    for folder in server_folders.abandoned():
         try:
             _take_down(folder)
         except ServerUnavailable:
@@ -202,8 +132,8 @@ def _open_files() -> int:
     return 1_000_000 if hard == resource.RLIM_INFINITY else hard
 
 
-def _started(choice: str, folder: Path, max_connections: int) -> Target:
-    kind, started = _pick(choice, folder, max_connections)
+def _started(kind: str, folder: Path, max_connections: int) -> Target:
+    kind, started = _pick(kind, folder, max_connections)
     target = describe(started.functions, started.admin, kind, started.path, started.warnings)
     if target.max_connections != max_connections:
         raise ServerUnavailable(
@@ -211,7 +141,7 @@ def _started(choice: str, folder: Path, max_connections: int) -> Target:
             "asked: choose one that it takes (MariaDB none below 10, neither more than its open files)"
         )
     seed(target.admin)
-    _folders[target.admin] = folder
+    server_folders.remember(target.admin, folder)
     return target
 
 
@@ -227,22 +157,22 @@ def _pick(choice: str, folder: Path, max_connections: int) -> tuple[str, Started
             compose.stop(folder)
         if local.find() is None:
             raise ServerUnavailable(
-                f"no server to be had: {error.reason}, and no mysqld or mariadbd is installed; "
+                f"no server is available: {error.reason}, and no mysqld or mariadbd is installed; "
                 f"install one with: {local.install_command()}"
             ) from None
         started = local.start(folder, max_connections)
-        return "local", replace(started, warnings=(f"a private server was taken, since {error.reason}",))
+        return "local", replace(started, warnings=(f"a private server was started, since {error.reason}",))
 
 
 def _forget(path: Path) -> None:
-    """A standing server that does not answer any more, after the machine was started again say."""
-    folder = owned.locked(path)
+    """Forgets a standing server that no longer answers, for example after a reboot."""
+    folder = server_folders.locked(path)
     if folder is not None:
         with suppress(ServerUnavailable):
             _take_down(folder)
 
 
-def _take_down(folder: owned.Folder) -> None:
+def _take_down(folder: server_folders.Folder) -> None:
     local.stop(folder.path)
     try:
         compose.stop(folder.path)
@@ -252,39 +182,9 @@ def _take_down(folder: owned.Folder) -> None:
     folder.remove()
 
 
-@contextmanager
-def _session_when_free(target: Target) -> Iterator[Cursor]:
-    """A given server without an admin account may be full for a moment after a repetition."""
-    deadline = time.monotonic() + GIVEN_RESET_S
-    with ExitStack() as stack:
-        while True:
-            try:
-                cursor = stack.enter_context(reach.session(target.admin))
-                break
-            except reach.ServerFull:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        yield cursor
-
-
-def _see_them_off(cursor: Cursor, target: Target) -> None:
-    ours = target.kind != "given"
-    deadline = time.monotonic() + (RESET_S if ours else GIVEN_RESET_S)
-    while census.take(cursor, target).connections_count:
-        if time.monotonic() > deadline:
-            if not ours:
-                return  # somebody else's, and the warnings say that they are there
-            raise ServerLost(f"connections of functions were still there after {RESET_S:g} s of killing them")
-        for victim in census.others(cursor, target) if ours else ():
-            with suppress(pymysql.err.OperationalError, pymysql.err.InternalError):  # gone by itself
-                cursor.execute(f"KILL {victim}")
-        time.sleep(0.02)
-
-
 def _answers(target: Target) -> bool:
     try:
-        reach.connect(target.admin, timeout_s=2.0).close()
+        connections.connect(target.admin, timeout_s=2.0).close()
     except (pymysql.Error, OSError):
         return False
     return True

@@ -1,15 +1,16 @@
-"""Were acknowledged writes kept, and each of them once? Asked of the server after a repetition."""
+"""The audit after a repetition: whether each acknowledged write is there, exactly once."""
 
 from loadtest.dsn import Dsn
-from loadtest.server.reach import session
-from loadtest.store import Repetition, read_rows
+from loadtest.results.parquet import read_rows
+from loadtest.results.run_folder import Repetition
+from loadtest.server.connections import session
 
 
 def audit(admin: Dsn, repetition: Repetition) -> dict[str, int]:
     """Compares the answered invocations with the ledger's rows.
 
-    Acknowledged: answered without an error. Lost: acknowledged and not there. Doubled: there more
-    than once, acknowledged or not. Raises :class:`~loadtest.errors.ServerUnavailable`.
+    Acknowledged: answered without an error. Lost: acknowledged but missing. Doubled: there more than once,
+    acknowledged or not. Raises :class:`~loadtest.errors.ServerUnavailable`.
     """
     rows = read_rows(repetition, "invocations")[0].select(["client", "arrival", "error"])
     columns = (column.to_pylist() for column in rows.columns)

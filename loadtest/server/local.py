@@ -1,6 +1,6 @@
-"""A private mysqld or mariadbd in a folder of its own, on 127.0.0.1, gone afterwards.
+"""A private mysqld or mariadbd on 127.0.0.1, in a folder that is removed afterwards.
 
-Its data is worth nothing, so it is killed and never shut down.
+Its data is worthless, so it is killed instead of shut down.
 """
 
 import os
@@ -16,7 +16,7 @@ import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
-from loadtest.server import flavour, ports, reach
+from loadtest.server import connections, flavour, ports
 from loadtest.server.accounts import Passwords, Started
 
 PLACES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/local/mysql/bin", "/opt/homebrew/bin")
@@ -39,7 +39,7 @@ class Binary:
 
 
 def find() -> Binary | None:
-    """The first mysqld or mariadbd that runs and can make a data directory."""
+    """The first mysqld or mariadbd that works and can create a data directory."""
     places = os.pathsep.join([os.environ.get("PATH", ""), *PLACES])
     for name in NAMES:
         path = shutil.which(name, path=places)
@@ -57,17 +57,17 @@ def find() -> Binary | None:
 
 
 def install_command() -> str:
-    """The one command that installs a server here."""
+    """The command that installs a server on this machine."""
     manager = next((name for name in INSTALLERS if shutil.which(name)), "apt-get")
     sudo = "" if os.geteuid() == 0 or manager == "brew" else "sudo "
     return sudo + INSTALLERS[manager]
 
 
 def start(folder: Path, max_connections: int) -> Started:
-    """Makes a data directory and starts a server; returns when it answers.
+    """Creates a data directory and starts a server; returns when it answers.
 
-    Raises :class:`ServerUnavailable` with the last lines of the server's own log. What was started
-    by then is the caller's to :func:`stop`.
+    Raises :class:`ServerUnavailable` with the last lines of the server's log. The caller has to :func:`stop`
+    whatever was started by then.
     """
     binary = find()
     if binary is None:
@@ -100,7 +100,7 @@ def start(folder: Path, max_connections: int) -> Started:
 
 
 def stop(folder: Path) -> None:
-    """Kills whatever runs on the folder's data: found by its command line, so whoever started it."""
+    """Kills every server that uses the folder's data, found by its command line."""
     victims = _processes(folder)
     for process in victims:
         with suppress(psutil.NoSuchProcess):
@@ -109,7 +109,7 @@ def stop(folder: Path) -> None:
 
 
 def trouble(folder: Path) -> str:
-    """Why the folder's server does not run, with its last words; "" when it runs."""
+    """Why the folder's server does not run, with the end of its log; "" if it runs."""
     if any(process.status() not in ENDED for process in _processes(folder)):
         return ""
     return f"its process ended: {_tail(folder / 'server.log')}"
@@ -144,7 +144,7 @@ def _initialise(binary: Binary, folder: Path, log: Path) -> None:
 
 
 def _certificate(folder: Path) -> list[str]:
-    """Options for TLS, none where there is no openssl: the target's ``tls`` tells."""
+    """Options for TLS; none without openssl, which shows in the target's ``tls``."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
     command += [
@@ -193,11 +193,11 @@ def _spawn(binary: Binary, folder: Path, log: Path, options: list[str]) -> "subp
 
 
 def _answers(process: "subprocess.Popen[bytes]", admin: Dsn) -> bool:
-    """Waits. False when the server ended or did not answer in time."""
+    """Waits for an answer. False if the server ended or did not answer in time."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            reach.connect(admin, timeout_s=2.0).close()
+            connections.connect(admin, timeout_s=2.0).close()
         except (pymysql.Error, OSError):
             time.sleep(0.05)
         else:
@@ -214,7 +214,7 @@ def _text(log: Path) -> str:
 
 
 def _tail(log: Path) -> str:
-    """The lines that name an error, else the last ones."""
+    """The last lines that mention an error; otherwise the last lines."""
     lines = [line.strip() for line in _text(log).splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return " | ".join((errors or lines)[-3:]) or "it said nothing"

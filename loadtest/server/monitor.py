@@ -1,11 +1,11 @@
-"""``python -m loadtest.server.monitor SAMPLES_CSV``: samples the server from a process of its own.
+"""``python -m loadtest.server.monitor SAMPLES_CSV``: samples the server from a separate process.
 
-Its environment: ``LOADTEST_ADMIN_DSN``; ``LOADTEST_T0_MONOTONIC``, the ``time.monotonic()`` of the
+Environment: ``LOADTEST_ADMIN_DSN``; ``LOADTEST_T0_MONOTONIC``, the ``time.monotonic()`` of the
 run's t0 (all processes of a machine share that clock); ``LOADTEST_DSN``, the functions' account, to
 tell whether it is the same; ``LOADTEST_MONITOR_HZ``, 5 by default.
 
-It ends on SIGTERM or SIGINT, and when the process that started it is gone. It says nothing; its
-exit code is 2 when it was not told what it needs, 3 when it could not write.
+It ends on SIGTERM or SIGINT, and when its parent process is gone. It prints nothing. Its exit code is 2 if a
+variable is missing or wrong, 3 if it could not write.
 """
 
 import os
@@ -21,38 +21,38 @@ from pymysql.cursors import Cursor
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError
-from loadtest.growing import CsvAppender
-from loadtest.records import Sample
-from loadtest.server import census, flavour, reach
+from loadtest.results.csv_rows import CsvAppender
+from loadtest.results.rows import Sample
+from loadtest.server import census, connections, flavour
 
 TIMEOUT_S = 1.0
 DEFAULT_HZ = 5.0
 
 
 class Monitor:
-    """One connection, made anew after a sample that failed."""
+    """Samples over one connection, which is reopened after a sample that failed."""
 
     def __init__(self, admin: Dsn, functions: Dsn | None, t0: float) -> None:
         self._admin = admin
         self._harness_user = None if functions and functions.user == admin.user else admin.user
         self._t0 = t0
         self._connection: pymysql.Connection[Cursor] | None = None
-        self._look: census.Look | None = None
+        self._queries: census.CensusQueries | None = None
 
     def __repr__(self) -> str:
         return f"<Monitor of {self._admin}, {'connected' if self._connection else 'not connected'}>"
 
     def sample(self) -> Sample:
-        """Never raises for the server's sake, and never waits longer than about 2 s."""
+        """Never raises because of the server, and never waits longer than about 2 s."""
         at_s = time.monotonic() - self._t0
         try:
             connection = self._connection or self._connect()
             with connection.cursor() as cursor:
-                self._look = self._look or self._suited_look(cursor)
-                seen = census.ask(cursor, self._look)
+                self._queries = self._queries or self._suited_queries(cursor)
+                seen = census.ask(cursor, self._queries)
         except (pymysql.Error, OSError, RuntimeError) as error:
             self.close()
-            return Sample(at_s, error=reach.short(error))
+            return Sample(at_s, error=connections.short(error))
         return Sample(
             at_s=at_s,
             connections_count=seen.connections_count,
@@ -66,23 +66,23 @@ class Monitor:
         )
 
     def _connect(self) -> "pymysql.Connection[Cursor]":
-        self._connection = reach.connect(self._admin, TIMEOUT_S)
+        self._connection = connections.connect(self._admin, TIMEOUT_S)
         return self._connection
 
-    def _suited_look(self, cursor: Cursor) -> census.Look:
+    def _suited_queries(self, cursor: Cursor) -> census.CensusQueries:
         cursor.execute("SELECT VERSION(), @@GLOBAL.performance_schema")
         version, performance_schema = cursor.fetchone() or ("", 0)
-        return census.look(flavour.of_version(str(version)), bool(performance_schema), self._harness_user)
+        return census.queries(flavour.of_version(str(version)), bool(performance_schema), self._harness_user)
 
     def close(self) -> None:
-        """Hard: a goodbye would wait for a server that hangs."""
+        """Closes the socket only: a goodbye would wait for a server that hangs."""
         if self._connection is not None:
             self._connection._force_close()  # type: ignore[attr-defined]
             self._connection = None
 
 
 def run(monitor: Monitor, rows: CsvAppender, hz: float, wait: Callable[[float], bool]) -> None:
-    """At a fixed rate, until ``wait(seconds)`` says True. A late sample is not made up for."""
+    """Samples at a fixed rate until ``wait(seconds)`` returns True. A late sample is not made up for."""
     period_s, start = 1.0 / hz, time.monotonic()
     while True:
         rows.append(monitor.sample())

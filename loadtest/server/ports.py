@@ -13,9 +13,9 @@ class Ports(NamedTuple):
 
 
 def choose() -> Ports:
-    """``LOADTEST_PORT`` and ``LOADTEST_ADMIN_PORT`` if set, else what is free at the moment.
+    """``LOADTEST_PORT`` and ``LOADTEST_ADMIN_PORT`` if set, otherwise ports that are free at the moment.
 
-    Raises :class:`ServerUnavailable` when a port that was asked for is taken.
+    Raises :class:`ServerUnavailable` if a requested port is taken.
     """
     # both held at once, or they might be the same
     with socket.socket() as one, socket.socket() as two:
@@ -23,7 +23,7 @@ def choose() -> Ports:
 
 
 def fixed() -> bool:
-    """A port was asked for: trying another one is no help."""
+    """Whether a certain port was asked for, so that trying another one makes no sense."""
     return bool(os.environ.get("LOADTEST_PORT") or os.environ.get("LOADTEST_ADMIN_PORT"))
 
 

@@ -44,7 +44,7 @@ def _rows() -> tuple[tuple[int, int, str], ...]:
 
 
 def create(cursor: Cursor) -> None:
-    """Both tables, new. Groups are 1 to 1,000. Raises what PyMySQL raises."""
+    """Creates and fills both tables. Groups are numbered 1 to 1,000. Raises PyMySQL's errors."""
     cursor.execute(DROP)
     cursor.execute(CREATE_ROWS)
     cursor.execute(CREATE_LEDGER)
@@ -53,7 +53,7 @@ def create(cursor: Cursor) -> None:
 
 
 def restore(cursor: Cursor) -> None:
-    """As seeded: the ledger empty, the rows checked and made anew when they are not what they were."""
+    """Empties the ledger, and creates the rows again if they have changed."""
     cursor.execute("SHOW TABLES LIKE 'loadtest\\_%'")
     if {ROWS, LEDGER} <= {row[0] for row in cursor.fetchall()}:
         cursor.execute(FINGERPRINT)
@@ -85,7 +85,7 @@ WRITES = (
 
 
 def probe(cursor: Cursor) -> None:
-    """All of it once, as a function. Raises what PyMySQL raises, also for too few rows."""
+    """Does once what functions do. Raises PyMySQL's errors, also if there are too few rows."""
     found = cursor.execute(SELECT)
     if found != ROWS_PER_GROUP:
         raise ProgrammingError(0, f"{found} rows where there are {ROWS_PER_GROUP} (sql_select_limit?)")

@@ -1,4 +1,4 @@
-"""Making and taking down in peace."""
+"""Steps that no signal interrupts."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """No signal cuts a step in half, nor a second one the taking down. What came is delivered after."""
+    """Holds SIGINT and SIGTERM back during the block, and delivers them afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The MySQL under pressure, as everybody else sees it."""
+"""The server under load, as the rest of the harness sees it."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,11 +11,11 @@ from pymysql.cursors import Cursor
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
 from loadtest.server import flavour
-from loadtest.server.reach import LOOPBACK, session
+from loadtest.server.connections import LOOPBACK, session
 
 RELAYED_WARNING = (
-    "something relays the connections to this server, as Docker does for a published port: connects take "
-    "longer and closes reach the server late, which adds refusals; compare such runs with each other only"
+    "connections to this server pass through a relay, as with a port that Docker publishes: connects take "
+    "longer and closes reach the server late, which adds refusals; compare such runs only with each other"
 )
 VARIABLES = (
     "back_log",
@@ -47,9 +47,9 @@ VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``variables`` are the server's own, numbers as numbers, and ``tls``: whether it offers TLS.
+    """``variables`` are the server's own (numbers as numbers), and ``tls``: whether it offers TLS.
 
-    ``max_user_connections`` is that of the functions' account; 0: as many as there are.
+    ``max_user_connections`` is the limit of the functions' account; 0 means no limit.
     """
 
     functions: Dsn
@@ -63,7 +63,7 @@ class Target:
     warnings: tuple[str, ...] = ()
 
     def public(self) -> dict[str, Any]:
-        """For ``run.json`` and Locust's processes: no account, no password."""
+        """What ``run.json`` and Locust's processes may know: no account, no password."""
         return {
             "version": self.version,
             "flavour": self.flavour,
@@ -76,7 +76,7 @@ class Target:
 
     @property
     def functions_max_connections(self) -> int:
-        """What functions can have while the monitor is connected."""
+        """How many connections functions can have while the monitor is connected."""
         shared = self.admin.user == self.functions.user
         free = self.max_connections - (1 if shared or flavour.monitor_takes_one(self.flavour) else 0)
         limit = self.variables.get("max_user_connections") or free + shared
@@ -86,8 +86,8 @@ class Target:
 def path_to(cursor: Cursor) -> str:
     """host, published or remote: how this connection reaches its server.
 
-    On loopback a relay, such as that of a port that Docker publishes, shows by the end that the server
-    sees: another port than ours, or another address. Raises what PyMySQL raises.
+    On loopback, a relay such as Docker's for published ports is recognised by what the server sees: another
+    port or address than ours. Raises PyMySQL's errors.
     """
     connection: Any = cursor.connection
     if connection.host not in LOOPBACK:
@@ -113,7 +113,8 @@ def describe(
     warnings: tuple[str, ...] = (),
     timeout_s: float = 5.0,
 ) -> Target:
-    """Asks a live server, through both accounts; how it is reached too, where ``path`` is None.
+    """Describes a running server by asking it through both accounts. ``path`` None: finds out how it is
+    reached.
 
     Raises :class:`ServerUnavailable`.
     """
@@ -148,7 +149,7 @@ def describe(
 
 
 def read_variables(cursor: Cursor) -> dict[str, Any]:
-    """Of :data:`VARIABLES` those that the server knows."""
+    """The server's values of :data:`VARIABLES`, as far as it has them."""
     names = ", ".join(f"'{name}'" for name in VARIABLES)
     cursor.execute(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")
     return {str(name): _number(value) for name, value in cursor.fetchall()}

@@ -1,6 +1,6 @@
-"""Reports, rows and comparisons of the tests from the page, made by our own commands beside Locust.
+"""Reports, rows and comparisons of the page's tests, made by separate commands.
 
-A test is asked for by its number, so that no request can name a file.
+A test is requested by its number, so that no request can name a file.
 """
 
 import os
@@ -72,7 +72,7 @@ def _run(*words: str) -> Any:
 
 
 def _run_module(module: str, *words: str) -> Any:
-    """None when it went well, else the answer that says why not."""
+    """Runs one of our modules. None if it succeeded, otherwise the response that says why not."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", module, *words],

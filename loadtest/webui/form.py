@@ -1,20 +1,20 @@
-"""What is posted to start a test, checked before Locust sees it. Pure.
+"""The posted form that starts a test, checked before Locust sees it. Pure.
 
-Locust itself takes any option that is posted, ignores choices, and answers a wrong number with a 500.
+Locust itself accepts any posted option, ignores choices, and answers a wrong number with status 500.
 """
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from loadtest.errors import UsageError
-from loadtest.settings import Option, duration_s, nearest
+from loadtest.settings.nearest import nearest
+from loadtest.settings.plan import Option, duration_s
 
 LOCUSTS = ("user_count", "spawn_rate", "host", "run_time", "profile", "user_classes", "shape_class")
-NUMBERS: dict[str, tuple[type, str]] = {"int": (int, "a whole number"), "float": (float, "a number")}
 
 
 class Wanted:
-    """``values`` of our options with the types that they have; what Locust decides beside them."""
+    """``values`` of our options with their types, and what Locust decides."""
 
     def __init__(self, values: dict[str, Any], users_count: int, run_time_s: float | None) -> None:
         self.values = values
@@ -28,7 +28,10 @@ def read(
     before: Mapping[str, Any],
     strategies: Collection[str],
 ) -> Wanted:
-    """``before`` has the values of what is not posted. Raises :class:`UsageError` with the reason."""
+    """``before`` has the values of options that are not posted.
+
+    Raises :class:`UsageError` with the reason.
+    """
     known = {option.name: option for option in options}
     for name in form:
         if name not in known and name not in LOCUSTS and name != "strategy":
@@ -40,7 +43,7 @@ def read(
             f"{' or '.join(strategies)}, or name your own when you start the page"
         )
     values = {name: before[name] for name in known}
-    values |= {name: _typed(known[name], form[name]) for name in known if name in form}
+    values |= {name: known[name].number(form[name]) for name in known if name in form}
     users_count = _whole(form.get("user_count", ""), "the number of users")
     spawn_rate = _number(form.get("spawn_rate", ""), "the ramp up")
     if spawn_rate < users_count:
@@ -50,17 +53,6 @@ def read(
         )
     run_time = form.get("run_time", "").strip()
     return Wanted({**values, "strategy": strategy}, users_count, duration_s(run_time) if run_time else None)
-
-
-def _typed(option: Option, text: str) -> Any:
-    """Durations, choices and limits are checked with the settings as a whole."""
-    if option.kind not in NUMBERS:
-        return text.strip()
-    kind, words = NUMBERS[option.kind]
-    try:
-        return kind(text)
-    except ValueError:
-        raise UsageError(f"{option.name} cannot be {text!r}: expected {words}") from None
 
 
 def _whole(text: str, what: str) -> int:

@@ -1,4 +1,4 @@
-"""Who may ask the page for something: not what another site's page makes a browser ask."""
+"""Which requests are answered: none that another site's page makes a browser send."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -7,10 +7,10 @@ PORTS = {"http": 80, "https": 443}  # of a scheme, where an address names none
 
 
 def refusal(host: str, origin: str | None, listens_on: str) -> str:
-    """Why a request with these headers is refused; "" when it is welcome.
+    """Why a request with these headers is refused; "" if it is accepted.
 
-    A page of another site that is open in the same browser can post to 127.0.0.1 (Origin tells), or
-    make its own name point here (DNS rebinding; Host tells).
+    Another site's page in the same browser can post to 127.0.0.1 (recognised by Origin), or let its own name
+    point here (DNS rebinding, recognised by Host).
     """
     name = urlsplit(f"//{host}").hostname or ""
     if is_loopback(listens_on) and not is_loopback(name):
@@ -27,10 +27,10 @@ def refusal(host: str, origin: str | None, listens_on: str) -> str:
 
 
 def is_same(origin: str, host: str) -> bool:
-    """Whether both headers name one place, written out or not: a proxy that ends TLS may add the port.
+    """Whether both headers name the same place. A proxy that terminates TLS may add the default port.
 
-    Only Host is compared, never what a proxy says of itself (X-Forwarded-Host and the like): behind none,
-    whoever asks could write there what he likes. A proxy has to pass Host on.
+    Only Host is compared, never X-Forwarded-Host and the like: without a proxy, any client could set them.
+    A proxy has to pass Host on.
     """
     try:
         here, there = urlsplit(f"//{host}"), urlsplit(origin)
@@ -43,7 +43,7 @@ def is_same(origin: str, host: str) -> bool:
 
 
 def is_loopback(name: str) -> bool:
-    """Of a host's name or address, without its port."""
+    """Whether a host's name or address, without a port, is this machine's loopback."""
     if name == "localhost":
         return True
     try:

@@ -1,11 +1,11 @@
-"""The tests run since the page was started, and the series of each."""
+"""The tests that were run from the page, and the series of each."""
 
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from loadtest.settings import Settings
+from loadtest.settings.plan import Settings
 from loadtest.webui.points import Points
 
 SERIES = (
@@ -16,7 +16,7 @@ CODES = ("1040", "1203", "1226", "2006", "2013", "timeout", "throttled", "unfini
 
 
 def code_of(error: str) -> str:
-    """``1040 ER_CON_COUNT_ERROR`` as 1040; what has no series of its own is other."""
+    """``1040 ER_CON_COUNT_ERROR`` as 1040; an error without a series of its own is ``other``."""
     code = error.partition(" ")[0]
     return code if code in CODES else "other"
 
@@ -40,7 +40,7 @@ class PageTest:
         self.workers: list[dict[str, Any]] = []
 
     def add(self, values: dict[str, float | None], errors: dict[str, int]) -> None:
-        """A second; values that are missing are unknown."""
+        """Adds a second; missing values are unknown."""
         self.newest = values
         self.errors.update(errors)
         self.errors_count += sum(errors.values())
@@ -54,7 +54,7 @@ class PageTest:
         self.points.add({**values, **{code: float(by_code[code]) for code in CODES}})
 
     def close(self, seconds: Iterable[dict[str, str]]) -> None:
-        """The generators' last rows have what came after the last look, too."""
+        """Ends the test. The generators' last rows include what came after the last second."""
         self.running = False
         newest = {row["worker"]: row for row in seconds}.values()
         if newest:
@@ -62,7 +62,7 @@ class PageTest:
             self.errors_count = sum(int(row["errors_count"]) for row in newest)
 
     def line(self) -> dict[str, Any]:
-        """For the list of tests."""
+        """The test's line in the list of tests."""
         return {
             "number": self.number,
             "name": self.path.name,
@@ -78,7 +78,7 @@ class PageTest:
 
 
 def load(settings: Settings) -> str:
-    """In a few words, for somebody who compares two tests of the list."""
+    """The load in a few words, to tell tests in the list apart."""
     closed = settings.model == "closed"
     words = f"{settings.containers:,} containers" if closed else f"{settings.rate:,g}/s"
     ramp = f", {settings.ramp_s:g} s ramp" if settings.ramp_s else ""

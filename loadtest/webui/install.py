@@ -1,6 +1,6 @@
-"""What is added to Locust's web page. Importing it is enough: it listens to Locust's start.
+"""Adds the tab to Locust's web page. Importing this module is enough: it listens to Locust's start.
 
-Nothing happens without a page: not headless, not in a bench.
+Nothing happens without a page, whether headless or in a bench.
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from locust import events
 
-from loadtest.fleet.users import run_of  # first: its listener makes the run
+from loadtest.swarm.listeners import run_of  # first: its listener makes the run
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""What the page shows, gathered once a second: from the workers, and from the monitor's newest sample."""
+"""What the page shows, collected once a second from the workers and the monitor's newest sample."""
 
 import json
 import time
@@ -10,13 +10,13 @@ import gevent
 import numpy as np
 
 from loadtest.errors import LoadtestError
-from loadtest.fleet.run import Run
-from loadtest.fleet.strategies import arm_name
-from loadtest.fleet.tally import CELLS_AT_MOST, Tally
-from loadtest.growing import last_rows
-from loadtest.records import GeneratorSecond, Sample
-from loadtest.settings import Settings
-from loadtest.store import Repetition
+from loadtest.results.csv_rows import last_rows
+from loadtest.results.rows import GeneratorSecond, Sample
+from loadtest.results.run_folder import Repetition
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import arm_name
+from loadtest.swarm.run import Run
+from loadtest.swarm.tally import CELLS_AT_MOST, Tally
 from loadtest.webui.history import PageTest
 
 LOOK, SEEN = "loadtest_look", "loadtest_seen"
@@ -27,7 +27,7 @@ SUMMED = ("cold_starts", "kept", "closed", "expired", "killed", "arrivals", "con
 
 
 def answer_looks(run: Run) -> None:
-    """On a worker: tells its master what happened, when that asks."""
+    """On a worker: reports to the master when it asks."""
     tally = Tally()
     run.listeners.append(tally.hear)
 
@@ -40,7 +40,7 @@ def answer_looks(run: Run) -> None:
 
 
 class Live:
-    """``tests`` has all of them, the newest last; it may be the one that runs."""
+    """``tests`` has all tests, the newest last, which may be running."""
 
     def __init__(self, run: Run, settings_now: Callable[[], tuple[str, Settings]]) -> None:
         self.tests: list[PageTest] = []
@@ -65,7 +65,7 @@ class Live:
         return self.tests[-1] if self.tests and self.tests[-1].running else None
 
     def watch(self) -> bytes:
-        """The containers of this second as JSON, made once for all pages; see :meth:`Tally.cells`."""
+        """The containers in this second as JSON, made once for all open pages; see :meth:`Tally.cells`."""
         now_s = time.monotonic()
         self._watched_until = now_s + WATCHED_S
         if now_s - self._told_cells_at_s > FRESH_S:
@@ -169,7 +169,7 @@ class Live:
 
 
 def _of_workers(seen: list[dict[str, Any]]) -> dict[str, float | None]:
-    """Their sums; unknown when none has answered."""
+    """Sums over the workers; unknown if none has answered."""
     if not seen:
         return {"arrivals": None}
     latencies = np.concatenate([one["latencies_ms"] for one in seen])

@@ -1,4 +1,4 @@
-"""The routes, and what is put into Locust's own page, by the ways that Locust keeps open for it."""
+"""The routes, and what is added to Locust's page through its extension points."""
 
 import json
 import logging
@@ -13,11 +13,12 @@ from typing import Any
 import flask
 from gevent.lock import RLock
 
+from loadtest.bench.locust_command import rate_per_user, users_count
 from loadtest.errors import LoadtestError
-from loadtest.fleet.run import Run
-from loadtest.fleet.users import model_of, option_names, settings_from, settings_of
-from loadtest.process import users
-from loadtest.settings import STRATEGIES, Plan, build, duration_text, options, read_scenario, scenario_names
+from loadtest.settings.plan import Plan, build, options, read_scenario, scenario_names
+from loadtest.settings.strategy import STRATEGIES
+from loadtest.swarm.options import model_of, option_names, settings_from, settings_of
+from loadtest.swarm.run import Run
 from loadtest.webui import form, guard
 from loadtest.webui.downloads import Downloads
 from loadtest.webui.live import Live
@@ -50,7 +51,7 @@ def add_to(environment: Any, run: Run) -> None:
 
 
 class Page:
-    """One of each process; ``live`` has what it shows."""
+    """One per process; ``live`` has what it shows."""
 
     def __init__(self, environment: Any, run: Run) -> None:
         self._environment = environment
@@ -107,7 +108,7 @@ class Page:
         return flask.request.method == "POST" and flask.request.path == f"{self._base}/swarm"
 
     def _checked(self) -> Any:
-        """The form, before Locust takes what is in it."""
+        """Checks the form before Locust uses it."""
         try:
             self._check()
         except LoadtestError as error:
@@ -157,8 +158,8 @@ class Page:
         return flask.Response(self._drawn, mimetype="application/json")
 
     def _form(self) -> flask.Response:
-        """For the form: its fields in the order of their groups, those that only the other model has, and
-        the fields' values in each scenario that this model can run."""
+        """The form's fields in the order of their groups, those that only the other model has, and the
+        fields' values in each scenario that this model can run."""
         model = model_of(self._environment)
         plans = [build(Plan, read_scenario(name), name) for name in scenario_names()]
         return flask.jsonify(
@@ -178,7 +179,7 @@ class Page:
         return flask.Response(json.dumps(answer), mimetype="application/json")
 
     def _news(self, which: str) -> dict[str, Any] | None:
-        """Of the test that is asked for, -1 being the newest, what the page does not have yet."""
+        """What the page does not have yet of the requested test; -1 is the newest."""
         asked, tests = flask.request.args, self.live.tests
         number = asked.get(which, 0, int)
         number = len(tests) if number == -1 else number
@@ -197,13 +198,16 @@ class Page:
 
 
 def _fields(plan: Plan) -> dict[str, str]:
-    count, rate_per_user = users(plan)
-    fields = {"user_count": str(count), "spawn_rate": str(count)}
-    for option in options():
-        if option.name in option_names():
-            value = getattr(plan, option.field)
-            fields[option.name] = duration_text(value) if option.kind == "duration" else f"{value}"
-    return {**fields, "rate_per_user": f"{rate_per_user:g}", "shape": plan.shape or "steady"}
+    count = str(users_count(plan))
+    ours = [option for option in options() if option.name in option_names()]
+    fields = {option.name: option.text(getattr(plan, option.field)) for option in ours}
+    return {
+        "user_count": count,
+        "spawn_rate": count,
+        **fields,
+        "rate_per_user": f"{rate_per_user(plan):g}",
+        "shape": plan.shape or "steady",
+    }
 
 
 def _static() -> Path:
@@ -211,7 +215,7 @@ def _static() -> Path:
 
 
 def _bokeh() -> str:
-    """Bokeh's own script lies in its package; importing that would cost the generator 100 MB."""
+    """The path of bokeh's script. Its package is not imported, which would cost 100 MB."""
     spec = find_spec("bokeh")
     if spec is None or spec.origin is None:
         raise LoadtestError("bokeh is not installed")

@@ -1,6 +1,6 @@
 """``python -m loadtest.webui.plots``: the live plots as JSON, for the page's script to fill with data.
 
-In a process of its own, once: bokeh takes a second and 100 MB that the generator should not spend.
+Run once in a separate process, since bokeh takes a second and 100 MB, which would disturb the generator.
 """
 
 import json
@@ -91,7 +91,7 @@ def _of_both(plot: Any, live: Any, other: Any, colours: dict[str, str]) -> Any:
 
 
 def _stacked(plot: Any, source: Any, parts: dict[str, str]) -> None:
-    """Bars, not areas: what is unknown is a gap."""
+    """Stacked bars instead of areas, so that unknown values are gaps."""
     plot.vbar_stack(
         list(parts), x="at_s", width="step_s", color=list(parts.values()), source=source, line_width=0,
         legend_label=list(parts),

@@ -1,4 +1,4 @@
-"""Series of a test that never grow beyond a bound: when they are full, neighbours become one. Pure."""
+"""Series with a bounded number of points: when they are full, neighbours are merged. Pure."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ class Points:
         return len(self.columns[AT])
 
     def add(self, values: Mapping[str, Value]) -> None:
-        """What a second was; names that are missing are unknown."""
+        """Adds the values of a second; missing names are unknown."""
         self._pending.append({name: values.get(name) for name in self.columns})
         if len(self._pending) < self.step_s:
             return
@@ -37,8 +37,8 @@ class Points:
             column[:] = [_one(name, column[i : i + 2]) for i in range(0, len(column), 2)]
 
     def since(self, at_s: float, step_s: float) -> tuple[dict[str, list[Value]], bool]:
-        """What somebody lacks who has it up to ``at_s`` in steps of ``step_s``, and whether that is
-        everything, to be taken instead of what he has."""
+        """The points that are new to a client that has them up to ``at_s`` in steps of ``step_s``, and
+        whether they are all points, which replace the client's."""
         if step_s != self.step_s:
             return self.columns, True
         times = self.columns[AT]

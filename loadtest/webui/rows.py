@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 from loadtest.errors import LoadtestError
-from loadtest.store import RunFolder, read_rows, write_parquet, write_text
+from loadtest.results.files import write_text
+from loadtest.results.parquet import read_rows, write_parquet
+from loadtest.results.run_folder import RunFolder
 
 
 def main(folder: str, file: str) -> int:

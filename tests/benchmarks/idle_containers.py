@@ -8,11 +8,12 @@ import time
 import psutil
 
 from loadtest.dsn import Dsn
+from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.fleet import Fleet
-from loadtest.fleet.strategies import parse
-from loadtest.fleet.zombies import Book
-from loadtest.settings import Settings
+from loadtest.fleet.runtime import in_process
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import parse
 
 strategy, count, port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -27,7 +28,8 @@ clock = Clock(time.monotonic())
 book = Book(clock, 0, nothing, nothing)
 settings = Settings(workload="select-1", work_ms=0.0, rtt_ms=0.0, cold_start_ms=0.0)
 server = Dsn("127.0.0.1", port, "someone", "secret", "somewhere")
-fleet = Fleet(settings, parse(strategy), server, book, clock, nothing)
+parts = parse(strategy)
+fleet = Fleet(settings, parts, in_process(settings, parts, server, book), clock, nothing)
 
 
 def frozen(number):

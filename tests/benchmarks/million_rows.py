@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from loadtest import growing, store
-from loadtest.records import GeneratorSecond, Sample
+from loadtest.results import csv_rows, parquet, run_folder
+from loadtest.results.rows import GeneratorSecond, Sample
 
 ARMS = ["direct", "cached", "classic", "managed", "ideal"]
 REPETITIONS = 5
@@ -36,18 +36,18 @@ def write(repetition, arm, rng, rows_count):
         ("kills", 0),
         ("lags", 0),
     ):
-        schema = store.arrow_schema(kind)
+        schema = parquet.arrow_schema(kind)
         state = rng.bit_generator.state
         columns = []
         for part in schema:
             rng.bit_generator.state = state  # the same draws for each column, so that times belong together
             columns.append(column(part.name, part.type, count, rng, arm))
-        store.write_parquet(repetition.whole_file(kind, 0), pa.table(columns, schema=schema))
-    samples = growing.CsvAppender(repetition.samples, Sample)
+        parquet.write_parquet(repetition.whole_file(kind, 0), pa.table(columns, schema=schema))
+    samples = csv_rows.CsvAppender(repetition.samples, Sample)
     for at in np.arange(10, 40, 0.2):
         samples.append(Sample(float(at), int(rng.integers(20, 90)), 4, 16, 1.0, int(at), 0, 100, 90))
     samples.close()
-    generator = growing.CsvAppender(repetition.generator, GeneratorSecond)
+    generator = csv_rows.CsvAppender(repetition.generator, GeneratorSecond)
     for at in range(11, 41):
         generator.append(GeneratorSecond(float(at), 0, 1.0, 1.0, 0.3, 0.5))
     generator.close()
@@ -56,7 +56,7 @@ def write(repetition, arm, rng, rows_count):
 
 def main(path, seed, rows_count):
     rng = np.random.default_rng(seed)
-    folder = store.RunFolder.create(Path(path))
+    folder = run_folder.RunFolder.create(Path(path))
     folder.write_run(
         {
             "settings": {"scenario": "burst", "slo_ms": 1000.0, "warmup_s": 0.0, "strategies": ARMS},

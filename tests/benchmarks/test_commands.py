@@ -11,9 +11,9 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from loadtest.fleet.strategies import parse
-from loadtest.fleet.wire import Meter
+from loadtest.fleet.connection import Meter
 from loadtest.fleet.workload import Work
+from loadtest.settings.strategy import parse
 from tests.report.summaries import arm, summary
 
 ROOT = Path(__file__).parent.parent.parent

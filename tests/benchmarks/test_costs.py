@@ -13,8 +13,8 @@ import pytest
 
 from loadtest.report.frames import read_repetition
 from loadtest.report.validity import stalled
-from loadtest.server.reach import session
-from tests.fleet.locusts import run
+from loadtest.server.connections import session
+from tests.swarm.locusts import run
 
 HERE = Path(__file__).parent
 SATURATED = {

@@ -1,7 +1,7 @@
 """The open model with a recorder that forgets: what the loop's lag is without recording."""
 
 from loadtest.fleet.recorder import Recorder
-from loadtest.fleet.users import Client  # noqa: F401
+from loadtest.swarm.users import Client  # noqa: F401
 
 
 def forget(self):

@@ -1,6 +1,7 @@
 import pytest
 
-from loadtest.fleet.container import TRANSITIONS, Container, Event, IllegalMove, State
+from loadtest.fleet.container import TRANSITIONS, Container, Event, State
+from loadtest.fleet.lifecycle import IllegalMove
 
 
 def test_a_container_is_born_cold_serves_and_is_reaped():

@@ -25,14 +25,14 @@ def without(connect):
     return handler
 
 
-def test_a_handler_with_the_manager_survives_forty_zombies_a_second(fleet):
-    seen = fleet(with_manager, **LOAD)
+def test_a_handler_with_the_manager_survives_forty_zombies_a_second(loadtest_fleet):
+    seen = loadtest_fleet(with_manager, **LOAD)
     assert seen.error_ratio == 0
     assert seen.zombies.left_count > 100
     assert seen.connections.peak_count < 90
 
 
-def test_the_same_handler_without_it_does_not(fleet):
-    seen = fleet(without, **LOAD)
+def test_the_same_handler_without_it_does_not(loadtest_fleet):
+    seen = loadtest_fleet(without, **LOAD)
     assert seen.error_ratio > 0.3
     assert seen.errors["1040 ER_CON_COUNT_ERROR"] > 100

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.fleet.limits import Scaling, share_of
+from loadtest.fleet.scaling import Scaling, share_of
 
 
 @given(st.integers(0, 10_000), st.integers(1, 20))

@@ -8,8 +8,9 @@ import pytest
 
 from loadtest.errors import ResultsError
 from loadtest.fleet.recorder import Recorder
-from loadtest.records import ConnectionLife, Invocation
-from loadtest.store import Repetition, read_rows
+from loadtest.results.parquet import read_rows
+from loadtest.results.rows import ConnectionLife, Invocation
+from loadtest.results.run_folder import Repetition
 
 
 @pytest.fixture
@@ -90,8 +91,8 @@ def test_a_generator_does_not_import_pandas_for_its_rows(tmp_path):
     script = (
         "import sys\n"
         "from loadtest.fleet.recorder import Recorder\n"
-        "from loadtest.records import ConnectionLife, Invocation\n"
-        "from loadtest.store import Repetition\n"
+        "from loadtest.results.rows import ConnectionLife, Invocation\n"
+        "from loadtest.results.run_folder import Repetition\n"
         f"repetition = Repetition.at({str(tmp_path / 'arms' / 'managed' / '01')!r}).create()\n"
         "recorder = Recorder(repetition, 0, lambda function: function())\n"
         "for _ in range(2):\n"

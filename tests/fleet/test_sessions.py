@@ -6,13 +6,13 @@ from contextlib import closing
 import pymysql
 import pytest
 
+from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
+from loadtest.fleet.connection import Meter, MeteredConnection
 from loadtest.fleet.pool import Pool, Pooled
 from loadtest.fleet.strategies import Cached, Plain
-from loadtest.fleet.wire import Meter, MeteredConnection
 from loadtest.fleet.workload import Work, WrongAnswer
-from loadtest.fleet.zombies import Book
-from loadtest.server import reach
+from loadtest.server import connections
 
 
 def work(kind, work_s=0.05, number=0):
@@ -20,7 +20,7 @@ def work(kind, work_s=0.05, number=0):
 
 
 def ask_as_admin(target, sql):
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
         cursor.execute(sql)
         return cursor.fetchall()
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.errors import UsageError
-from loadtest.fleet.shapes import Profile, client_arrivals, profile
-from loadtest.load_shape import NAMED, STEADY, shape_points
-from loadtest.settings import Settings, build
+from loadtest.fleet.arrivals import Profile, client_arrivals, profile
+from loadtest.settings.load_shape import NAMED, STEADY, shape_points
+from loadtest.settings.plan import Settings, build
 
 
 def until(seconds, arrivals):

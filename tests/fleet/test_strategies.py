@@ -1,7 +1,8 @@
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.fleet.strategies import arm_name, parse
+from loadtest.fleet.strategies import check
+from loadtest.settings.strategy import arm_name, parse
 
 
 def test_a_built_in_strategy_is_one_part():
@@ -39,4 +40,4 @@ def test_a_wrong_strategy_is_refused_with_the_reason(text, reason):
 
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(UsageError, match="no_such_module cannot be imported"):
-        parse("no_such_module:thing")[0].factory()
+        check(parse("no_such_module:thing"))

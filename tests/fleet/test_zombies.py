@@ -9,13 +9,14 @@ import pymysql
 import pytest
 
 from loadtest.dsn import Dsn
+from loadtest.fleet.arrivals import Arrival
+from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
-from loadtest.fleet.fleet import Fleet, label
-from loadtest.fleet.shapes import Arrival
-from loadtest.fleet.strategies import parse
-from loadtest.fleet.zombies import Book
-from loadtest.server.reach import session
-from loadtest.settings import Settings
+from loadtest.fleet.fleet import Fleet
+from loadtest.fleet.runtime import in_process, label
+from loadtest.server.connections import session
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import parse
 from tests.server.pressure import full
 from tests.waiting import wait_until
 
@@ -28,9 +29,9 @@ class World:
         clock = Clock(time.monotonic())
         self.book = Book(clock, 0, self.lives.append, self.kills.append)
         chosen = Settings(**{"cold_start_ms": 0.0, "work_ms": 0.0, "rtt_ms": 0.0, **settings})
-        self.fleet = Fleet(
-            chosen, parse(strategy), server or target.functions, self.book, clock, self.rows.append
-        )
+        parts = parse(strategy)
+        runtime = in_process(chosen, parts, server or target.functions, self.book)
+        self.fleet = Fleet(chosen, parts, runtime, clock, self.rows.append)
         self.number, self.containers = 0, []
 
     def invoke(self, container):

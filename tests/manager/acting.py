@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager, suppress
 import pymysql
 import pytest
 
-from loadtest.server import reach
-from loadtest.server.reach import connect
+from loadtest.server import connections
+from loadtest.server.connections import connect
 
 INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
 
@@ -35,7 +35,7 @@ def often(db, times=3):
 
 
 def _ids(target):
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
         cursor.execute(
             "SELECT id FROM information_schema.processlist WHERE user = %s", (target.functions.user,)
         )

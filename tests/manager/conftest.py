@@ -4,7 +4,8 @@ import pytest
 
 from loadtest.manager import ConnectionManager
 from loadtest.server import launch
-from loadtest.server.reach import session
+from loadtest.server.choice import ServerChoice
+from loadtest.server.connections import session
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def ledger(admin):
 @pytest.fixture
 def own_mariadb():
     """A private server that a test may stop, freeze and start again."""
-    with launch.launched("local", 30) as target:
+    with launch.launched(ServerChoice("local"), 30) as target:
         yield target
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from loadtest.manager import AnswerLost, ConnectionManager, Managed, NoConnection
 from loadtest.manager.liveness import is_readable
-from loadtest.server.reach import connect
+from loadtest.server.connections import connect
 from tests.manager.acting import filled, ids_on_the_server, killed_in_the_middle, often, own_id
 from tests.waiting import wait_until
 

@@ -6,7 +6,7 @@ import pymysql
 import pytest
 
 from loadtest.manager import Managed
-from loadtest.server.reach import connect
+from loadtest.server.connections import connect
 from tests.manager.acting import in_a_moment, own_id
 from tests.waiting import wait_until
 

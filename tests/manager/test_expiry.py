@@ -12,7 +12,7 @@ from collections import Counter
 import pymysql
 import pytest
 
-from loadtest.fleet.wire import tls_arguments
+from loadtest.fleet.connection import tls_arguments
 from loadtest.manager import AnswerLost, ConnectionManager, Managed
 from loadtest.manager.liveness import is_readable
 from tests.manager.acting import INSERT

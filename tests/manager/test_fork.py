@@ -8,7 +8,7 @@ from contextlib import suppress
 import pymysql
 import pytest
 
-from loadtest.fleet.wire import tls_arguments
+from loadtest.fleet.connection import tls_arguments
 from loadtest.manager import Classic, ConnectionManager, Managed, TransactionLost
 from tests.manager.acting import INSERT, ids_on_the_server, often, own_id
 from tests.waiting import wait_until

@@ -8,7 +8,7 @@ import pymysql
 import pytest
 
 from loadtest.manager import ConnectionManager, Managed, NoConnection
-from loadtest.server.reach import connect, session
+from loadtest.server.connections import connect, session
 from tests.manager.acting import in_a_moment, invoke
 
 SOON = Managed(patience_s=0.5)

@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from loadtest import growing, store
-from loadtest.records import ROW_TYPES, GeneratorSecond, Sample
 from loadtest.report.measured import Frames
+from loadtest.results import csv_rows, parquet, run_folder
+from loadtest.results.rows import ROW_TYPES, GeneratorSecond, Sample
 
 
 def frame_of(row_type: Any, rows: Iterable[Any]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def frames_of(meta: dict[str, Any], **rows: Iterable[Any]) -> Frames:
 
 
 def table_of(kind: str, rows: Iterable[Any]) -> pa.Table:
-    schema = store.arrow_schema(kind)
+    schema = parquet.arrow_schema(kind)
     columns = list(zip(*rows, strict=True)) or [()] * len(schema.names)
     return pa.table(
         {f.name: pa.array(c, type=f.type, from_pandas=True) for f, c in zip(schema, columns, strict=True)}
@@ -47,7 +47,7 @@ class Writer:
     """Makes a run folder, repetition by repetition."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
-        self.folder = store.RunFolder.create(path)
+        self.folder = run_folder.RunFolder.create(path)
         self.folder.write_run(
             {
                 "settings": {"scenario": "tiny", "slo_ms": 1000.0, "warmup_s": 0.0, **settings},
@@ -65,19 +65,19 @@ class Writer:
         samples: Iterable[Sample] = (),
         generator: Iterable[GeneratorSecond] = (),
         **rows: list[Any],
-    ) -> store.Repetition:
+    ) -> run_folder.Repetition:
         repetition = self.folder.next_repetition(arm).create()
         for kind in ROW_TYPES:
             if kind not in rows:
                 rows[kind] = []
             for worker in {row.worker for row in rows[kind]} or {0}:
                 own = [row for row in rows[kind] if row.worker == worker]
-                store.write_parquet(repetition.whole_file(kind, worker), table_of(kind, own))
+                parquet.write_parquet(repetition.whole_file(kind, worker), table_of(kind, own))
         for path, row_type, lines in (
             (repetition.samples, Sample, samples),
             (repetition.generator, GeneratorSecond, generator),
         ):
-            appender = growing.CsvAppender(path, row_type)
+            appender = csv_rows.CsvAppender(path, row_type)
             for line in lines:
                 appender.append(line)
             appender.close()

@@ -8,13 +8,13 @@ import random
 import pyarrow as pa
 import pytest
 
-from loadtest import store
 from loadtest.errors import LoadtestError, NothingMeasured, UsageError
-from loadtest.records import ConnectionLife, Invocation, Sample
 from loadtest.report.files import write_report
 from loadtest.report.frames import read_repetition
 from loadtest.report.recompute import summarise_run
 from loadtest.report.render.terminal import text
+from loadtest.results import parquet, run_folder
+from loadtest.results.rows import ConnectionLife, Invocation, Sample
 
 from .conftest import generator_second, table_of
 
@@ -89,7 +89,7 @@ def test_a_corrupt_part_is_left_out_with_a_warning(writer):
     repetition = writer.repetition("x", generator=GENERATOR, connections=[LIFE])
     repetition.whole_file("invocations", 0).unlink()
     for part, some in enumerate((rows(10), rows(20))):
-        store.write_parquet(repetition.part_file("invocations", 0, part), table_of("invocations", some))
+        parquet.write_parquet(repetition.part_file("invocations", 0, part), table_of("invocations", some))
     broken = repetition.part_file("invocations", 0, 1)
     broken.write_bytes(broken.read_bytes()[:200])
     summary = summarise_run(writer.folder)
@@ -128,7 +128,7 @@ def test_a_table_that_cannot_be_read_gives_unknown_not_zero(writer):
 def test_rows_that_cannot_be_true_are_left_out_and_counted(writer, changes):
     bad = rows(1, **changes)
     repetition = writer.repetition("x", connections=[LIFE])
-    store.write_parquet(repetition.whole_file("invocations", 0), table_of("invocations", rows(9) + bad))
+    parquet.write_parquet(repetition.whole_file("invocations", 0), table_of("invocations", rows(9) + bad))
     frames = read_repetition(repetition)
     assert len(frames.invocations) == 9
     assert any("x/01: 1 of 10 rows of invocations left out" in w for w in frames.warnings)
@@ -138,7 +138,7 @@ def test_columns_of_the_wrong_type_are_left_out(writer):
     repetition = writer.repetition("x", invocations=rows(3))
     table = table_of("invocations", rows(3))
     wrong = table.set_column(5, "due_s", pa.array(["soon", "now", "later"]))
-    store.write_parquet(repetition.whole_file("invocations", 1), wrong)
+    parquet.write_parquet(repetition.whole_file("invocations", 1), wrong)
     frames = read_repetition(repetition)
     assert len(frames.invocations) == 3
     assert any("invocations/001.parquet left out" in w for w in frames.warnings)
@@ -280,4 +280,4 @@ def test_no_garbled_truncated_or_missing_file_ends_in_a_traceback(writer, seed):
             content[chance.randrange(len(content))] = chance.randrange(256)
         file.write_bytes(content)
     with contextlib.suppress(LoadtestError):  # one clear sentence is as good as a report
-        assert text(write_report(store.RunFolder.open(writer.folder.path))[0], 80, False)
+        assert text(write_report(run_folder.RunFolder.open(writer.folder.path))[0], 80, False)

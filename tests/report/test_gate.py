@@ -6,11 +6,11 @@ import shutil
 import pytest
 from junitparser import JUnitXml
 
-from loadtest import store
+from loadtest.bench.interrupts import Interrupts
 from loadtest.cli import outcome
 from loadtest.fleet.workload import WrongAnswer
 from loadtest.report.files import write_report
-from loadtest.signals import Interrupts
+from loadtest.results import files
 
 from .test_page import made
 
@@ -147,11 +147,11 @@ def test_an_exception_of_ones_own_can_be_named_once_a_run_has_met_it(said, tmp_p
 
 def test_a_name_that_a_stored_budget_has_and_nobody_knows_decides_nothing(said, run):
     values = run.read_run()
-    store.write_json(run.run, {**values, "budgets": ["cached.errors.Timeout == 0"]})
+    files.write_json(run.run, {**values, "budgets": ["cached.errors.Timeout == 0"]})
     code, _, err = said("report", run.path)
     assert code == 4
     assert "no error is called 'Timeout' (did you mean timeout?)" in err
-    store.write_json(run.run, values)
+    files.write_json(run.run, values)
 
 
 def test_on_github_there_are_a_summary_and_annotations(said, run, tmp_path, monkeypatch):
@@ -193,10 +193,10 @@ def test_the_budgets_that_a_run_was_made_with_are_judged_again(said, run):
     """What cannot be judged any more is undecided: the report is written all the same."""
     values = run.read_run()
     texts = [MET, "managed.error_ratio <= baseline.managed.error_ratio", "ideal.error_ratio == 0"]
-    store.write_json(run.run, {**values, "budgets": texts})
+    files.write_json(run.run, {**values, "budgets": texts})
     code, _, err = said("report", run.path)
     assert code == 4
     assert [line.split()[0] for line in err.strip().splitlines()] == ["passed", "undecided", "undecided"]
     assert "there is no baseline" in err
     assert "ideal was not run" in err
-    store.write_json(run.run, values)
+    files.write_json(run.run, values)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.records import ConnectionLife, Invocation, Kill, Lag, Sample
 from loadtest.report.files import write_report
 from loadtest.report.recompute import summarise_run
+from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag, Sample
 
 from .conftest import Writer, generator_second
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.records import ConnectionLife, Invocation, Sample
 from loadtest.report.files import write_report
 from loadtest.report.render import palette
 from loadtest.report.render.comparison import escaped
 from loadtest.report.series import Series, _pressure
+from loadtest.results.rows import ConnectionLife, Invocation, Sample
 
 from .conftest import Writer, frames_of, generator_second
 

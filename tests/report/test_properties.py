@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.records import ConnectionLife, Invocation, Kill, Lag
 from loadtest.report.lives import alive_at_once, judge_kills, zombies
 from loadtest.report.summary import summarise_repetition
 from loadtest.report.times import moved, statistics
 from loadtest.report.validity import Rule, stalled
-from loadtest.settings import Settings
-from loadtest.store import RunFolder
+from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag
+from loadtest.results.run_folder import RunFolder
+from loadtest.settings.plan import Settings
 
 from .conftest import Writer, frame_of, frames_of
 
@@ -74,8 +74,8 @@ def test_permuting_the_rows_changes_nothing(rows, lives, stalls, random):
 
 @pytest.mark.parametrize("parts_count", [1, 2, 7])
 def test_splitting_the_rows_into_parts_changes_nothing(tmp_path, parts_count):
-    from loadtest import store
     from loadtest.report.recompute import summarise_run
+    from loadtest.results import parquet
 
     from .conftest import table_of
 
@@ -88,7 +88,7 @@ def test_splitting_the_rows_into_parts_changes_nothing(tmp_path, parts_count):
         repetition = writer.repetition("x", invocations=rows)
         repetition.whole_file("invocations", 0).unlink()
         for part in range(count):
-            store.write_parquet(
+            parquet.write_parquet(
                 repetition.part_file("invocations", 0, part), table_of("invocations", rows[part::count])
             )
         return summarise_run(RunFolder.open(writer.folder.path))

@@ -1,9 +1,9 @@
 """A load that was not the one that was asked for: nothing of the repetition counts, and why is said."""
 
-from loadtest.records import ConnectionLife, Invocation
 from loadtest.report import budget, grammar
 from loadtest.report.recompute import summarise_run
 from loadtest.report.render.terminal import text
+from loadtest.results.rows import ConnectionLife, Invocation
 
 from .conftest import generator_second
 

@@ -6,7 +6,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 import psutil
 import pymysql
 
-from loadtest.server import launch, reach
+from loadtest.server import connections, launch
+from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
 
 
@@ -20,10 +21,10 @@ def server_process(target: Target) -> psutil.Process:
 
 
 @contextmanager
-def connections(target: Target, count: int) -> Iterator[list[pymysql.Connection]]:
+def open_connections(target: Target, count: int) -> Iterator[list[pymysql.Connection]]:
     """Ordinary ones, of the functions' account."""
     with ExitStack() as stack:
-        yield [stack.enter_context(closing(reach.connect(target.functions))) for _ in range(count)]
+        yield [stack.enter_context(closing(connections.connect(target.functions))) for _ in range(count)]
 
 
 @contextmanager
@@ -32,11 +33,11 @@ def full(target: Target) -> Iterator[None]:
     with ExitStack() as stack:
         with suppress(pymysql.err.OperationalError):
             while True:
-                stack.enter_context(closing(reach.connect(target.functions)))
+                stack.enter_context(closing(connections.connect(target.functions)))
         yield
 
 
 def start(choice: str, max_connections: int) -> None:
     """Up and down again; for starts that fail."""
-    with launch.launched(choice, max_connections):
+    with launch.launched(ServerChoice.parse(choice), max_connections):
         pass

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.errors import ServerLost, ServerUnavailable
-from loadtest.server import compose, launch, owned
+from loadtest.server import compose, diagnosis, launch, reset, server_folders
+from loadtest.server.choice import ServerChoice
 from tests.server.pressure import start
 from tests.waiting import wait_until
 
@@ -43,13 +44,13 @@ def containers(folder):
 @pytest.fixture
 def own_folders(docker, tmp_path, monkeypatch):  # noqa: ARG001 - asked for what it checks
     """What is started and cleaned up here is looked for here only."""
-    monkeypatch.setattr(owned, "_bases", lambda: [tmp_path])
+    monkeypatch.setattr(server_folders, "_bases", lambda: [tmp_path])
     return tmp_path
 
 
 @pytest.fixture
 def folder(own_folders):  # noqa: ARG001 - made there
-    made = owned.Folder.create()
+    made = server_folders.Folder.create()
     yield made.path
     compose.stop(made.path)
     made.remove()
@@ -60,7 +61,7 @@ def test_where_the_network_cannot_be_shared_ports_are_published_on_loopback_with
 ):
     engine = compose.engine()._replace(shares_network=False)
     monkeypatch.setattr(compose, "engine", lambda: engine)
-    with launch.launched("docker", 20) as target:
+    with launch.launched(ServerChoice("docker"), 20) as target:
         assert target.path == "published"
         assert "relay" in target.warnings[0]
         assert target.max_connections == 20
@@ -70,13 +71,13 @@ def test_where_the_network_cannot_be_shared_ports_are_published_on_loopback_with
             ["docker", "port", container], capture_output=True, text=True, check=True
         ).stdout
         assert {line.split(" -> ")[1].split(":")[0] for line in ports.splitlines()} == {"127.0.0.1"}
-        assert launch.trouble(target) == ""
+        assert diagnosis.trouble(target) == ""
         subprocess.run(["docker", "kill", container], check=True, capture_output=True)
-        wait_until(lambda: launch.trouble(target))
+        wait_until(lambda: diagnosis.trouble(target))
         with pytest.raises(
             ServerLost, match=r"the server was lost: its container ended \(exit code 137\): ."
         ):
-            launch.reset(target)
+            reset.reset(target)
     assert list(own_folders.iterdir()) == []
 
 
@@ -92,13 +93,13 @@ def test_a_server_that_dies_at_its_start_is_quoted_and_taken_down(folder, monkey
 
 def test_an_image_that_cannot_be_pulled_is_said(own_folders, monkeypatch):
     monkeypatch.setenv("MYSQL_VERSION", "0.0-none")
-    with pytest.raises(ServerUnavailable, match=r"the image mysql:0.0-none is not here and cannot be pulled"):
+    with pytest.raises(ServerUnavailable, match=r"the image mysql:0.0-none is missing and cannot be pulled"):
         start("docker", 90)
     assert list(own_folders.iterdir()) == []
 
 
 def test_what_a_dead_owner_left_in_docker_is_gone_at_the_next_start(folder):
-    left = owned.Folder.create()
+    left = server_folders.Folder.create()
     note = {"project": f"loadtest-test-{os.getpid()}", "address": "", "file": str(compose.compose_file())}
     (left.path / compose.PROJECT).write_text(json.dumps(note))
     docker_compose("-p", note["project"], "up", "-d", LOADTEST_PORT="0", LOADTEST_HEALTH_INTERVAL="1h")
@@ -136,9 +137,9 @@ def test_an_engine_that_does_not_answer_is_given_up():
 @pytest.mark.usefixtures("docker", "mute_engine", "mariadb_target")
 def test_auto_takes_a_private_server_instead_and_says_why(monkeypatch):
     monkeypatch.setattr(compose, "ENGINE_S", 0.5)
-    with launch.launched("auto", 10) as target:
+    with launch.launched(ServerChoice("auto"), 10) as target:
         assert target.kind == "local"
-        assert "a private server was taken, since Docker is there but did not answer" in target.warnings[0]
+        assert "a private server was started, since Docker is there but did not answer" in target.warnings[0]
 
 
 @pytest.mark.usefixtures("docker")

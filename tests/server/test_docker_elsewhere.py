@@ -15,7 +15,7 @@ import pytest
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
-from loadtest.server import compose, given, owned, ports, target
+from loadtest.server import compose, dsn_server, ports, server_folders, target
 from tests.conftest import missing
 from tests.places import ROOT, sentence
 from tests.server.pressure import start
@@ -30,7 +30,7 @@ exec {docker} "$@"
 @pytest.fixture
 def hanging_docker(docker, tmp_path, monkeypatch):  # noqa: ARG001 - asked for what it checks
     """A docker command that never ends once it is asked for certain words."""
-    monkeypatch.setattr(owned, "_bases", lambda: [tmp_path])
+    monkeypatch.setattr(server_folders, "_bases", lambda: [tmp_path])
     monkeypatch.setattr(compose, "ENGINE_S", 2.0)
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "docker"
@@ -152,10 +152,12 @@ def test_a_relay_on_loopback_is_no_network_of_the_host(mariadb_target, relay):
 
 def test_a_missing_password_of_the_admin_has_a_variable_of_its_own(mariadb_target, monkeypatch):
     functions, admin = mariadb_target.functions, mariadb_target.admin
-    monkeypatch.setattr(given, "_check_rights", lambda _: None)  # the session's own tables stay as they are
-    monkeypatch.setattr(given, "detach", lambda _: None)
+    monkeypatch.setattr(
+        dsn_server, "_check_rights", lambda _: None
+    )  # the session's own tables stay as they are
+    monkeypatch.setattr(dsn_server, "detach", lambda _: None)
     monkeypatch.setenv("LOADTEST_PASSWORD", functions.password)
     monkeypatch.setenv("LOADTEST_ADMIN_PASSWORD", admin.password)
     monkeypatch.setenv("LOADTEST_ADMIN_DSN", replace(admin, password="").url())
-    found = given.attach(replace(functions, password="").url())
+    found = dsn_server.attach(replace(functions, password=""))
     assert (found.functions.password, found.admin.password) == (functions.password, admin.password)

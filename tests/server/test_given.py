@@ -8,14 +8,15 @@ import pytest
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
-from loadtest.server import launch, reach
-from tests.server.pressure import connections, full, start
+from loadtest.server import connections, launch, reset
+from loadtest.server.choice import ServerChoice
+from tests.server.pressure import full, open_connections, start
 
 
 @pytest.fixture
 def schema(target):
     """A schema apart, so that dropping our tables there leaves the session's own in peace."""
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
         cursor.execute("CREATE DATABASE loadtest_given")
         yield replace(target.admin, database="loadtest_given", port=target.functions.port)
         cursor.execute("DROP DATABASE loadtest_given")
@@ -25,7 +26,7 @@ def schema(target):
 def account(target, schema):
     """Makes accounts with certain rights."""
     made = []
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
 
         def make(name, *grants):
             cursor.execute(f"CREATE USER {name} IDENTIFIED BY 'secret'")
@@ -42,7 +43,7 @@ def account(target, schema):
 def refusal(dsn):
     text = dsn if isinstance(dsn, str) else dsn.url()
     began = time.monotonic()
-    with pytest.raises(ServerUnavailable) as caught, launch.launched(text, 90):
+    with pytest.raises(ServerUnavailable) as caught, launch.launched(ServerChoice.parse(text), 90):
         pass
     assert time.monotonic() - began < 6.0
     message = str(caught.value)
@@ -52,7 +53,7 @@ def refusal(dsn):
 
 
 def tables(target):
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
         cursor.execute("SHOW TABLES FROM loadtest_given")
         return {row[0] for row in cursor.fetchall()}
 
@@ -62,7 +63,7 @@ ALL = "ALL ON loadtest_given.*"
 
 def test_a_given_server_is_used_as_it_is_and_our_tables_are_dropped_afterwards(target, account):
     dsn = account("plain", ALL)
-    with launch.launched(dsn.url(), 12345) as given:
+    with launch.launched(ServerChoice.parse(dsn.url()), 12345) as given:
         assert given.kind == "given"
         assert given.path == "host"
         assert given.max_connections == 90
@@ -70,13 +71,13 @@ def test_a_given_server_is_used_as_it_is_and_our_tables_are_dropped_afterwards(t
         assert given.functions_max_connections == 89
         assert tables(target) == {"loadtest_rows", "loadtest_ledger"}
         assert any("holds one of the 90 connections" in warning for warning in given.warnings)
-        launch.reset(given)
+        reset.reset(given)
     assert tables(target) == set()
 
 
 def test_our_tables_are_dropped_when_the_run_fails_too(target, account):
     dsn = account("plain", ALL)
-    with pytest.raises(KeyboardInterrupt), launch.launched(dsn.url(), 90):
+    with pytest.raises(KeyboardInterrupt), launch.launched(ServerChoice.parse(dsn.url()), 90):
         raise KeyboardInterrupt
     assert tables(target) == set()
 
@@ -84,12 +85,12 @@ def test_our_tables_are_dropped_when_the_run_fails_too(target, account):
 def test_an_admin_account_is_kept_apart(account, monkeypatch):
     dsn, admin = account("plain", ALL), account("keeper", ALL, "PROCESS ON *.*")
     monkeypatch.setenv("LOADTEST_ADMIN_DSN", admin.url())
-    with launch.launched(dsn.url(), 90) as given:
+    with launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
         assert given.admin.user == "keeper"
         assert not any("monitor" in warning for warning in given.warnings)
-        monkeypatch.setattr(launch, "GIVEN_RESET_S", 0.3)
-        with connections(given, 2) as left:
-            launch.reset(given)  # waits, and kills nobody on a server that is not ours
+        monkeypatch.setattr(reset, "GIVEN_RESET_S", 0.3)
+        with open_connections(given, 2) as left:
+            reset.reset(given)  # waits, and kills nobody on a server that is not ours
             left[0].ping()
 
 
@@ -101,8 +102,8 @@ def test_an_admin_account_that_cannot_see_the_functions_is_refused(account, monk
 
 def test_connections_of_others_are_a_warning(target, account):
     dsn = account("plain", ALL)
-    with connections(target, 3), launch.launched(dsn.url(), 90) as given:
-        assert any("connections of others are on the server" in warning for warning in given.warnings)
+    with open_connections(target, 3), launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
+        assert any("connections of other clients are on the server" in warning for warning in given.warnings)
 
 
 def test_missing_rights_are_named(target, account):
@@ -128,7 +129,7 @@ def test_a_missing_password_comes_from_the_environment(account, monkeypatch):
     dsn = replace(account("plain", ALL), password="")
     assert "put it into LOADTEST_PASSWORD" in refusal(dsn)
     monkeypatch.setenv("LOADTEST_PASSWORD", "secret")
-    with launch.launched(dsn.url(), 90) as given:
+    with launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
         assert given.functions.password == "secret"
 
 
@@ -169,7 +170,7 @@ def test_so_it_is_where_the_connections_own_time_is_over_first(mute_port):
     said = rf"127\.0\.0\.1:{mute_port} did not answer in 0\.2 s"
     with (
         pytest.raises(ServerUnavailable, match=said),
-        reach.session(Dsn("127.0.0.1", mute_port, "a", "b"), 0.2),
+        connections.session(Dsn("127.0.0.1", mute_port, "a", "b"), 0.2),
     ):
         pass
 

@@ -14,7 +14,8 @@ import pymysql
 import pytest
 
 from loadtest.errors import ServerLost, ServerUnavailable, UsageError
-from loadtest.server import launch, local, owned, reach
+from loadtest.server import connections, launch, local, reset, server_folders
+from loadtest.server.choice import ServerChoice
 from tests.conftest import missing
 from tests.server.pressure import server_process, start
 from tests.waiting import wait_until
@@ -29,13 +30,13 @@ def servers_in(folder):
 @pytest.fixture
 def own_folders(tmp_path, monkeypatch):
     """What is started and cleaned up here is looked for here only."""
-    monkeypatch.setattr(owned, "_bases", lambda: [tmp_path])
+    monkeypatch.setattr(server_folders, "_bases", lambda: [tmp_path])
     yield tmp_path
     assert servers_in(tmp_path) == []
 
 
 def test_a_private_server_is_gone_afterwards(own_folders):
-    with launch.launched("local", 10) as target:
+    with launch.launched(ServerChoice("local"), 10) as target:
         process = server_process(target)
         (folder,) = own_folders.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -59,12 +60,15 @@ def test_a_private_server_offers_tls(mariadb_target):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
 def test_a_private_server_is_gone_after_an_exception(own_folders, error):
-    with pytest.raises(error), launch.launched("local", 10):
+    with pytest.raises(error), launch.launched(ServerChoice("local"), 10):
         raise error
     assert list(own_folders.iterdir()) == []
 
 
-@pytest.mark.parametrize("step", [(owned.tempfile, "mkdtemp"), (owned, "_locked"), (owned.Path, "rename")])
+@pytest.mark.parametrize(
+    "step",
+    [(server_folders.tempfile, "mkdtemp"), (server_folders, "_locked"), (server_folders.Path, "rename")],
+)
 def test_an_interrupt_while_its_folder_is_made_leaves_nothing(own_folders, monkeypatch, step):
     made = getattr(*step)
 
@@ -74,7 +78,7 @@ def test_an_interrupt_while_its_folder_is_made_leaves_nothing(own_folders, monke
         return done
 
     monkeypatch.setattr(*step, make_and_interrupt)
-    for begin in (lambda: start("local", 10), lambda: launch.up("local", 10)):
+    for begin in (lambda: start("local", 10), lambda: launch.up(ServerChoice("local"), 10)):
         with pytest.raises(KeyboardInterrupt):
             begin()
         assert list(own_folders.iterdir()) == []
@@ -88,7 +92,7 @@ def test_a_second_interrupt_does_not_cut_off_the_taking_down(own_folders, monkey
         stop(folder)
 
     monkeypatch.setattr(local, "stop", interrupted)
-    with pytest.raises(KeyboardInterrupt), launch.launched("local", 10):
+    with pytest.raises(KeyboardInterrupt), launch.launched(ServerChoice("local"), 10):
         raise KeyboardInterrupt
     assert list(own_folders.iterdir()) == []
 
@@ -103,9 +107,10 @@ def test_mariadb_takes_no_less_than_10_connections_and_is_refused_with_both_numb
 
 def test_what_a_dead_owner_left_is_gone_at_the_next_start(own_folders):
     script = (
-        "import sys, time; from pathlib import Path; from loadtest.server import launch, owned; "
-        f"owned._bases = lambda: [Path({str(own_folders)!r})]\n"
-        "with launch.launched('local', 10) as target: print('up', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from loadtest.server import launch, server_folders; "
+        "from loadtest.server.choice import ServerChoice; "
+        f"server_folders._bases = lambda: [Path({str(own_folders)!r})]\n"
+        "with launch.launched(ServerChoice('local'), 10) as target: print('up', flush=True); time.sleep(60)"
     )
     owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert owner.stdout.readline() == "up\n"
@@ -116,7 +121,7 @@ def test_what_a_dead_owner_left_is_gone_at_the_next_start(own_folders):
     owner.kill()
     owner.communicate()
     assert orphan.is_running()
-    with launch.launched("local", 10):
+    with launch.launched(ServerChoice("local"), 10):
         assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
         assert not left.exists()
 
@@ -130,19 +135,20 @@ def test_several_servers_can_start_together(own_folders):
 
 def test_a_server_that_is_up_stays_and_is_found_again(own_folders):
     script = (
-        "from pathlib import Path; from loadtest.server import launch, owned; "
-        f"owned._bases = lambda: [Path({str(own_folders)!r})]; "
-        "print(launch.up('local', 10).functions.port)"
+        "from pathlib import Path; from loadtest.server import launch, server_folders; "
+        "from loadtest.server.choice import ServerChoice; "
+        f"server_folders._bases = lambda: [Path({str(own_folders)!r})]; "
+        "print(launch.up(ServerChoice('local'), 10).functions.port)"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     (folder,) = own_folders.iterdir()
     assert (folder / "standing.json").stat().st_mode & 0o777 == 0o600
     launch.clean_up()
-    target = launch.up("local", 10)
+    target = launch.up(ServerChoice("local"), 10)
     assert target.functions.port == int(said.stdout)
     with pytest.raises(UsageError, match=r"up already.*with max_connections 10"):
-        launch.up("local", 20)
-    with reach.session(target.functions) as cursor:
+        launch.up(ServerChoice("local"), 20)
+    with connections.session(target.functions) as cursor:
         cursor.execute("SELECT COUNT(*) FROM loadtest_rows")
     (gone,) = launch.down()
     assert str(target.functions.port) in gone
@@ -151,18 +157,18 @@ def test_a_server_that_is_up_stays_and_is_found_again(own_folders):
 
 
 def test_a_reset_of_a_server_that_is_gone_says_so(own_folders):
-    with launch.launched("local", 10) as target:
+    with launch.launched(ServerChoice("local"), 10) as target:
         server_process(target).kill()
         wait_until(lambda: not any(p.status() != psutil.STATUS_ZOMBIE for p in servers_in(own_folders)))
         with pytest.raises(ServerLost, match=r"the server was lost: its process ended: ."):
-            launch.reset(target)
+            reset.reset(target)
     assert list(own_folders.iterdir()) == []
 
 
 def test_a_server_that_is_up_but_dead_is_replaced(own_folders):
-    first = launch.up("local", 10)
+    first = launch.up(ServerChoice("local"), 10)
     server_process(first).kill()
-    second = launch.up("local", 20)
+    second = launch.up(ServerChoice("local"), 20)
     assert second.max_connections == 20
     assert len(list(own_folders.iterdir())) == 1
     assert len(launch.down()) == 1
@@ -185,7 +191,7 @@ def test_a_port_that_was_taken_in_between_is_replaced_by_another(monkeypatch):
             return calls[-1] if len(calls) > 1 else calls[-1]._replace(functions=taken.getsockname()[1])
 
         monkeypatch.setattr(local.ports, "choose", raced)
-        with launch.launched("local", 10) as target:
+        with launch.launched(ServerChoice("local"), 10) as target:
             assert target.functions.port != taken.getsockname()[1]
     assert len(calls) == 2
 
@@ -235,6 +241,6 @@ def test_a_long_temporary_directory_does_not_break_the_socket(tmp_path, monkeypa
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
-    with launch.launched("local", 10) as target:
+    with launch.launched(ServerChoice("local"), 10) as target:
         assert target.max_connections == 10
     assert list(deep.iterdir()) == []

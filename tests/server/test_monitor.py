@@ -10,10 +10,10 @@ from itertools import pairwise
 import psutil
 import pytest
 
-from loadtest.growing import last_rows
-from loadtest.records import Sample
-from loadtest.server import launch, reach
-from tests.server.pressure import connections, server_process
+from loadtest.results.csv_rows import last_rows
+from loadtest.results.rows import Sample
+from loadtest.server import connections, reset
+from tests.server.pressure import open_connections, server_process
 from tests.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "loadtest.server.monitor"]
@@ -50,11 +50,11 @@ def newest(path):
 
 
 def test_the_monitor_keeps_its_rate_and_leaves_itself_out(target, tmp_path):
-    launch.reset(target)
+    reset.reset(target)
     path = tmp_path / "samples.csv"
     with monitor(target, path) as process:
         time.sleep(2.0)
-        with reach.session(target.admin), connections(target, 4):
+        with connections.session(target.admin), open_connections(target, 4):
             wait_until(lambda: newest(path)["connections_count"] == "4")
             wait_until(lambda: newest(path)["sleeping_count"] == "4")
             assert newest(path)["running_count"] == "0"
@@ -70,7 +70,7 @@ def test_the_monitor_keeps_its_rate_and_leaves_itself_out(target, tmp_path):
 
 
 def test_a_connection_that_never_says_hello_counts(target, tmp_path):
-    launch.reset(target)
+    reset.reset(target)
     path = tmp_path / "samples.csv"
     address = (target.functions.host, target.functions.port)
     with monitor(target, path), closing(socket.create_connection(address)):
@@ -78,14 +78,14 @@ def test_a_connection_that_never_says_hello_counts(target, tmp_path):
 
 
 def test_the_monitor_sees_refused_connects(target, tmp_path):
-    launch.reset(target)
+    reset.reset(target)
     path = tmp_path / "samples.csv"
     full = target.functions_max_connections
-    with monitor(target, path), connections(target, full):
+    with monitor(target, path), open_connections(target, full):
         before = int(newest(path)["refused_count"])
         for _ in range(7):
             with pytest.raises(Exception, match="Too many connections"):
-                reach.connect(target.functions)
+                connections.connect(target.functions)
         wait_until(
             lambda: int(newest(path)["refused_count"]) == before + 7,
             what=f"from {before} to {before + 7}: {[row['refused_count'] for row in rows(path)]}",
@@ -114,10 +114,10 @@ def test_a_stopped_server_is_rows_with_an_error_and_then_samples_go_on(target, t
 
 
 def test_with_one_account_for_all_the_monitor_leaves_out_its_own_connection_only(mariadb_target, tmp_path):
-    launch.reset(mariadb_target)
+    reset.reset(mariadb_target)
     path = tmp_path / "samples.csv"
     same = mariadb_target.functions.url()
-    with monitor(mariadb_target, path, LOADTEST_ADMIN_DSN=same), connections(mariadb_target, 3):
+    with monitor(mariadb_target, path, LOADTEST_ADMIN_DSN=same), open_connections(mariadb_target, 3):
         wait_until(lambda: newest(path)["connections_count"] == "3")
 
 

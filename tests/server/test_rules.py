@@ -8,8 +8,9 @@ import pytest
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
-from loadtest.server import launch, reach
-from loadtest.server.rules import check_tls, refused
+from loadtest.server import connections, launch, reset
+from loadtest.server.choice import ServerChoice
+from loadtest.server.restrictions import check_tls, refused
 from tests.places import sentence
 
 PLAIN, OTHER = "rules_plain", "loadtest_rules"
@@ -18,7 +19,7 @@ PLAIN, OTHER = "rules_plain", "loadtest_rules"
 @pytest.fixture
 def account(target):
     """An ordinary one with a schema of its own; called with what its CREATE USER says more."""
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
         cursor.execute(f"CREATE DATABASE {OTHER}")
 
         def make(more: str = "") -> Dsn:
@@ -34,7 +35,7 @@ def account(target):
 @contextmanager
 def ruled(target, **variables):
     """The server's defaults, for everybody who connects within."""
-    with reach.session(target.admin) as cursor:
+    with connections.session(target.admin) as cursor:
         before = {}
         try:
             for name, value in variables.items():
@@ -79,9 +80,9 @@ WORKED_WITH = on_each(
 @pytest.mark.parametrize(("target", "variables"), WORKED_WITH, indirect=["target"], ids=str)
 def test_a_servers_own_rules_are_worked_with(target, account, variables):
     dsn = account()
-    with ruled(target, **variables), launch.launched(dsn.url(), 90) as given:
-        launch.reset(given)
-        with reach.session(target.admin) as cursor:
+    with ruled(target, **variables), launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
+        reset.reset(given)
+        with connections.session(target.admin) as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM {OTHER}.loadtest_rows")
             assert cursor.fetchone() == (5000,)
 
@@ -89,14 +90,14 @@ def test_a_servers_own_rules_are_worked_with(target, account, variables):
 def test_connections_of_the_harness_do_not_follow_the_defaults_for_applications(target):
     limits = {"wait_timeout": 1, "sql_select_limit": 1, "sql_mode": "ANSI_QUOTES"}
     limits["max_statement_time" if target.flavour == "mariadb" else "max_execution_time"] = 1
-    with ruled(target, **limits), reach.session(target.admin) as cursor:
+    with ruled(target, **limits), connections.session(target.admin) as cursor:
         for name, value in limits.items():
             cursor.execute(f"SELECT @@SESSION.{name}")
             assert cursor.fetchone()[0] != value, name
 
 
 def refusal(dsn):
-    with pytest.raises(ServerUnavailable) as caught, launch.launched(dsn.url(), 90):
+    with pytest.raises(ServerUnavailable) as caught, launch.launched(ServerChoice.parse(dsn.url()), 90):
         pass
     return sentence(str(caught.value))
 
@@ -137,11 +138,11 @@ def test_a_missing_right_is_still_said_as_one():
 
 def test_the_limit_of_an_account_is_what_functions_can_have(target, account, monkeypatch):
     dsn = account("WITH MAX_USER_CONNECTIONS 10")
-    with launch.launched(dsn.url(), 90) as given:
+    with launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
         assert given.functions_max_connections == 9, "the monitor has one"
         assert any("has 10 of the 90 connections at most" in warning for warning in given.warnings)
     monkeypatch.setenv("LOADTEST_ADMIN_DSN", target.admin.url())
-    with launch.launched(dsn.url(), 90) as given:
+    with launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
         assert given.functions_max_connections == 10
 
 
@@ -153,8 +154,8 @@ def test_the_limit_of_an_account_is_what_functions_can_have(target, account, mon
 )
 def test_where_only_tls_is_let_in_functions_have_to_come_with_it(target, account, variables, more):
     dsn = account(more)
-    with ruled(target, **variables), launch.launched(dsn.url(), 90) as given:
-        launch.reset(given)
+    with ruled(target, **variables), launch.launched(ServerChoice.parse(dsn.url()), 90) as given:
+        reset.reset(given)
         check_tls(given, "on")
         with pytest.raises(ServerUnavailable) as caught:
             check_tls(given, "off")

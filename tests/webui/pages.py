@@ -10,7 +10,7 @@ import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from loadtest import process
+from loadtest.bench import locust_command, process_group
 from tests.waiting import wait_until
 
 LOCUSTFILES = Path(__file__).parent.parent.parent / "locustfiles"
@@ -70,8 +70,8 @@ def is_up(address):
 @contextmanager
 def page(target, folder, *words, workers=0, locustfile=None, base="", scheme="http"):
     """Plain ``locust -f locustfiles/clients.py`` with its page, and workers if any."""
-    port = process.free_port()
-    env = process.environment(
+    port = process_group.free_port()
+    env = locust_command.environment(
         folder, {"LOADTEST_DSN": target.functions.url(), "LOADTEST_ADMIN_DSN": target.admin.url()}
     )
     path = str(locustfile or LOCUSTFILES / "clients.py")
@@ -81,15 +81,15 @@ def page(target, folder, *words, workers=0, locustfile=None, base="", scheme="ht
     ]  # fmt: skip
     with ExitStack() as stack:
         if workers:
-            bind = str(process.free_port())
+            bind = str(process_group.free_port())
             command += ["--master", "--master-bind-port", bind, "--master-bind-host", "127.0.0.1"]
         log = folder / "log"
-        locust = process.start(command, folder, log, env)
-        stack.callback(process.end, locust)
+        locust = process_group.start(command, folder, log, env)
+        stack.callback(process_group.end, locust)
         for number in range(workers):
             worker = [sys.executable, "-m", "locust", "-f", path, "--worker", "--master-port", bind]
-            started = process.start(worker, folder, folder / f"log-{number}", env)
-            stack.callback(process.end, started)
+            started = process_group.start(worker, folder, folder / f"log-{number}", env)
+            stack.callback(process_group.end, started)
         address = f"{scheme}://127.0.0.1:{port}{base}"
         try:
             wait_until(lambda: is_up(address + "/") or locust.poll() is not None, 40, log)

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from loadtest.server import launch
+from loadtest.server.choice import ServerChoice
 from loadtest.webui.history import CODES, SERIES
 from tests.waiting import wait_until
 
@@ -129,7 +130,7 @@ def test_a_wrong_value_is_answered_at_the_form(browser, mariadb_target, tmp_path
 
 
 def test_a_server_that_dies_in_mid_test_is_said_and_leaves_a_gap(browser, tmp_path):
-    with launch.launched("local", 90) as target, page(target, tmp_path) as found:
+    with launch.launched(ServerChoice("local"), 90) as target, page(target, tmp_path) as found:
         with tab_of(browser, found) as tab:
             start(tab, strategy="cached", **{**LOAD, "userCount": "50", "duration": "12s"})
             wait_until(lambda: (shown(tab, "used") or 0) > 5, 40)

@@ -3,7 +3,8 @@
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.settings import STRATEGIES, options
+from loadtest.settings.plan import options
+from loadtest.settings.strategy import STRATEGIES
 from loadtest.webui import form
 
 OURS = [option for option in options() if option.name not in ("model", "rate", "containers")]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from loadtest.settings import Settings
+from loadtest.settings.plan import Settings
 from loadtest.webui.history import SERIES, PageTest, load
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loadtest.store import RunFolder
+from loadtest.results.run_folder import RunFolder
 from tests.waiting import wait_until
 
 from .pages import FORM, page

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from loadtest import process, web
-from loadtest.store import RunFolder
+from loadtest.bench import page as web
+from loadtest.bench import process_group
+from loadtest.results.run_folder import RunFolder
 from tests.conftest import missing
 from tests.waiting import wait_until
 
@@ -60,7 +61,7 @@ def test_below_another_path(mariadb_target, tmp_path):
 LOGIN = """
 import loadtest.webui.install
 from flask_login import UserMixin
-from loadtest.fleet.users import Client
+from loadtest.swarm.users import Client
 from locust import events
 
 @events.init.add_listener
@@ -125,7 +126,7 @@ def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
 def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path, host, address):
     if ":" in host and not has_ipv6():
         missing("this machine has no ::1")
-    port = process.free_port()
+    port = process_group.free_port()
     words = ["web", "burst", "--server", "local", "--host", host, "--port", str(port), "--strategy", "cached"]
     words += ["--rate", "50"]
     with subprocess.Popen(
@@ -168,7 +169,7 @@ def test_the_address_that_is_announced_can_be_opened_here(host, expected):
 SLOW = """
 import gevent
 import loadtest.webui.install
-from loadtest.fleet import users
+from loadtest.swarm import users
 
 class Slow(users.Client):
     def on_stop(self):
@@ -203,7 +204,7 @@ def forget(environment, **_):
     del environment.web_ui.template_args
 
 import loadtest.webui.install
-from loadtest.fleet.users import Client
+from loadtest.swarm.users import Client
 """
 
 

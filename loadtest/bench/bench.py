@@ -1,0 +1,310 @@
+"""A run: all repetitions of all arms, interleaved, each in its own Locust process."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+
+from loadtest.bench import locust_command, process_group
+from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.progress import Progress
+from loadtest.errors import (
+    CANNOT_WRITE,
+    Interrupted,
+    LoadtestError,
+    ResultsError,
+    ServerLost,
+    UsageError,
+    cannot_write,
+)
+from loadtest.results.csv_rows import last_rows
+from loadtest.results.parquet import read_rows
+from loadtest.results.provenance import machine, repeat_command, versions
+from loadtest.results.rows import GeneratorSecond, Sample
+from loadtest.results.run_folder import Repetition, RunFolder
+from loadtest.server import ledger
+from loadtest.server.choice import ServerChoice
+from loadtest.server.diagnosis import lost, trouble
+from loadtest.server.launch import check, launched
+from loadtest.server.reset import reset
+from loadtest.server.restrictions import check_tls
+from loadtest.server.target import Target
+from loadtest.settings.plan import Plan, Settings
+from loadtest.settings.strategy import STRATEGIES, arm_name, parse
+
+LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
+FULL = ("1040", "1203", "1226")
+IMPORT_S = 30.0  # for a stranger's module
+START_S = 30.0  # for Locust to come up, and to end after the drain
+
+
+Tell = Callable[[Progress], None]
+
+
+class Bench:
+    """One run.
+
+    ``tell`` is called with the progress about once a second; ``budgets`` are stored with the run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        interrupts: Interrupts,
+        tell: Tell,
+        budgets: Sequence[str] = (),
+    ) -> None:
+        self._plan = plan
+        self._interrupts = interrupts
+        self._tell = tell
+        self._budgets = list(budgets)
+        self._t0, self._t0_monotonic = time.time(), time.monotonic()
+        self.folder = RunFolder(out)
+        self.measured = False
+
+    def __repr__(self) -> str:
+        plan = self._plan
+        arms = f"{len(plan.strategies)} arms, {plan.repetitions} repetitions each"
+        return f"<Bench of {arms}, in {self.folder.path}>"
+
+    def run(self, choice: ServerChoice) -> RunFolder:
+        """Runs on a server that is started for it.
+
+        Raises whatever ends the run; the folder keeps what was measured.
+        """
+        check(choice, self._plan.max_connections)
+        return self.run_on(launched(choice, self._plan.max_connections))
+
+    def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
+        """Runs on the caller's server, which is entered once everything else has been checked."""
+        check_strategies(self._plan.strategies)
+        if is_too_small(self._plan):
+            raise UsageError(
+                f"ideal has no connection left: --ideal-reserve {self._plan.ideal_reserve} of "
+                f"--max-connections {self._plan.max_connections}"
+            )
+        self.folder = RunFolder.create(self.folder.path)
+        try:
+            with server as target:
+                self._write_run(target)
+                self._measure(target)
+        except BaseException as error:
+            self.measured = self.measured and self._keeps(error)
+            if not self.measured:
+                self.folder.remove()
+            raise
+        return self.folder
+
+    def _keeps(self, error: BaseException) -> bool:
+        """Without any row, a folder is kept only if Locust failed: its log says why."""
+        known = isinstance(error, (Interrupted, ServerLost, ResultsError))
+        return not known or any(
+            len(read_rows(repetition, "invocations")[0])
+            for arm in self.folder.arms()
+            for repetition in self.folder.repetitions(arm)
+        )
+
+    def _measure(self, target: Target) -> None:
+        plan = self._plan
+        check_tls(target, plan.tls)
+        for number, strategy in interleaved(plan.strategies, plan.repetitions):
+            self._repeat(target, strategy, f"{number}/{plan.repetitions}")
+        for strategy in plan.strategies:
+            for rerun in range(1, plan.reruns + 1):
+                missing = plan.repetitions - self._valid_count(arm_name(strategy))
+                if missing <= 0:
+                    break
+                for _ in range(missing):
+                    self._repeat(target, strategy, f"again {rerun}/{plan.reruns}")
+
+    def _valid_count(self, arm: str) -> int:
+        from loadtest.report.frames import read_repetition
+        from loadtest.report.summary import summarise_repetition
+
+        return sum(
+            bool(summarise_repetition(read_repetition(repetition), self._plan)["valid"])
+            for repetition in self.folder.repetitions(arm)
+        )
+
+    # One repetition
+
+    def _repeat(self, target: Target, strategy: str, turn: str) -> None:
+        reset(target)
+        self._interrupts.check()
+        plan = self._plan
+        repetition = self.folder.next_repetition(arm_name(strategy)).create()
+        self.measured = True
+        words = locust_command.command(plan, strategy, plan.processes)
+        env = locust_command.environment(
+            repetition.path,
+            {
+                "LOADTEST_DSN": target.functions.url(),
+                "LOADTEST_ADMIN_DSN": target.admin.url(),
+                "LOADTEST_REPETITION": str(repetition.path.absolute()),
+                "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic),
+                "LOADTEST_SERVER": json.dumps(target.public()),
+            },
+        )
+        locust = None
+        try:
+            with self._interrupts.deferred():
+                locust = process_group.start(words, repetition.path, repetition.locust_log, env)
+            ended = self._watch(locust, target, repetition, turn)
+        finally:
+            if locust is not None:
+                with self._interrupts.deferred():
+                    process_group.end(locust, hurry=lambda: self._interrupts.hurry)
+        if ended:
+            self._check_end(locust.returncode, repetition)
+        if plan.workload == "ledger":
+            repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
+
+    def _watch(
+        self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, turn: str
+    ) -> bool:
+        """Whether Locust ended by itself. Raises :class:`ServerLost`."""
+        plan, began, failing_since = self._plan, time.monotonic(), None
+        # Locust spawns a thousand users a second at the least.
+        spawn_s = locust_command.users_count(plan) / 1000
+        until = began + spawn_s + plan.duration_s + plan.function_timeout_s + START_S
+        while True:
+            try:
+                locust.wait(1.0)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            self._interrupts.check()
+            if time.monotonic() > until:
+                self.folder.add_warning(
+                    f"{repetition.arm}/{repetition.number} did not end by itself and was cut off"
+                )
+                repetition.write_meta(cut_off=True)
+                return False
+            samples = list(last_rows(repetition.samples, Sample._fields))
+            if samples and samples[-1]["error"]:
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > LOST_S:
+                    self._check_server(target, repetition, samples[-1]["error"])
+            else:
+                failing_since = None
+            self._tell(self._progress(repetition, turn, samples))
+        process_group.wait_for_group(locust.pid, process_group.END_S)
+        samples = list(last_rows(repetition.samples, Sample._fields))
+        if samples and samples[-1]["error"]:
+            self._check_server(target, repetition, samples[-1]["error"])
+        self._tell(self._progress(repetition, turn, samples, done=True))
+        return True
+
+    def _check_server(self, target: Target, repetition: Repetition, error: str) -> None:
+        """The monitor cannot sample. Raises :class:`ServerLost` unless the server is merely full or slow,
+        which is what we measure."""
+        problem = "" if error.startswith(FULL) else trouble(target) or lost(target.admin)
+        if problem:
+            repetition.write_meta(cut_off=True)
+            raise ServerLost(
+                f"the server was lost in {repetition.arm}/{repetition.number} ({error}): {problem}"
+            )
+
+    def _progress(
+        self, repetition: Repetition, turn: str, samples: list[dict[str, str]], *, done: bool = False
+    ) -> Progress:
+        newest: dict[str, dict[str, str]] = {}
+        for row in last_rows(repetition.generator, GeneratorSecond._fields):
+            newest[row["worker"]] = row
+        start_s = repetition.read_meta().get("start_s")
+        now_s = time.monotonic() - self._t0_monotonic
+        connections = samples[-1]["connections_count"] if samples else ""
+        return Progress(
+            arm=repetition.arm,
+            number=repetition.number,
+            turn=turn,
+            elapsed_s=max(0.0, min(now_s - start_s, self._plan.duration_s)) if start_s else 0.0,
+            duration_s=self._plan.duration_s,
+            arrivals_count=sum(int(row["arrivals_count"]) for row in newest.values()),
+            errors_count=sum(int(row["errors_count"]) for row in newest.values()),
+            connections_count=int(connections) if connections else None,
+            zombies_count=sum(int(row["zombies_count"]) for row in newest.values()),
+            done=done,
+        )
+
+    def _check_end(self, returncode: int, repetition: Repetition) -> None:
+        if returncode == 0:
+            return
+        said = process_group.complaint(repetition.locust_log)
+        if returncode == ResultsError.exit_code:
+            repetition.write_meta(cut_off=True)
+            if said and said.endswith("--out"):
+                raise ResultsError(said)
+            if said and not said.startswith(CANNOT_WRITE):
+                raise ServerLost(f"{repetition.arm}/{repetition.number}: {said}")
+            # Only the disk that is full cuts the sentence in the log that lies on it.
+            raise cannot_write(repetition.path, "No space left on device")
+        said = said or process_group.last_line(repetition.locust_log)
+        raise LoadtestError(
+            f"Locust ended with {returncode} in {repetition.arm}/{repetition.number}: {said} "
+            f"({repetition.locust_log} has more)"
+        )
+
+    def _write_run(self, target: Target) -> None:
+        plan = msgspec.to_builtins(self._plan)
+        self.folder.write_run(
+            {
+                "settings": plan,
+                "server": target.public(),
+                "environment": {**machine(), "versions": versions()},
+                "t0": self._t0,
+                "command": repeat_command(sys.argv),
+                "budgets": self._budgets,
+                "warnings": list(target.warnings),
+            }
+        )
+
+
+def interleaved(strategies: list[str], repetitions: int) -> Iterator[tuple[int, str]]:
+    """A B C, B C A, …: no arm always runs first, and drift of the machine affects all arms."""
+    for number in range(repetitions):
+        shift = number % len(strategies)
+        for strategy in strategies[shift:] + strategies[:shift]:
+            yield number + 1, strategy
+
+
+def check_strategies(strategies: list[str]) -> None:
+    """Raises :class:`UsageError`. A user's module is imported in a separate process."""
+    names = [arm_name(text) for text in strategies]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"two strategies are called {twice!r}: name them, as in base=package.module:attr")
+    for text in strategies:
+        if all(part.spec in STRATEGIES for part in parse(text)):
+            continue
+        try:
+            # -P: nothing of the folder that we are in goes before Python's own modules
+            tried = subprocess.run(
+                [sys.executable, "-P", "-m", "loadtest.swarm.check_strategy", text],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=locust_command.environment(Path.home(), {}),
+                timeout=IMPORT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise UsageError(f"strategy {text!r} was not imported in {IMPORT_S:g} s") from None
+        if tried.returncode:
+            said = tried.stderr.strip().splitlines() or [f"its import ended Python ({tried.returncode})"]
+            raise UsageError(
+                f"strategy {text!r}: {said[-1]}".replace(f"strategy {text!r}: strategy", "strategy")
+            )
+
+
+def is_too_small(plan: Settings) -> bool:
+    return (
+        isinstance(plan, Plan) and "ideal" in plan.strategies and plan.max_connections <= plan.ideal_reserve
+    )

@@ -1,0 +1,143 @@
+"""``loadtest web``: a server, and Locust's web page in a separate process."""
+
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Protocol
+
+from loadtest.bench import locust_command, process_group
+from loadtest.bench.bench import check_strategies
+from loadtest.bench.interrupts import Interrupts
+from loadtest.errors import Interrupted, LoadtestError, ServerLost, UsageError
+from loadtest.server.choice import ServerChoice
+from loadtest.server.launch import check, launched
+from loadtest.server.target import Target
+from loadtest.settings.plan import Plan
+
+COME_UP_S = 60.0
+
+
+class Say(Protocol):
+    def __call__(self, text: str, *, err: bool = False) -> None: ...
+
+
+class Web:
+    """One page, which listens on ``at``, host and port. Its address is printed once it answers."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        choice: ServerChoice,
+        results: Path,
+        at: tuple[str, int],
+        interrupts: Interrupts,
+        say: Say,
+    ) -> None:
+        self._plan = plan
+        self._choice = choice
+        self._results = results
+        self._host, self._port = at[0].removeprefix("[").removesuffix("]"), at[1]
+        self._interrupts = interrupts
+        self._say = say
+
+    def run(self) -> None:
+        """Runs until the page ends. Raises :class:`Interrupted` for Ctrl-C, the usual way to end it."""
+        check_strategies(self._plan.strategies)
+        check(self._choice, self._plan.max_connections)
+        check_port(self._host, self._port)
+        with launched(self._choice, self._plan.max_connections) as target:
+            for warning in target.warnings:
+                self._say(f"loadtest: warning: {warning}", err=True)
+            self._serve(target)
+
+    def _serve(self, target: Target) -> None:
+        plan = self._plan
+        words = locust_command.page_command(plan, plan.strategies[0], plan.processes, self._host, self._port)
+        with tempfile.TemporaryDirectory(prefix="loadtest-web-") as home:
+            env = locust_command.environment(
+                Path(home),
+                {
+                    "LOADTEST_DSN": target.functions.url(),
+                    "LOADTEST_ADMIN_DSN": target.admin.url(),
+                    "LOADTEST_RESULTS": str(self._results.absolute()),
+                },
+            )
+            locust, log = None, Path(home) / "locust.log"
+            try:
+                with self._interrupts.deferred():
+                    locust = process_group.start(words, Path(home), log, env)
+                self._watch(locust, log)
+            finally:
+                if locust is not None:
+                    with self._interrupts.deferred():
+                        process_group.end(locust, hurry=lambda: self._interrupts.hurry)
+
+    def _watch(self, locust: "subprocess.Popen[bytes]", log: Path) -> None:
+        told, until = 0, time.monotonic() + COME_UP_S
+        while not answers(self._host, self._port):
+            self._check_end(locust, log)
+            if time.monotonic() > until:
+                raise LoadtestError(f"Locust's page did not come up: {process_group.last_line(log)}")
+            time.sleep(0.1)
+        self._say(
+            f"http://{in_address(reachable(self._host))}:{self._port}/?tab=connections  (Ctrl-C ends it; "
+            f"run folders go to {self._results})"
+        )
+        while True:
+            told = self._pass_on(log, told)
+            self._check_end(locust, log)
+            time.sleep(0.2)
+
+    def _check_end(self, locust: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._interrupts.check()
+        if locust.poll() is not None:
+            if locust.returncode in (130, -signal.SIGTERM):
+                raise Interrupted("the page was ended")
+            said = process_group.complaint(log) or process_group.last_line(log)
+            raise ServerLost(f"Locust ended with {locust.returncode}: {said}")
+
+    def _pass_on(self, log: Path, told: int) -> int:
+        """Passes on our own warnings and errors from Locust's log."""
+        text = log.read_bytes()[told:]
+        whole = text[: text.rfind(b"\n") + 1]
+        for line in whole.decode("utf-8", "replace").splitlines():
+            for level in ("WARNING", "ERROR"):
+                _, mark, words = line.partition(f"/{level}/loadtest: ")
+                if mark:
+                    self._say(f"loadtest: {level.lower()}: {words}", err=True)
+        return told + len(whole)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises :class:`UsageError` if the page cannot listen there."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"cannot listen on {in_address(host)}:{port} ({reason}): choose another --port or --host"
+        ) from None
+
+
+def answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((reachable(host), port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def reachable(host: str) -> str:
+    """The name or address by which this machine reaches a listener on ``host``."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+def in_address(host: str) -> str:
+    """``host`` as it is written in a URL."""
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,164 @@
+"""The command ``compare-reports``: reads the runs, compares, writes what was asked for, judges."""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from loadtest.errors import UsageError
+from loadtest.report.compare import NONE, WORSE, Compared, Comparison, Rules, Side, compare
+from loadtest.report.measures import BY_NAME
+from loadtest.report.render import comparison as render
+from loadtest.report.render.junit import FAILED, PASSED, SKIPPED, Case, Suite, junit
+from loadtest.report.sides import read
+from loadtest.results.files import write_text
+from loadtest.settings.nearest import nearest
+
+REGRESSION = "regression"
+
+
+class Request(NamedTuple):
+    """What was asked for, as the options are called."""
+
+    runs: Sequence[Path]
+    pairs: Sequence[str]
+    html: Path | None
+    md: Path | None
+    junit: Path | None
+    as_json: bool
+    threshold: float
+    threshold_ratio: float
+    normalise: str | None
+    strict: bool
+    fail_on: Sequence[str]
+    width: int
+    color: bool
+
+
+class Found(NamedTuple):
+    text: str
+    complaints: list[str]
+    exit_code: int
+
+
+def compare_runs(request: Request) -> Found:
+    """Raises :class:`UsageError` for what cannot be compared, before anything is written."""
+    _check(request)
+    paths = request.runs if len(request.runs) > 1 else [request.runs[0]] * 2
+    sides = _sides(paths, with_series=request.html is not None)
+    rules = Rules(request.threshold, request.threshold_ratio, request.normalise)
+    comparisons = [
+        compare(sides[0], side, rules, [_pair(text, sides[0], side) for text in request.pairs] or None)
+        for side in sides[1:]
+    ]
+    if request.md is not None:
+        write_text(request.md, "\n".join(map(render.markdown, comparisons)))
+    if request.junit is not None:
+        write_text(request.junit, junit(_suites(comparisons, request.fail_on)))
+    if request.html is not None:
+        from loadtest.report.render.comparison_page import comparison_page
+
+        first, *others = (side.series for side in sides)
+        write_text(request.html, comparison_page(comparisons, first, others))
+    if request.as_json:
+        text = json.dumps(render.as_json(comparisons), indent=1) + "\n"
+    else:
+        text = "\n".join(render.text(c, request.width, request.color) for c in comparisons)
+    return Found(text, *_judge(comparisons, request))
+
+
+def _check(request: Request) -> None:
+    if len(request.runs) == 1 and not request.pairs:
+        raise UsageError("one run has nothing to be compared with: name another, or two arms with --arms A:B")
+    for word in request.fail_on:
+        if word != REGRESSION and word not in BY_NAME:
+            known = [REGRESSION, *BY_NAME]
+            raise UsageError(f"--fail-on {word!r}{nearest(word, known)}; there are {', '.join(known)}")
+
+
+def _sides(paths: Sequence[Path], *, with_series: bool) -> list[Side]:
+    """Each once, side by side: a run of a million rows takes a second to read."""
+    different = list(dict.fromkeys(paths))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        found = dict(
+            zip(different, pool.map(lambda path: read(path, with_series=with_series), different), strict=True)
+        )
+    return [found[path] for path in paths]
+
+
+def _pair(text: str, base: Side, candidate: Side) -> tuple[str, str]:
+    """``A:B``; names of mixed fleets have colons, too, so all ways to split are tried."""
+    parts = text.split(":")
+    splits = [(":".join(parts[:i]), ":".join(parts[i:])) for i in range(1, len(parts))] + [(text, text)]
+    arms, others = base.summary["arms"], candidate.summary["arms"]
+    found = [pair for pair in splits if pair[0] in arms and pair[1] in others]
+    if not found:
+        known = ", ".join(dict.fromkeys([*arms, *others]))
+        raise UsageError(f"--arms {text!r} names no arms that are there: {known}")
+    return found[0]
+
+
+def _asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str, Compared]]:
+    """What may fail: the gating measures if regressions do, and those that were named."""
+    for arm, measures in comparison.arms.items():
+        for name, c in measures.items():
+            if name in fail_on or (c.measure.gates and (REGRESSION in fail_on or not fail_on)):
+                yield arm, c
+
+
+def _suites(comparisons: Sequence[Comparison], fail_on: Sequence[str]) -> list[Suite]:
+    """A case is known by its class and name alone, so several candidates stand in the class, too."""
+    several = len(comparisons) > 1
+    seen: dict[str, int] = {}
+    suites = []
+    for comparison in comparisons:
+        name = comparison.candidate
+        seen[name] = seen.get(name, 0) + 1
+        group = f"{name} ({seen[name]})" if seen[name] > 1 else name
+        suites.append(_suite(comparison, fail_on, f"{group}: " if several else ""))
+    return suites
+
+
+def _suite(comparison: Comparison, fail_on: Sequence[str], prefix: str) -> Suite:
+    states = {WORSE: FAILED, NONE: SKIPPED}
+    cases = [
+        Case(
+            f"{prefix}{arm}",
+            c.measure.name,
+            states.get(c.verdict, PASSED),
+            _why(c) if c.verdict == NONE else _line(comparison, arm, c),
+        )
+        for arm, c in _asked(comparison, fail_on)
+    ]
+    return Suite(f"{comparison.candidate} against {comparison.base}", cases)
+
+
+def _why(c: Compared) -> str:
+    return "; ".join(c.warnings) or "it needs two repetitions a side at least"
+
+
+def _line(comparison: Comparison, arm: str, c: Compared) -> str:
+    row = next(r for r in render.rows(comparison) if r.arm == arm and r.compared is c)
+    _, base, candidate, change, interval, verdict, _ = row.cells
+    return f"{arm}: {c.measure.name} {verdict}: {base} to {candidate}, {change} ({interval})"
+
+
+def _judge(comparisons: Sequence[Comparison], request: Request) -> tuple[list[str], int]:
+    """What to say on stderr, and the exit code."""
+    asked = (
+        [(c, arm, m) for c in comparisons for arm, m in _asked(c, request.fail_on)] if request.fail_on else []
+    )
+    worse = [_line(c, arm, m) for c, arm, m in asked if m.verdict == WORSE]
+    if worse:
+        return worse, 1
+    missing = [
+        f"{arm}: {m.measure.name} has no verdict: {_why(m)}" for _, arm, m in asked if m.verdict == NONE
+    ]
+    if request.fail_on:
+        missing += [
+            f"{arm} was to be run in {c.candidate}, and was not" for c in comparisons for arm in c.lost
+        ]
+    warnings = [text for c in comparisons for text in c.all_warnings()] if request.strict else []
+    said = [*missing, *(f"--strict: {text}" for text in dict.fromkeys(warnings))]
+    return said, 4 if said else 0

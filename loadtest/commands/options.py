@@ -1,0 +1,90 @@
+"""What several commands share: the options of a plan, of the server and of budgets."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loadtest.commands.output import say
+from loadtest.errors import UsageError
+from loadtest.server.choice import ServerChoice
+from loadtest.settings.nearest import nearest
+from loadtest.settings.plan import Option, Plan, options, plan_with
+
+
+class Commands(click.Group):
+    """Says the nearest name where there is no such command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            known = self.list_commands(ctx)
+            raise UsageError(f"unknown command {word!r}{nearest(word, known)}; there are {', '.join(known)}")
+        return super().resolve_command(ctx, args)
+
+
+class ServerType(click.ParamType[ServerChoice]):
+    """Raises our own :class:`UsageError`."""
+
+    name = "server"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ServerChoice:  # noqa: ARG002
+        return value if isinstance(value, ServerChoice) else ServerChoice.parse(str(value))
+
+
+server_option = click.option(
+    "--server",
+    "choice",
+    type=ServerType(),
+    metavar="auto|docker|local|DSN",
+    default="auto",
+    show_default=True,
+    help="the server under load: auto, docker, local or mysql://user@host:port/database",
+)
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """An option for each field of a plan; what is not given is left to the scenario."""
+    for option in reversed(list(options(Plan))):
+        command = _click_option(option)(command)
+    return command
+
+
+def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    shown = option.text(option.default) or "none"
+    return click.option(option.flag, option.field, metavar=option.metavar, help=f"{option.help}  [{shown}]")
+
+
+def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
+    """The command line before the scenario's file, and that before the defaults."""
+    values = {
+        option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
+    }
+    if strategies is not None:
+        values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
+    return plan_with(scenario, values)
+
+
+def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Of the commands that judge a run."""
+    command = click.option(
+        "--baseline",
+        type=click.Path(path_type=Path),
+        help="an earlier run, whose figures budgets can name as baseline.ARM.FIELD  [none]",
+    )(command)
+    return click.option(
+        "--budget",
+        "budgets",
+        multiple=True,
+        metavar="TEXT|FILE.toml",
+        help="a condition on the results, such as 'managed.error_ratio == 0'; the command ends with 1 if "
+        "it is missed; repeatable  [none]",
+    )(command)
+
+
+def warn_of_password(choice: ServerChoice) -> None:
+    """Where --server has one."""
+    if choice.dsn is not None and choice.dsn.password:
+        seen = "other users of this machine can read a password on the command line"
+        say(f"loadtest: warning: {seen}; leave it out and set LOADTEST_PASSWORD", err=True)

@@ -1,0 +1,49 @@
+"""What commands print: the only module that does."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXIT_CODES = """\
+Exit codes: 0 done; 1 a budget is missed or a regression was found; 2 wrong usage or a bad file; 3 no server
+was available, it was lost, or the results could not be written; 4 nothing was measured, or a budget or a
+verdict that you asked for rests on figures that are missing or invalid; 130 interrupted."""
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Prints to stdout, or to stderr.
+
+    A reader who has seen enough, as ``head`` has, does not end the work.
+    """
+    try:
+        click.echo(text, err=err, nl=nl)
+    except BrokenPipeError:
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, (sys.stderr if err else sys.stdout).fileno())
+        os.close(nobody)
+
+
+def say_summary(summary: dict[str, Any], path: Path, as_json: bool) -> None:
+    """A run's summary as JSON, or as a table with the path of its folder."""
+    if as_json:
+        say(json.dumps(summary, indent=1))
+        return
+    from loadtest.report.render.terminal import text
+
+    say(text(summary, width=terminal_width(), color=with_color()), nl=False)
+    say(f"\nrun folder: {path}")
+
+
+def terminal_width() -> int:
+    """In characters."""
+    return shutil.get_terminal_size((120, 24)).columns
+
+
+def with_color() -> bool:
+    """Whether stdout is a terminal whose user has not opted out: no-color.org."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,149 @@
+"""What runs the functions of containers: here, this process, with a greenlet for each invocation.
+
+:class:`Runtime` is the seam between the service (:mod:`loadtest.fleet.fleet`: which container serves an
+arrival, and how long it lives) and whatever executes a function. Another kind of container, such as a process
+of a real runtime, is another class with these three methods.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+import gevent
+import pymysql
+
+from loadtest.dsn import Dsn
+from loadtest.errors import ServerUnavailable
+from loadtest.fleet.book import Book
+from loadtest.fleet.connection import FunctionTimeout, Meter, tls_arguments
+from loadtest.fleet.connector import Connector, Route
+from loadtest.fleet.container import Container
+from loadtest.fleet.context import Context
+from loadtest.fleet.pool import Pool, Pooled
+from loadtest.fleet.strategies import factory_of
+from loadtest.fleet.workload import Work
+from loadtest.manager.errors import code_of, symbols
+from loadtest.results.rows import TIMEOUT
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import Part
+
+Factory = Callable[[Connector], Any]
+
+
+class Runtime(Protocol):
+    """Containers are told apart by their numbers; ``container.function`` is the runtime's to use."""
+
+    def invoke(self, container: Container, work: Work, context: Context) -> str:
+        """Runs the function, first its module-level code if it is new.
+
+        Returns the error, "" for an answer.
+        """
+
+    def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
+        """Stops the invocation that ``greenlet`` runs, unless ``is_running()`` says that it is over."""
+
+    def reap(self, container: Container, *, leave_zombie: bool) -> None:
+        """The container is reaped, leaving a zombie or telling its function."""
+
+
+class InProcess:
+    """Functions as objects of this process."""
+
+    def __init__(self, factories: Mapping[str, Factory], route: Route, timeout_leaves: str) -> None:
+        """``factories`` create the functions, by the name of the part.
+
+        ``timeout_leaves``: zombie or closed.
+        """
+        self._factories = factories
+        self._route = route
+        self._book = route.book
+        self._timeout_leaves = timeout_leaves
+
+    def invoke(self, container: Container, work: Work, context: Context) -> str:
+        """As :class:`Runtime` says.
+
+        The error is a code with its name, the name of an exception, or ``timeout``.
+        """
+        try:
+            if container.function is None:
+                container.function = self._factories[container.part](Connector(self._route, container.meter))
+            container.function.invoke(work, context)
+        except FunctionTimeout:
+            return TIMEOUT
+        except pymysql.MySQLError as problem:
+            # A function that is cut may turn that into an error of its own on its way out.
+            return TIMEOUT if container.meter.cut else label(problem)
+        except Exception as problem:
+            return TIMEOUT if container.meter.cut else type(problem).__name__
+        return TIMEOUT if container.meter.cut else ""
+
+    def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
+        """Closes or keeps its connections first, then stops the function.
+
+        In this order, because a real function runs no more code once it is stopped, while ours still unwinds:
+        whatever it tries to do then meets a dead connection.
+        """
+        container.meter.cut = True
+        if self._timeout_leaves == "zombie":
+            self._book.reaped(container.number)
+        else:
+            self._book.cut(container.number)
+        gevent.get_hub().loop.run_callback(self._throw, greenlet, is_running)
+
+    def _throw(self, greenlet: Any, is_running: Callable[[], bool]) -> None:
+        # It may have ended by itself since; what its greenlet does now is not to be cut.
+        if is_running():
+            greenlet.throw(FunctionTimeout())
+
+    def reap(self, container: Container, *, leave_zombie: bool) -> None:
+        """As :class:`Runtime` says."""
+        if leave_zombie:
+            self._book.reaped(container.number)
+        else:
+            close = getattr(container.function, "close", None)
+            if close is not None:
+                with suppress(Exception):  # a function's last words change nothing
+                    close()
+        container.function = None
+
+
+def in_process(
+    settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int = 0, home: str = ""
+) -> InProcess:
+    """The runtime of a fleet with these parts. Opens the pool of ``ideal``, with ``pool_size`` connections.
+
+    A user's strategies are also looked up in the folder ``home``. Raises :class:`UsageError` for a strategy
+    that is not there, and :class:`ServerUnavailable` if other clients have the pool's connections.
+    """
+    arguments = {**server.connect_arguments(), "autocommit": True, **tls_arguments(settings.tls)}
+    route = Route(book, settings.rtt_ms / 1000, arguments)
+    return InProcess(_factories(parts, route, pool_size, home), route, settings.timeout_leaves)
+
+
+def _factories(parts: list[Part], route: Route, pool_size: int, home: str) -> dict[str, Factory]:
+    if parts[0].spec == "ideal":
+        pool = _open_pool(route, pool_size)
+        return {parts[0].name: lambda connect: Pooled(pool, connect.meter)}
+    return {part.name: factory_of(part, home) for part in parts}
+
+
+def _open_pool(route: Route, size: int) -> Pool:
+    # Opened before the load: their connects are nobody's, and cost no time that is measured. A pool
+    # keeps its connections, whatever the server does with idle ones of others.
+    kept = partial(Connector(route, Meter(-1)), init_command="SET SESSION wait_timeout = 28800")
+    try:
+        return Pool(kept, size)
+    except pymysql.MySQLError as error:
+        raise ServerUnavailable(
+            f"ideal cannot open its {size} connections ({label(error)}): other clients have some of them; "
+            "leave those free with a larger --ideal-reserve, or leave out ideal"
+        ) from None
+
+
+def label(error: pymysql.MySQLError) -> str:
+    """``1040 ER_CON_COUNT_ERROR``; the error's type if it has no number."""
+    code = code_of(error)
+    if not code:
+        return type(error).__name__
+    return f"{code} {symbols().get(code, 'unknown')}"

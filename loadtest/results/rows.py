@@ -1,0 +1,126 @@
+"""The row types. Times are seconds since the run's ``t0``; nothing is rounded.
+
+The annotations are the schema of the recorder and of the Parquet files. An unknown float is NaN in a row and
+null on disk.
+"""
+
+from math import nan
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
+
+# The service's own errors; all others are a code of the server's or the name of an exception.
+THROTTLED, TIMEOUT, UNFINISHED = "throttled", "timeout", "unfinished"
+
+
+def latency(due: Times, finished: Times, cold_start: Times) -> Times:
+    """From the due time to the answer, minus the emulated cold start. Numbers or arrays, all in one unit.
+
+    Coordinated omission is included: latency starts when an arrival was due, not when it was sent.
+    """
+    return finished - due - cold_start
+
+
+class Invocation(NamedTuple):
+    """One arrival and what became of it. ``error`` is "" when it was answered."""
+
+    worker: int
+    arrival: int  # number of the arrival within its client (open model) or container (closed)
+    client: int
+    container: int  # -1: throttled, no container was there to serve it
+    part: str  # which part of a mixed fleet; the strategy's name otherwise
+    due_s: float
+    started_s: float = nan  # entry into the handler; NaN when it never ran
+    finished_s: float = nan
+    cold: bool = False
+    cold_start_s: float = 0.0
+    connect_s: float = 0.0  # spent in connects, refused ones included
+    query_s: float = 0.0  # spent in round trips of the workload's statements
+    manage_s: float = 0.0  # the rest of the function but its own work: waits, looks, closes
+    connects_count: int = 0
+    retries_count: int = 0  # connects that followed a refused one
+    overhead_queries_count: int = 0  # statements beside the workload's own
+    error: str = ""
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds that the client waited because of the database; NaN if there was no answer."""
+        return latency(self.due_s, self.finished_s, self.cold_start_s)
+
+
+class ConnectionLife(NamedTuple):
+    """One connection of a function, from its handshake to its end."""
+
+    worker: int
+    container: int  # -1: of the shared pool of `ideal`
+    server_id: int  # the server's connection id
+    opened_s: float
+    closed_s: float = nan  # when our side let go of it
+    fate: str = "open"  # closed, expired, killed, lost, zombie, open
+    reaped_s: float = nan  # when its container went without closing it
+    gone_s: float = nan  # when the server was seen to have dropped it
+    killed_by: int = -1  # container that killed it; -1: nobody
+
+
+class Kill(NamedTuple):
+    """One KILL that a function sent."""
+
+    worker: int
+    container: int
+    server_id: int  # the victim
+    at_s: float
+    error: str = ""
+
+
+class Lag(NamedTuple):
+    """A stall of the generator's loop: whatever overlaps it may have been measured late."""
+
+    worker: int
+    started_s: float
+    finished_s: float
+
+
+class Sample(NamedTuple):
+    """What the server said about its connections at one moment, without the monitor's own."""
+
+    at_s: float
+    connections_count: int | None = None
+    running_count: int | None = None
+    sleeping_count: int | None = None
+    oldest_sleep_s: float | None = None
+    refused_count: int | None = None
+    aborted_clients_count: int | None = None
+    questions_count: int | None = None
+    max_connections: int | None = None
+    error: str = ""
+
+
+class GeneratorSecond(NamedTuple):
+    """One second of a generator process. Counts of invocations are since the repetition began."""
+
+    at_s: float
+    worker: int
+    loop_lag_max_ms: float
+    lateness_p99_ms: float = nan  # NaN: nothing was due
+    cpu_ratio: float = 0.0
+    machine_cpu_ratio: float = 0.0
+    steal_ratio: float = 0.0
+    rss_bytes: int = 0
+    arrivals_count: int = 0
+    errors_count: int = 0
+    in_flight_count: int = 0
+    containers_count: int = 0
+    connections_count: int = 0
+    zombies_count: int = 0
+
+
+ROW_TYPES: dict[str, type[tuple[Any, ...]]] = {
+    "invocations": Invocation,
+    "connections": ConnectionLife,
+    "kills": Kill,
+    "lags": Lag,
+}

@@ -1,0 +1,337 @@
+"""The settings of a run, checked once.
+
+``Settings`` is what one repetition needs, ``Plan`` a whole run. They are the only source of the command
+line's options, of Locust's custom arguments and of the keys of a scenario file. An option is the field's
+name with dashes; the field of a duration drops its ``_s`` there (``--duration 30s``).
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from loadtest.errors import UsageError
+from loadtest.settings.load_shape import STEADY, shape_points
+from loadtest.settings.nearest import nearest
+from loadtest.settings.strategy import STRATEGIES
+
+CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
+
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
+CountFrom0 = Annotated[int, Meta(ge=0)]
+
+
+def _about(group: str, description: str) -> Meta:
+    return Meta(description=description, extra={"group": group})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One repetition. ``*_s`` in seconds, ``*_ms`` in milliseconds, ratios between 0 and 1."""
+
+    model: Annotated[
+        Literal["open", "closed"],
+        _about("load", "open: clients send at their own rate; closed: containers wait between invocations"),
+    ] = "open"
+    rate: Annotated[Positive, _about("load", "arrivals per second of all clients together (open model)")] = (
+        500.0
+    )
+    rate_per_user: Annotated[Positive, _about("load", "arrivals per second of each client (open model)")] = (
+        1.0
+    )
+    arrivals: Annotated[
+        Literal["poisson", "even"], _about("load", "how the arrivals of a client are spaced (open model)")
+    ] = "poisson"
+    containers: Annotated[
+        Count, _about("load", "number of containers, each a Locust user (closed model)")
+    ] = 200
+    think_time_ms: Annotated[
+        NotNegative,
+        _about("load", "milliseconds that a container is frozen between invocations (closed model)"),
+    ] = 100.0
+    lifetime_s: Annotated[
+        Positive,
+        _about("load", "age at which a container is reaped and replaced by a cold one (closed model)"),
+    ] = 60.0
+    duration_s: Annotated[Positive, _about("load", "time during which arrivals come in")] = 30.0
+    ramp_s: Annotated[NotNegative, _about("load", "time over which the load rises linearly from zero")] = 0.0
+    shape: Annotated[
+        str,
+        _about(
+            "load",
+            'load over time, instead of a ramp: steady, spike, stairs, wave, or points "seconds:fraction,…"',
+        ),
+    ] = ""
+    warmup_s: Annotated[
+        NotNegative, _about("load", "time at the start whose arrivals are left out of the results")
+    ] = 0.0
+    seed: Annotated[int, _about("load", "seed of all random choices")] = 1
+
+    cold_start_ms: Annotated[
+        NotNegative, _about("service", "milliseconds that a new container takes to start")
+    ] = 400.0
+    concurrency_limit: Annotated[
+        Count, _about("service", "largest number of containers; an arrival beyond it is throttled")
+    ] = 1000
+    scaling_per_10s: Annotated[
+        Count, _about("service", "new containers allowed per 10 seconds, refilled continuously")
+    ] = 1000
+    function_timeout_s: Annotated[
+        Positive, _about("service", "time after which a running function is stopped")
+    ] = 10.0
+    timeout_leaves: Annotated[
+        Literal["zombie", "closed"],
+        _about("service", "what becomes of the connection of a function that was stopped at its timeout"),
+    ] = "zombie"
+    reap_probability: Annotated[
+        Ratio, _about("service", "probability that a container is reaped after an invocation, from 0 to 1")
+    ] = 0.01
+    idle_timeout_s: Annotated[
+        Positive, _about("service", "time without invocations after which a container is reaped")
+    ] = 600.0
+    deploy_at_s: Annotated[
+        NotNegative, _about("service", "moment of a deployment that replaces all containers; 0 for none")
+    ] = 0.0
+    zombie_ratio: Annotated[
+        Ratio, _about("service", "share of reaped containers that leave a zombie connection, from 0 to 1")
+    ] = 1.0
+
+    workload: Annotated[
+        Literal["few-rows", "select-1", "sleep", "ledger"],
+        _about("work", "what each invocation does in the database"),
+    ] = "few-rows"
+    work_ms: Annotated[
+        NotNegative, _about("work", "milliseconds of other work while the connection is held")
+    ] = 20.0
+    rtt_ms: Annotated[NotNegative, _about("work", "milliseconds added to each round trip to the server")] = (
+        1.0
+    )
+    tls: Annotated[Literal["off", "on"], _about("work", "whether functions connect with TLS")] = "off"
+
+    ideal_reserve: Annotated[
+        CountFrom0, _about("server", "number of connections that the pool of ideal leaves free")
+    ] = 2
+    slo_ms: Annotated[Positive, _about("outcome", "longest latency of a good answer, in milliseconds")] = (
+        1000.0
+    )
+
+
+class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run: arms, repetitions, the server's size. ``reruns`` 0 only marks what is invalid."""
+
+    scenario: str = "quick"
+    strategies: list[str] = msgspec.field(default_factory=lambda: list(STRATEGIES))
+    repetitions: Annotated[Count, _about("load", "number of repetitions of each arm")] = 5
+    processes: Annotated[Count, _about("load", "number of Locust processes that share the load")] = 1
+    max_connections: Annotated[
+        Count, _about("server", "max_connections of the server that is started for the run")
+    ] = 90
+    reruns: Annotated[
+        CountFrom0, _about("load", "how many times an invalid repetition is run again, at most")
+    ] = 2
+    description: str = ""
+
+
+NUMBERS: dict[str, tuple[type, str]] = {"int": (int, "a whole number"), "float": (float, "a number")}
+
+
+class Option(msgspec.Struct, frozen=True):
+    """A field as an option. ``kind`` is float, int, str or duration."""
+
+    field: str
+    name: str  # with underscores; a duration without its _s
+    kind: str
+    choices: tuple[str, ...]
+    default: Any
+    group: str
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """``--cold-start-ms``."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def metavar(self) -> str:
+        """The placeholder of its value in help."""
+        return "|".join(self.choices) or {"float": "NUMBER", "int": "N"}.get(self.kind, self.kind.upper())
+
+    def text(self, value: Any) -> str:
+        """A value as it is written on a command line."""
+        return duration_text(value) if self.kind == "duration" else str(value)
+
+    def number(self, text: str) -> Any:
+        """A written value as a number, if it is one. Durations and choices are checked later.
+
+        Raises :class:`UsageError`.
+        """
+        if self.kind not in NUMBERS:
+            return text.strip()
+        kind, words = NUMBERS[self.kind]
+        try:
+            return kind(text)
+        except ValueError:
+            raise UsageError(f"{self.name} cannot be {text!r}: expected {words}") from None
+
+
+def options(of: type[Settings] = Settings) -> Iterator[Option]:
+    """The fields that are options."""
+    for field in msgspec.structs.fields(of):
+        meta = _metas(field.type)
+        group = next((m.extra["group"] for m in meta if m.extra), None)
+        if group is None:
+            continue
+        bare = _bare(field.type)
+        choices = get_args(bare) if get_origin(bare) is Literal else ()
+        duration = bare is float and field.name.endswith("_s")
+        yield Option(
+            field=field.name,
+            name=field.name.removesuffix("_s") if duration else field.name,
+            kind="duration" if duration else "str" if choices else bare.__name__,
+            choices=choices,
+            default=field.default,
+            group=group,
+            help=next(m.description for m in meta if m.description),
+        )
+
+
+def _metas(annotation: Any) -> list[Meta]:
+    return [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Meta)]
+
+
+def _bare(annotation: Any) -> Any:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+
+def duration_s(text: str | float) -> float:
+    """``"30s"``, ``"500ms"``, ``"5m"``, ``"1h"`` or a number of seconds. Raises :class:`UsageError`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|)\s*", str(text))
+    if match is None:
+        raise UsageError(f"not a duration: {str(text)!r}; write 30s, 500ms, 5m or a number of seconds")
+    return float(match[1]) * UNITS_S[match[2]]
+
+
+def duration_text(seconds: float) -> str:
+    """The inverse of :func:`duration_s`."""
+    return f"{seconds:g}s"
+
+
+def build(of: type, values: Mapping[str, Any], source: str) -> Any:
+    """A ``Settings`` or ``Plan`` from option names and raw values. Raises :class:`UsageError`."""
+    known = {option.name: option for option in options(of)}
+    others = {f.name for f in msgspec.structs.fields(of)} - {o.field for o in known.values()}
+    fields: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name in others:
+            fields[name] = value
+        elif name in known:
+            fields[known[name].field] = _raw(known[name], value, source)
+        else:
+            raise UsageError(f"{source}: unknown option {key!r}{nearest(name, [*known, *others])}")
+    if fields.get("shape") == STEADY:
+        fields["shape"] = ""
+    try:
+        built: Any = msgspec.convert(fields, of, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{source}: {_readable(str(error), fields)}") from None
+    _check_together(built, source)
+    return built
+
+
+def _raw(option: Option, value: Any, source: str) -> Any:
+    if option.choices and value not in option.choices:
+        close = nearest(str(value), option.choices)
+        raise UsageError(
+            f"{source}: {option.name.replace('_', '-')} cannot be {value!r}{close}; "
+            f"take {' or '.join(option.choices)}"
+        )
+    if option.kind != "duration":
+        return value
+    try:
+        return duration_s(value)
+    except UsageError as error:
+        raise UsageError(f"{source}: {option.name.replace('_', '-')}: {error}") from None
+
+
+def _readable(message: str, fields: Mapping[str, Any]) -> str:
+    """msgspec's message in plain words."""
+    text, _, where = message.partition(" - at `$.")
+    field = where.rstrip("`")
+    for theirs, ours in (("`float`", "a number"), ("`int`", "a whole number"), (".0", ""), ("E", "e")):
+        text = text.replace(theirs, ours)
+    if field not in fields:  # inside a list, or a whole file that is wrong
+        return f"{field}: {text}" if field else text
+    return f"{field.removesuffix('_s').replace('_', '-')} cannot be {fields[field]!r}: {text}"
+
+
+def _check_together(settings: Settings, source: str) -> None:
+    numbers = [getattr(settings, f.name) for f in msgspec.structs.fields(type(settings))]
+    if any(isinstance(n, float) and not abs(n) < float("inf") for n in numbers):
+        raise UsageError(f"{source}: every number has to be finite")
+    if settings.warmup_s >= settings.duration_s:
+        raise UsageError(
+            f"{source}: the warm-up ({settings.warmup_s:g} s) leaves nothing of the duration "
+            f"({settings.duration_s:g} s)"
+        )
+    if settings.model == "open" and settings.rate / settings.rate_per_user > CLIENTS_AT_MOST:
+        raise UsageError(
+            f"{source}: a rate of {settings.rate:g} at a rate-per-user of {settings.rate_per_user:g} takes "
+            f"more than {CLIENTS_AT_MOST:,} clients: raise rate-per-user, or lower the rate"
+        )
+    shape_points(settings.shape, settings.duration_s)
+    if isinstance(settings, Plan):
+        if not settings.strategies:
+            raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")
+        if len(set(settings.strategies)) < len(settings.strategies):
+            raise UsageError(f"{source}: a strategy is named twice")
+
+
+def scenario_names() -> list[str]:
+    """The scenarios in the package."""
+    folder = resources.files("loadtest") / "scenarios"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def read_scenario(name: str) -> dict[str, Any]:
+    """A scenario of the package, by name, or of the user, by path. Raises :class:`UsageError`."""
+    if name in scenario_names():
+        text = (resources.files("loadtest") / "scenarios" / f"{name}.toml").read_text("utf-8")
+        label = name
+    else:
+        path = Path(name)
+        if not (path.suffix == ".toml" or "/" in name):
+            known = scenario_names()
+            raise UsageError(
+                f"unknown scenario {name!r}{nearest(name, known)}; there are {', '.join(known)}, "
+                "or a path to a .toml file of your own"
+            )
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"scenario {name!r} cannot be read: {error}") from None
+        label = path.stem
+    try:
+        return {"scenario": label, **tomllib.loads(text)}
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"scenario {name!r} is not TOML: {error}") from None
+
+
+def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
+    """Options override the scenario, which overrides the defaults. Raises :class:`UsageError`."""
+    plan = build(Plan, read_scenario(scenario), f"scenario {scenario}")
+    from_file = {option.name: getattr(plan, option.field) for option in options(Plan)}
+    others = {name: getattr(plan, name) for name in ("scenario", "strategies", "description")}
+    return build(Plan, {**from_file, **others, **values}, "options")  # type: ignore[no-any-return]

@@ -1,0 +1,115 @@
+"""What a Locust process sets up from its environment variables: server, folder, open files."""
+
+import json
+import logging
+import os
+import resource
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from loadtest.dsn import Dsn
+from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.results.provenance import machine
+from loadtest.results.run_folder import Repetition, RunFolder
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import arm_name
+
+log = logging.getLogger("loadtest")
+
+KERNELS_OPEN_FILES = 1_048_576  # fs.nr_open of Linux
+MACOS_OPEN_FILES = 10_240  # OPEN_MAX of macOS
+
+
+def results_path(arm: str) -> Path:
+    """``LOADTEST_OUT``, or a folder in ``LOADTEST_RESULTS`` named after time and arm.
+
+    It does not exist yet.
+    """
+    given = os.environ.get("LOADTEST_OUT")
+    home = Path(os.environ.get("LOADTEST_RESULTS") or "results")
+    return free_path(Path(given) if given else home / f"{time.strftime('%Y%m%d-%H%M%S')}-{arm}")
+
+
+def make_folder(
+    settings: Settings, strategy: str, described: dict[str, Any], t0_monotonic: float
+) -> tuple[RunFolder | None, Repetition]:
+    """The run folder and its first repetition. A bench has created both already: then the first is None."""
+    given = os.environ.get("LOADTEST_REPETITION")
+    if given:
+        return None, Repetition.at(given)
+    path = results_path(arm_name(strategy))
+    folder = RunFolder.create(path)
+    folder.write_run(
+        {
+            "settings": {**msgspec.to_builtins(settings), "scenario": "by hand", "strategies": [strategy]},
+            "server": described,
+            "environment": machine(),
+            "t0": time.time() - (time.monotonic() - t0_monotonic),
+            "warnings": described.get("warnings", []),
+        }
+    )
+    log.info("rows go to %s", path)
+    return folder, folder.next_repetition(arm_name(strategy)).create()
+
+
+def describe(tls: str) -> dict[str, Any]:
+    """Version and size of the server, after creating its tables. A bench has done that already.
+
+    ``tls``: on or off, for the functions.
+
+    Raises :class:`ServerUnavailable` or :class:`UsageError`.
+    """
+    known = os.environ.get("LOADTEST_SERVER")
+    if known:
+        return dict(json.loads(known))
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.server.preparation", tls],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        kind = UsageError if done.returncode == UsageError.exit_code else ServerUnavailable
+        raise kind(done.stderr.strip() or "the server could not be prepared")
+    return dict(json.loads(done.stdout))
+
+
+def server_from_environment(name: str) -> Dsn:
+    """The DSN in a variable. Raises :class:`ServerUnavailable` if it is not set."""
+    text = os.environ.get(name)
+    if not text:
+        raise ServerUnavailable(
+            f"no server: set {name} to mysql://user:password@host:port/database, "
+            "or run `loadtest server up`, which prints it"
+        )
+    return Dsn.parse(text)
+
+
+def users_modules() -> str:
+    """The folder of a user's own strategies; "" if Python's path is enough."""
+    return os.environ.get("LOADTEST_STRATEGIES_FROM", "")
+
+
+def free_path(path: Path) -> Path:
+    """The path, or the first of path-2, path-3, … that does not exist."""
+    number, free = 2, path
+    while free.exists():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
+
+
+def allow_open_files() -> None:
+    """Raises the limit of open files as far as possible, since each connection is one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # Without a limit of ours there is one of the kernel all the same: macOS refuses "unlimited", Linux
+    # what is above fs.nr_open.
+    for soft in (hard, KERNELS_OPEN_FILES, MACOS_OPEN_FILES):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            return

@@ -1,0 +1,255 @@
+"""The load itself: real Locust processes against real servers."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from math import log
+from statistics import fmean
+
+import pytest
+
+from loadtest.fleet.arrivals import Profile, client_arrivals
+from loadtest.report.evidence import Sample, difference
+from tests.server.pressure import server_process
+from tests.swarm.locusts import Ran, run, running
+from tests.waiting import wait_until
+
+
+def expected_arrivals(seed, users, rate, seconds):
+    return {
+        (client, arrival.number): arrival
+        for client in range(users)
+        for arrival in until(seconds, client_arrivals(seed, client, rate, False, Profile()))
+    }
+
+
+def until(seconds, arrivals):
+    found = []
+    for arrival in arrivals:
+        if arrival.due_s >= seconds:
+            return found
+        found.append(arrival)
+    return found
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_same_seed_gives_the_same_arrivals_whatever_the_number_of_processes(
+    mariadb_target, tmp_path, processes
+):
+    ran = run(mariadb_target, tmp_path / "r", "direct", processes, reap_probability=0.2, seed=5)
+    due = {(row["client"], row["arrival"]): row["due_s"] - ran.meta["start_s"] for row in ran.invocations}
+    expected = expected_arrivals(5, 100, 1.0, 2.0)
+    assert due == pytest.approx({key: arrival.due_s for key, arrival in expected.items()}, abs=1e-9)
+    assert {row["worker"] for row in ran.invocations} == set(range(processes))
+    # A container serves nobody any more after an arrival whose draw said that it is reaped.
+    last = {}
+    for row in sorted(ran.invocations, key=lambda row: row["started_s"]):
+        last[row["container"]] = row
+    reaped = {key for key, arrival in expected.items() if arrival.reap_draw < 0.2}
+    ended_by_reap = {(row["client"], row["arrival"]) for row in last.values()}
+    assert reaped <= ended_by_reap
+
+
+def test_every_arrival_is_a_row_and_every_connect_of_direct_a_connection(target, tmp_path):
+    ran = run(target, tmp_path / "r", "direct")
+    assert len(ran.invocations) == len(expected_arrivals(1, 100, 1.0, 2.0))
+    assert ran.errors() == {""}
+    assert len(ran.connections) == len(ran.invocations)
+    assert {row["fate"] for row in ran.connections} == {"closed"}
+    seconds = ran.repetition.csv_rows(ran.repetition.generator)
+    assert int(seconds[-1]["arrivals_count"]) == len(ran.invocations)
+    assert ran.meta["cut_off"] is False
+
+
+def test_arrivals_do_not_wait_for_answers_and_a_stall_shows_in_all_of_them(mariadb_target, tmp_path):
+    server = server_process(mariadb_target)
+    # No new container is held up by a cold start, none by the service's limits.
+    with running(mariadb_target, tmp_path / "r", "ideal", duration_s=5.0, function_timeout_s=10.0) as (
+        locust,
+        repetition,
+        now,
+    ):
+        start_s = wait_until(lambda: repetition.read_meta().get("start_s"), 20)
+        time.sleep(max(0.0, start_s + 1.5 - now()))
+        stopped_s = now()
+        server.suspend()
+        try:
+            time.sleep(2.0)
+        finally:
+            server.resume()
+            resumed_s = now()
+        assert locust.wait(30) == 0
+    ran = Ran(repetition)
+    assert len(ran.invocations) == len(expected_arrivals(1, 100, 1.0, 5.0))
+    stalled = [row for row in ran.invocations if stopped_s < row["due_s"] < resumed_s]
+    assert len(stalled) > 100
+    for row in stalled:
+        assert row["error"] == ""
+        assert row["finished_s"] >= resumed_s - 0.05
+
+
+def test_a_cold_burst_starts_as_many_containers_as_the_scaling_rate_allows(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "direct",
+        rate=400.0, scaling_per_10s=100, cold_start_ms=5000.0, duration_s=1.0, function_timeout_s=6.0,
+    )  # fmt: skip
+    started = [row for row in ran.invocations if row["error"] != "throttled"]
+    assert 100 <= len(started) <= 100 + 10 + 1
+    assert all(row["cold"] for row in started)
+    throttled = [row for row in ran.invocations if row["error"] == "throttled"]
+    assert len(started) + len(throttled) == len(expected_arrivals(1, 400, 1.0, 1.0))
+    assert all(row["container"] == -1 and row["started_s"] is None for row in throttled)
+
+
+def test_beyond_the_concurrency_limit_an_arrival_is_throttled(mariadb_target, tmp_path):
+    ran = run(mariadb_target, tmp_path / "r", "direct", work_ms=300.0, concurrency_limit=5)
+    busy = [
+        (row["started_s"] - row["cold_start_s"], row["finished_s"])
+        for row in ran.invocations
+        if not row["error"]
+    ]
+    most = max(sum(b <= begin < e for b, e in busy) for begin, _ in busy)
+    assert most == 5
+    assert "throttled" in ran.errors()
+
+
+def test_what_is_still_under_way_after_the_drain_is_unfinished(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "cached",
+        workload="sleep", work_ms=4000.0, rate=20.0, duration_s=1.0, function_timeout_s=1.5,
+        cold_start_ms=1000.0,
+    )  # fmt: skip
+    assert len(ran.invocations) == len(expected_arrivals(1, 20, 1.0, 1.0))
+    assert ran.errors() == {"unfinished"}
+
+
+def test_a_cut_function_leaves_its_connection_as_a_zombie(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "cached",
+        workload="sleep", work_ms=3000.0, rate=10.0, duration_s=2.0, function_timeout_s=0.5,
+    )  # fmt: skip
+    cut = [row for row in ran.invocations if row["error"] == "timeout"]
+    assert len(cut) > 10
+    assert all(0.45 < row["finished_s"] - row["started_s"] < 1.0 for row in cut)
+    containers = {row["container"] for row in cut}
+    fates = [row["fate"] for row in ran.connections if row["container"] in containers]
+    assert fates == ["zombie"] * len(cut)
+
+
+def test_a_cut_functions_connection_can_be_closed_instead(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "cached", timeout_leaves="closed",
+        workload="sleep", work_ms=3000.0, rate=10.0, duration_s=1.0, function_timeout_s=0.5,
+    )  # fmt: skip
+    assert {row["fate"] for row in ran.connections} == {"lost"}
+
+
+def test_the_zombies_of_a_fleet_are_counted_as_the_server_counts_them(mysql_target, tmp_path):
+    ran = run(mysql_target, tmp_path / "r", "cached", rate=60.0, reap_probability=0.3, duration_s=3.0)
+    zombies = [row for row in ran.connections if row["reaped_s"] is not None]
+    assert len(zombies) > 20
+    samples = ran.repetition.csv_rows(ran.repetition.samples)
+    # Of the load: where the machine is busy several follow its end.
+    sample = [one for one in samples if float(one["at_s"]) < ran.meta["deadline_s"]][-1]
+    at_s = float(sample["at_s"])
+    open_then = [
+        row for row in ran.connections
+        if row["opened_s"] < at_s and not (row["closed_s"] and row["closed_s"] < at_s)
+    ]  # fmt: skip
+    # The samples look five times a second, and connections come and go in between.
+    assert abs(int(sample["connections_count"]) - len(open_then)) <= 5
+
+
+def test_a_run_that_is_killed_leaves_a_folder_that_can_be_read(mariadb_target, tmp_path):
+    with running(mariadb_target, tmp_path / "r", "direct", duration_s=20.0) as (locust, repetition, now):
+        start_s = wait_until(lambda: repetition.read_meta().get("start_s"), 20)
+        time.sleep(max(0.0, start_s + 3.5 - now()))
+        killed_s = now()
+        os.killpg(locust.pid, signal.SIGKILL)
+        locust.wait()
+    ran = Ran(repetition)
+    due = {k for k, a in expected_arrivals(1, 100, 1.0, 20.0).items() if a.due_s + start_s < killed_s - 1.3}
+    assert due <= {(row["client"], row["arrival"]) for row in ran.invocations}
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", "report", str(ran.folder.path), "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (figures,) = json.loads(done.stdout)["arms"]["direct"]["repetitions"]
+    assert figures["valid"] is False
+    assert any("cut off" in reason for reason in figures["reasons"])
+
+
+def test_the_closed_model_freezes_its_containers_and_replaces_old_ones(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "cached",
+        model="closed", containers=10, think_time_ms=100.0, lifetime_s=0.8, duration_s=2.0,
+    )  # fmt: skip
+    by_container = {}
+    for row in ran.invocations:
+        by_container.setdefault(row["container"], []).append(row)
+    assert 20 <= len(by_container) <= 40
+    for rows in by_container.values():
+        rows.sort(key=lambda row: row["started_s"])
+        assert [row["cold"] for row in rows] == [True] + [False] * (len(rows) - 1)
+        for earlier, later in itertools.pairwise(rows):
+            # 100 ms of think time, within a tenth of it
+            assert later["started_s"] - earlier["finished_s"] > 0.089
+    assert len([row for row in ran.connections if row["reaped_s"] is not None]) >= 10
+
+
+def test_the_ledger_has_every_acknowledged_write_once(target, tmp_path):
+    from loadtest.server import ledger, reset
+
+    reset.reset(target)
+    ran = run(target, tmp_path / "r", "managed", workload="ledger", reap_probability=0.1)
+    found = ledger.audit(target.admin, ran.repetition)
+    assert found == {"acknowledged_count": len(ran.invocations), "lost_count": 0, "doubled_count": 0}
+
+
+def test_a_mixed_fleet_shares_the_server_and_keeps_its_containers_apart(mariadb_target, tmp_path):
+    ran = run(mariadb_target, tmp_path / "r", "managed:0.3+cached:0.7")
+    parts = {}
+    for row in ran.invocations:
+        parts.setdefault(row["part"], set()).add(row["container"])
+    assert parts.keys() == {"managed", "cached"}
+    assert not parts["managed"] & parts["cached"]
+    share = sum(row["part"] == "managed" for row in ran.invocations) / len(ran.invocations)
+    assert 0.15 < share < 0.45
+
+
+def test_a_deployment_replaces_frozen_containers_of_the_closed_model_at_once(mariadb_target, tmp_path):
+    ran = run(
+        mariadb_target, tmp_path / "r", "cached", model="closed", containers=10, think_time_ms=400.0,
+        deploy_at_s=1.0, duration_s=2.5, lifetime_s=60.0,
+    )  # fmt: skip
+    reaped = [row for row in ran.connections if row["reaped_s"] is not None]
+    deployed_s = ran.meta["start_s"] + 1.0
+    assert len(reaped) == 10
+    first_s = min(row["reaped_s"] for row in reaped)
+    assert first_s >= deployed_s
+    at_once = [row for row in reaped if row["reaped_s"] - first_s < 0.1]
+    assert len(at_once) >= 8, "all but those that served an invocation just then"
+    assert len({row["container"] for row in ran.invocations}) == 20
+
+
+@pytest.mark.nightly
+def test_two_processes_measure_what_one_does(mariadb_target, tmp_path):
+    means = {1: [], 2: []}
+    for number in range(3):
+        for processes, found in means.items():
+            ran = run(
+                mariadb_target, tmp_path / f"{processes}-{number}", "direct", processes, rate=60.0,
+                work_ms=20.0, duration_s=2.0,
+            )  # fmt: skip
+            assert ran.errors() == {""}
+            latencies = [r["finished_s"] - r["due_s"] - r["cold_start_s"] for r in ran.invocations]
+            found.append(log(fmean(latencies)))
+    samples = [Sample(means[2], 1), Sample(means[1], -1)]
+    seen = difference(samples, log(1.1))
+    assert seen.low < log(1.1), means
+    assert seen.high > -log(1.1), means
