@@ -28,10 +28,11 @@ ALSO = {
     "commands": {"bench", "report", "server", "manager"},
 }
 PURE = (
-    "manager/policy", "manager/checks", "manager/backoff", "fleet/container", "fleet/arrivals",
+    "manager/policy", "manager/classic", "manager/managed", "manager/situation", "manager/decision",
+    "manager/checks", "manager/backoff", "fleet/container", "fleet/arrivals",
     "fleet/scaling", "report/summary", "report/validity", "report/finding", "report/compare",
     "report/evidence", "report/student", "report/measures", "report/likeness", "report/grammar",
-    "manager/attempts", "manager/deadline", "manager/session_state", "settings/load_shape",
+    "manager/retry", "manager/invocation", "manager/session_state", "settings/load_shape",
     "settings/strategy", "swarm/roster", "swarm/phases", "fleet/lifecycle",
     "webui/form", "webui/points",
 )  # fmt: skip

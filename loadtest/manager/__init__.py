@@ -1,13 +1,16 @@
 """The connection manager for MySQL behind serverless functions. Needs PyMySQL only."""
 
+from loadtest.manager.classic import Classic
 from loadtest.manager.connection import ConnectionManager
 from loadtest.manager.errors import AnswerLost, NoConnection, QueryTimeout, SessionLost, TransactionLost
-from loadtest.manager.policy import Classic, Managed
-from loadtest.manager.running import Result
+from loadtest.manager.managed import Managed
+from loadtest.manager.policy import Policy
+from loadtest.manager.result import Result
 from loadtest.manager.stats import Stats
 from loadtest.manager.transaction import Transaction
+from loadtest.manager.transaction_chain import TransactionChain
 
 __all__ = [
-    "AnswerLost", "Classic", "ConnectionManager", "Managed", "NoConnection", "QueryTimeout", "Result",
-    "SessionLost", "Stats", "Transaction", "TransactionLost",
+    "AnswerLost", "Classic", "ConnectionManager", "Managed", "NoConnection", "Policy", "QueryTimeout",
+    "Result", "SessionLost", "Stats", "Transaction", "TransactionChain", "TransactionLost",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """How long to wait before the next try. Pure: the random source is an argument.
 
-Source of `full` and `decorrelated`: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
-Blog, 2015; their bounds are those of serverless-mysql 2.1.0.
+Source of the formulas of :func:`full` and :func:`decorrelated`: M. Brooker, "Exponential Backoff And
+Jitter", AWS Architecture Blog, 2015; their bounds are those of serverless-mysql 2.1.0.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ SLOWER = 2.0
 
 
 def full(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
-    """Anything between nothing and an exponentially growing bound."""
+    """Anything between 0 and a bound that starts at ``base_s`` and doubles with each try, up to ``cap_s``."""
 
     def wait_s(_last_s: float, tries_count: int) -> float:
-        # The exponent is bounded because 2.0 ** 1024 is no float any more.
+        # The exponent is limited, since 2.0 ** 1024 is too large for a float.
         return rng.uniform(0.0, min(cap_s, base_s * 2.0 ** min(tries_count, 64)))
 
     return wait_s
 
 
 def decorrelated(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
-    """Between the base and three times the last wait: spreads sooner than :func:`full`."""
+    """From ``base_s`` to three times the last wait, at most ``cap_s``: spreads sooner than :func:`full`."""
 
     def wait_s(last_s: float, _tries_count: int) -> float:
         return min(cap_s, rng.uniform(base_s, max(base_s, last_s * 3.0)))
@@ -36,11 +36,11 @@ def decorrelated(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> B
 
 
 def patient(rng: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> Backoff:
-    """Decorrelated for the first two tries (some 10 ms), then ever slower.
+    """:func:`decorrelated` for the first two tries (about 10 ms), then slower with each try.
 
-    A shortage that outlives those is no burst. From there on the bound doubles with each try, which
-    makes the number of tries logarithmic in the time waited: hundreds of waiters at a fixed cap
-    would keep the server busy with refusing them.
+    A shortage that lasts longer is not a burst. From there on the bound doubles with each try, from
+    ``cap_s`` up to 2 s, so the number of tries is logarithmic in the time waited: hundreds of waiters at
+    a fixed cap would keep the server busy refusing them.
     """
 
     early = decorrelated(rng, base_s, cap_s)

@@ -1,17 +1,17 @@
-"""Connect arguments for PyMySQL: other names for them understood, what is unknown refused at once."""
+"""Connect arguments for PyMySQL. Other libraries' names are understood, unknown ones are refused at once."""
 
 import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import pymysql
 from pymysql.connections import Connection
 
 from loadtest.manager import tls
 
-# In an RDS secret, a connection string of a provider, or a config of another library.
+# As an RDS secret, a provider's connection string or another library's config words them.
 RENAMED = {
     "username": "user",
     "dbname": "database",
@@ -19,7 +19,7 @@ RENAMED = {
     "passwd": "password",
     "sslrootcert": "ssl_ca",
 }
-# What an RDS secret says of the database beside how to reach it.
+# What an RDS secret says about the database besides how to reach it.
 OF_A_SECRET = frozenset({"engine", "dbInstanceIdentifier", "dbClusterIdentifier", "masterarn"})
 ENGINES = ("mysql", "mariadb", "aurora-mysql", "aurora")
 # There is one connection, and the deadline says how long to wait for it.
@@ -32,15 +32,59 @@ TIMES: dict[str, tuple[tuple[str, ...], float]] = {
 }
 
 
+class ConnectArguments(TypedDict, total=False):
+    """Those of PyMySQL 1.1, for editors and type checkers; times in seconds.
+
+    Other libraries' names for them are understood as well, in a config.
+    """
+
+    user: str | bytes | None
+    password: str | bytes
+    host: str | None
+    database: str | bytes | None
+    unix_socket: str | None
+    port: int
+    charset: str
+    collation: str | None
+    sql_mode: str | None
+    read_default_file: str | None
+    conv: Mapping[Any, Any] | None
+    use_unicode: bool
+    client_flag: int
+    cursorclass: type[Any]
+    init_command: str | None
+    connect_timeout: float
+    read_default_group: str | None
+    autocommit: bool | None
+    local_infile: bool
+    max_allowed_packet: int
+    auth_plugin_map: Mapping[Any, Any] | None
+    read_timeout: float | None
+    write_timeout: float | None
+    bind_address: str | None
+    binary_prefix: bool
+    program_name: str | None
+    server_public_key: bytes | None
+    ssl: Any
+    ssl_ca: str | None
+    ssl_cert: str | None
+    ssl_disabled: bool | None
+    ssl_key: str | None
+    ssl_key_password: str | None
+    ssl_verify_cert: bool | None
+    ssl_verify_identity: bool | None
+
+
 def is_pymysql(library: Any) -> bool:
-    """Whether the names of its arguments are ours to know."""
+    """Whether ``library`` is PyMySQL itself, so that its arguments can be checked here."""
     return library is pymysql or library in (pymysql.connect, Connection)
 
 
 def understood(given: Mapping[str, Any], also: Iterable[str] = ()) -> dict[str, Any]:
-    """PyMySQL's arguments for what was given. ``also``: names that belong elsewhere, for the hint.
+    """PyMySQL's arguments for those given. ``also``: names that belong elsewhere, for the hint.
 
-    Raises :class:`ValueError` for what it does not know or take, with its name and never with a value.
+    Raises :class:`ValueError` for one that PyMySQL does not know or take, with its name and never with its
+    value.
     """
     arguments: dict[str, Any] = {}
     modes = []
@@ -57,7 +101,7 @@ def understood(given: Mapping[str, Any], also: Iterable[str] = ()) -> dict[str, 
 
 
 def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``changes`` over ``config``. What says anything of TLS replaces all that was said of it."""
+    """``changes`` over ``config``. A change to TLS replaces everything that ``config`` says about TLS."""
     if any(name.startswith("ssl") for name in changes):
         config = {name: value for name, value in config.items() if not name.startswith("ssl")}
     return {**config, **changes}
@@ -66,13 +110,13 @@ def merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 def _translated(name: str, value: Any, also: Iterable[str]) -> dict[str, Any]:
     plain = RENAMED.get(name, name.replace("-", "_"))
     if name == "engine" and value not in ENGINES:
-        raise ValueError(f"engine is {value!r}: this is no secret of MySQL's or MariaDB's")
+        raise ValueError(f"engine is {value!r}: this secret is not for MySQL or MariaDB")
     if name in OF_A_SECRET or name in OF_A_POOL:
         return {}
     if name in TIMES:
         names, divisor = TIMES[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise ValueError(f"{name} is no number above 0")
+            raise ValueError(f"{name} is not a number above 0")
         return dict.fromkeys(names, value / divisor)
     if plain not in _known():
         raise ValueError(f"there is no connect argument {name!r}{_nearest(plain, also)}")

@@ -1,28 +1,31 @@
-"""ConnectionManager: one connection for one container, held as its policy decides."""
+"""ConnectionManager: one connection for one container, kept as its policy decides."""
 
+import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import pymysql
 
 from loadtest.manager import connection_string, sql
+from loadtest.manager.backoff import BASE_S, CAP_S, Backoff
 from loadtest.manager.clock import now_s
-from loadtest.manager.connect_arguments import is_pymysql, merged, understood
-from loadtest.manager.deadline import allowed_s, deadline_of
-from loadtest.manager.door import Door
-from loadtest.manager.ending import Ending
-from loadtest.manager.handler import Handler, as_invocation
-from loadtest.manager.held import Held, errors_of
-from loadtest.manager.many import run_many
-from loadtest.manager.options import DEFAULT, ELSEWHERE, NAMES, Options
-from loadtest.manager.policy import Classic, Rhythm
-from loadtest.manager.running import Result
+from loadtest.manager.connect import Connector
+from loadtest.manager.connect_arguments import ConnectArguments, is_pymysql, merged, understood
+from loadtest.manager.errors import library_errors
+from loadtest.manager.invocation import Handler, as_invocation, time_given_s
+from loadtest.manager.invocation_end import InvocationEnd
+from loadtest.manager.many_rows import run_in_turn, statements_of
+from loadtest.manager.options import DEFAULT, ELSEWHERE, Options
+from loadtest.manager.policy import Policy
+from loadtest.manager.result import Result
+from loadtest.manager.session import Session
+from loadtest.manager.situation import Rhythm
 from loadtest.manager.statement import run_statement
 from loadtest.manager.stats import Stats
-from loadtest.manager.transaction import Transaction
+from loadtest.manager.transaction_chain import TransactionChain
 from loadtest.manager.view import View
 
 _NOTHING: Mapping[str, Any] = {}
@@ -31,18 +34,14 @@ _NOTHING: Mapping[str, Any] = {}
 class ConnectionManager:
     """Lives at a function's module level, as long as its container.
 
-    ``config`` is a mapping of PyMySQL's connect arguments or a connection string
-    (``mysql://user:password@host/database``); keyword arguments are
-    :class:`~loadtest.manager.options.Options`, and what is none of those goes over the config.
-    ``library`` is any module with a PyMySQL-compatible ``connect``, or such a function. Autocommit is
-    on unless the config says otherwise. Nothing is connected before the first statement, and nothing
-    runs between invocations. A manager serves one thread at a time, as a container serves one
-    invocation at a time; different managers have nothing to do with each other.
+    Nothing is connected before the first statement, and nothing runs between invocations. A manager
+    serves one thread at a time, as a container serves one invocation at a time; different managers have
+    nothing to do with each other.
     """
 
     __slots__ = (
-        "_at_s", "_config", "_deadline", "_door", "_held", "_in_invocation", "_library", "_options",
-        "_rhythm", "_stats", "_view",
+        "_at_s", "_config", "_connector", "_deadline", "_in_invocation", "_library", "_options", "_rhythm",
+        "_session", "_stats", "_view",
     )  # fmt: skip
 
     escape = staticmethod(sql.escape)
@@ -50,19 +49,78 @@ class ConnectionManager:
     format = staticmethod(sql.format)
 
     def __init__(
-        self, config: Mapping[str, Any] | str | None = None, *, library: Any = pymysql, **more: Any
+        self,
+        config: Mapping[str, Any] | str | None = None,
+        *,
+        library: Any = pymysql,
+        policy: Policy | None = None,
+        manage: bool = True,
+        backoff: str | Backoff | None = None,
+        base_s: float = BASE_S,
+        cap_s: float = CAP_S,
+        max_query_retries: int = 0,
+        query_retry_backoff: str | Backoff | None = None,
+        return_final_sql_query: bool = False,
+        credentials: Callable[[Exception | None], Mapping[str, Any]] | None = None,
+        session_variables: Mapping[str, Any] | None = None,
+        rng: random.Random | None = None,
+        on_connect: Callable[[Any], object] | None = None,
+        on_connect_error: Callable[[Exception], object] | None = None,
+        on_retry: Callable[[Exception, int, float, str], object] | None = None,
+        on_close: Callable[[], object] | None = None,
+        on_error: Callable[[Exception], object] | None = None,
+        on_kill: Callable[[int, float], object] | None = None,
+        on_kill_error: Callable[[Exception], object] | None = None,
+        on_query_retry: Callable[[Exception, int, float, str], object] | None = None,
+        **connect_arguments: Unpack[ConnectArguments],
     ) -> None:
-        """Raises :class:`ValueError` for a connection string, an argument or an option that cannot be."""
-        named_here = {name: more.pop(name) for name in NAMES & more.keys()}
-        chosen = {name: value for name, value in named_here.items() if value is not None}
-        self._options = Options(**chosen) if chosen else DEFAULT
+        """Connects nothing. Times are in seconds, and None takes the default.
+
+        Arguments:
+            config: a mapping of PyMySQL's connect arguments, or a connection string
+                (``mysql://user:password@host/database``). Autocommit is on unless it says otherwise.
+            library: a module with a PyMySQL-compatible ``connect``, or such a function or class.
+            policy: :class:`Managed` by default, :class:`Classic`, or a :class:`Policy` of your own.
+            manage: False keeps the connection at the end of an invocation.
+            backoff: between tries to connect: ``"full"``, ``"decorrelated"``, ``"patient"``, or a function
+                of the last wait and the number of tries that returns the next wait. By default the
+                policy's: full with Classic, else patient.
+            base_s, cap_s: the bounds of the named backoffs.
+            max_query_retries: how often a statement is tried again after a transient error.
+            query_retry_backoff: between those, as ``backoff``.
+            return_final_sql_query: each result has its statement in ``sql``.
+            credentials: called before every connect, with the error by which the server denied the last
+                ones or None. Returns connect arguments that go over the config's: rotating secrets,
+                tokens, an RDS secret as it is.
+            session_variables: set on each connection, in the statement that also carries the lease.
+            rng: the source of chance for backoffs.
+            on_connect: gets the connection.
+            on_connect_error: gets the error that the caller gets.
+            on_retry, on_query_retry: get the error, the count of tries, the wait and the backoff's name.
+            on_close: gets nothing.
+            on_error: gets the error with which a connection broke.
+            on_kill: gets a connection's id and how long it had slept.
+            on_kill_error: gets the error.
+            connect_arguments: go over ``config``.
+
+        Raises :class:`ValueError` for a connection string, an argument or an option that cannot be; for
+        an unknown one with the nearest name.
+        """
+        self._options = _options_of(
+            policy=policy, manage=manage, backoff=backoff, base_s=base_s, cap_s=cap_s,
+            max_query_retries=max_query_retries, query_retry_backoff=query_retry_backoff,
+            return_final_sql_query=return_final_sql_query, credentials=credentials,
+            session_variables=session_variables, rng=rng, on_connect=on_connect,
+            on_connect_error=on_connect_error, on_retry=on_retry, on_close=on_close, on_error=on_error,
+            on_kill=on_kill, on_kill_error=on_kill_error, on_query_retry=on_query_retry,
+        )  # fmt: skip
         self._library = library
         self._config = _NOTHING
-        if config is not None or more:
-            self.config(_NOTHING if config is None else config, **more)
-        self._held: Held | None = None
-        self._door: Door | None = None
-        self._rhythm = Rhythm(self._options.unproven_gap_s)
+        if config is not None or connect_arguments:
+            self.config(_NOTHING if config is None else config, **connect_arguments)
+        self._session: Session | None = None
+        self._connector: Connector | None = None
+        self._rhythm = Rhythm(self._options.policy.unproven_gap_s)
         self._stats = Stats()
         self._view: View | None = None
         self._in_invocation = False
@@ -71,17 +129,17 @@ class ConnectionManager:
 
     def __repr__(self) -> str:
         client = self.get_client()
-        held = f"connection {client.thread_id()}" if client is not None else "no connection"
-        return f"<ConnectionManager {held}, {self._rhythm.invocations_count} invocations>"
+        connection = f"connection {client.thread_id()}" if client is not None else "no connection"
+        return f"<ConnectionManager {connection}, {self._rhythm.invocations_count} invocations>"
 
     # One invocation
 
     @contextmanager
     def invocation(self, context: Any = None) -> Iterator["ConnectionManager"]:
-        """Around a handler's body: :meth:`end` on the way out, also after an error.
+        """Around a handler's body: :meth:`begin`, and :meth:`end` on the way out, also after an error.
 
-        ``context`` is the Lambda context, a number of seconds, or None: how long the function has.
-        Raises :class:`TypeError` for anything else.
+        ``context`` says how long the function has: the Lambda context, a number of seconds, or None for
+        no deadline. Raises :class:`TypeError` for anything else.
         """
         self.begin(context)
         try:
@@ -98,50 +156,57 @@ class ConnectionManager:
         return as_invocation(self.invocation, function)
 
     def begin(self, context: Any = None) -> None:
-        """For an explicit :meth:`end`; else the first statement begins an invocation without a deadline."""
-        now = now_s()
-        deadline = deadline_of(context, time.monotonic())
+        """Starts an invocation, for an explicit :meth:`end`; ``context`` as in :meth:`invocation`.
+
+        Without it the first statement starts an invocation that has no deadline.
+        """
+        now, started = now_s(), time.monotonic()
+        given_s = time_given_s(context)
         self._in_invocation = True
         self._rhythm.called(None if self._at_s is None else now - self._at_s)
         self._at_s = now
-        self._deadline = deadline
+        self._deadline = None if given_s is None else started + given_s
         self._stats.reuses_count += self._open is not None
 
     def end(self) -> None:
         """After each invocation: keep, close, or kill, as the policy decides. Raises nothing of MySQL's."""
         if not self._in_invocation:
             self.begin()
-        held, options = self._open, self._options
+        session = self._open
         try:
-            if held is not None:
+            if session is not None:
                 # Without the wait for it: how long the connection itself was in use.
-                self._rhythm.worked(now_s() - max(self._at_s or 0.0, held.opened_at))
-                held.served_count += 1
-                if not options.manage and not isinstance(options.policy, Classic) and held.must_not_freeze():
-                    held.close()
-                elif options.manage:
-                    view = self._view or View()
-                    ending = Ending(held, view, self._rhythm, options, self._stats, errors_of(self._library))
-                    left_s = self.remaining_s()
-                    ending.carry_out(ending.decide(left_s), left_s)
-                    self._view = view if view.has_seen else None
+                self._rhythm.worked(now_s() - max(self._at_s or 0.0, session.opened_at))
+                session.served_count += 1
+                self._decide_on(session)
         except Exception as error:
             # Asking failed, so this connection is of no further use; the answer is ready, and counts.
-            if held is not None:
-                held.lose(error)
+            if session is not None:
+                session.lose(error)
         finally:
-            if held is None:
+            if session is None:
                 self.quit()  # in a child of a fork: leaves it to the parent
             if self._open is None:
-                self._held = None
+                self._session = None
             self._in_invocation = False
             self._deadline = None
             self._at_s = now_s()
 
+    def _decide_on(self, session: Session) -> None:
+        options = self._options
+        if options.policy.guards_session and session.must_not_freeze():
+            session.close()
+        elif options.manage:
+            view = self._view or View()
+            errors = library_errors(self._library)
+            end = InvocationEnd(session, view, self._rhythm, options, self._stats, errors, self.remaining_s())
+            end.carry_out(end.decide())
+            self._view = view if view.has_seen else None
+
     def quit(self) -> None:
         """Closes the connection, whatever the policy: before the container goes, if it is told."""
-        if self._held is not None:
-            self._held.close()
+        if self._session is not None:
+            self._session.close()
 
     # Statements
 
@@ -166,14 +231,20 @@ class ConnectionManager:
         """Runs the statement with each of ``rows``; the result counts what all of them changed.
 
         As in PyMySQL an INSERT takes all rows in one statement, up to 1 MB; else each row is a statement.
-        Several run in a transaction, their own or the one that is open: all of them take effect, or none.
-        ``timeout_s`` is for each. Raises what :meth:`query` raises.
+        Several statements run in a transaction, their own or the one that is open: all take effect, or none.
+        Each gets ``timeout_s`` seconds. Raises what :meth:`query` raises.
         """
-        return run_many(self, sql, rows, timeout_s)
+        session = self._connected()
+        statements = statements_of(session.connection, sql, rows)
+        in_one = self.transaction() if len(statements) > 1 and session.needs_transaction() else nullcontext()
+        with in_one:
+            return run_in_turn(
+                lambda text, args: run_statement(self, text, args, False, timeout_s), statements
+            )
 
-    def transaction(self) -> Transaction:
+    def transaction(self) -> TransactionChain:
         """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""
-        return Transaction(self)
+        return TransactionChain(self)
 
     def change_user(
         self, user: str | None = None, password: str | None = None, database: str | None = None
@@ -203,8 +274,10 @@ class ConnectionManager:
 
     # What it is and has done
 
-    def config(self, changes: Mapping[str, Any] | str = _NOTHING, **more: Any) -> dict[str, Any]:
-        """Changes arguments of the next connect; returns all of them. A connection string will do.
+    def config(
+        self, changes: Mapping[str, Any] | str = _NOTHING, **more: Unpack[ConnectArguments]
+    ) -> dict[str, Any]:
+        """Changes arguments of the next connect; returns all of them. A connection string will do, too.
 
         Raises :class:`ValueError`, and changes nothing, for one that PyMySQL does not know or take.
         """
@@ -221,8 +294,8 @@ class ConnectionManager:
 
     def get_client(self) -> Any:
         """The library's connection; None when there is none."""
-        held = self._open
-        return None if held is None else held.connection
+        session = self._open
+        return None if session is None else session.connection
 
     def get_counter(self) -> int:
         """Invocations that the present connection has served."""
@@ -240,7 +313,7 @@ class ConnectionManager:
     @property
     def lease_s(self) -> int | None:
         """The lease that a session begins with, in seconds; None for a policy without one."""
-        return self._options.lease_s
+        return self._options.policy.lease_s
 
     def remaining_s(self) -> float | None:
         """Seconds until this invocation's deadline; None when it has none."""
@@ -256,29 +329,39 @@ class ConnectionManager:
         self._connected()
 
     @property
-    def _open(self) -> Held | None:
-        return self._held if self._held is not None and self._held.is_open else None
+    def _open(self) -> Session | None:
+        return self._session if self._session is not None and self._session.is_open else None
 
-    def _connected(self) -> Held:
+    def _connected(self) -> Session:
         if not self._in_invocation:
             self.begin()
-        before = self._held
+        before = self._session
         if before is not None and before.is_usable():
             return before
-        classic = isinstance(self._options.policy, Classic)
-        door = self._door or Door(self._options, self._stats)
-        if classic:
-            self._door = door  # only the published policy's count of retries outlives an invocation
+        policy = self._options.policy
+        connector = self._connector or Connector(self._options, self._stats)
+        if policy.keeps_refused_count:
+            self._connector = connector
         needed_s = self._rhythm.busy_mean_s or 0.0
         try:
-            connection = door.open(self._library, self._config, self._deadline, needed_s)
+            connection = connector.connect(self._library, self._config, self.remaining_s(), needed_s)
         finally:
-            if door.met_full and not classic:
+            if connector.met_full and policy.heeds_refusals:
                 self._view = self._view or View()
                 self._view.refused(now_s(), self._rhythm.invocations_count)
-        self._held = Held(connection, errors_of(self._library), self._options, self._stats)
-        self._held.is_replacement = before is not None and before.is_read_only
-        return self._held
+        self._session = Session(connection, library_errors(self._library), self._options, self._stats)
+        self._session.is_replacement = before is not None and before.is_read_only
+        return self._session
 
-    def _allowed_s(self, timeout_s: float | None) -> float | None:
-        return allowed_s(self._options.policy, self.remaining_s(), timeout_s)
+    def _limit_s(self, timeout_s: float | None) -> float | None:
+        return self._options.policy.statement_limit_s(self.remaining_s(), timeout_s)
+
+
+def _options_of(**options: Any) -> Options:
+    """One for all managers that choose nothing: a fleet has thousands."""
+    chosen = {
+        name: value
+        for name, value in options.items()
+        if value is not None and value is not getattr(DEFAULT, name)
+    }
+    return Options(**chosen) if chosen else DEFAULT

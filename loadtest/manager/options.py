@@ -1,4 +1,4 @@
-"""What may be chosen of a manager, and the callbacks that it calls."""
+"""The options of a manager, checked once, and the callbacks that it calls."""
 
 import logging
 import random
@@ -10,7 +10,9 @@ from typing import Any
 from loadtest.manager import backoff as backoffs
 from loadtest.manager import checks
 from loadtest.manager.backoff import Backoff
-from loadtest.manager.policy import Classic, Managed
+from loadtest.manager.classic import Classic
+from loadtest.manager.managed import Managed
+from loadtest.manager.policy import Policy
 from loadtest.manager.sql import escape
 
 log = logging.getLogger("loadtest.manager")
@@ -21,18 +23,12 @@ _NOTHING: Mapping[str, Any] = {}
 
 @dataclass(slots=True, kw_only=True)
 class Options:
-    """Times in seconds.
+    """What each means stands in :class:`~loadtest.manager.connection.ConnectionManager`.
 
-    ``backoff`` and ``query_retry_backoff``: ``"full"``, ``"decorrelated"``, ``"patient"``, or a function
-    of the last wait and the number of tries that returns the next wait; without, `classic` takes
-    full and `managed` patient. ``credentials`` is called before every connect, with the error by which the
-    server refused the last ones or None, and returns arguments that go over the config's (rotating secrets,
-    tokens, an RDS secret as it is). ``session_variables`` are set in the statement that
-    carries the lease. ``manage=False``: :meth:`ConnectionManager.end` keeps the connection.
-    Raises :class:`ValueError` for what cannot be.
+    Raises :class:`ValueError` for a value that cannot be, with its name.
     """
 
-    policy: Managed | Classic = field(default_factory=Managed)
+    policy: Policy = field(default_factory=Managed)
     manage: bool = True
     backoff: str | Backoff | None = None
     base_s: float = backoffs.BASE_S
@@ -64,8 +60,8 @@ class Options:
         )
 
     def _check(self) -> None:
-        if not isinstance(self.policy, Managed | Classic):
-            raise checks.wrong(self, "policy", "a Managed(…) or a Classic(…)")
+        if not isinstance(self.policy, Policy):
+            raise checks.wrong(self, "policy", "a Policy, such as Managed(…) or Classic(…)")
         for name in ("manage", "return_final_sql_query"):
             if not isinstance(getattr(self, name), bool):
                 raise checks.wrong(self, name, "True or False")
@@ -75,7 +71,7 @@ class Options:
         checks.whole(self, "max_query_retries", 0)
         for name in CALLED:
             if not (getattr(self, name) is None or callable(getattr(self, name))):
-                raise ValueError(f"{name} is no function, but of {type(getattr(self, name))}")
+                raise ValueError(f"{name} is not a function, but of {type(getattr(self, name))}")
         if not callable(getattr(self.rng, "uniform", None)):
             raise checks.wrong(self, "rng", "a random.Random")
         self._check_session_variables()
@@ -86,9 +82,9 @@ class Options:
         for name, value in self.session_variables.items():
             plain = str(name).lower()
             if not re.fullmatch(r"\w+(\.\w+)?", plain, re.ASCII):
-                raise ValueError(f"session_variables: {name!r} is no name of a variable")
-            if plain == "autocommit" or (plain == "wait_timeout" and isinstance(self.policy, Managed)):
-                where = "the config" if plain == "autocommit" else "Managed(lease_s=…)"
+                raise ValueError(f"session_variables: {name!r} is not the name of a variable")
+            if plain == "autocommit" or (plain == "wait_timeout" and self.policy.lease_s is not None):
+                where = "the config" if plain == "autocommit" else "the policy's lease_s"
                 raise ValueError(f"session_variables: {name} is set by {where}")
             try:
                 escape(value)
@@ -98,23 +94,13 @@ class Options:
     def _backoff(self, name: str, chosen: str | Backoff | None) -> tuple[Backoff, str]:
         if callable(chosen):
             return chosen, "custom"
-        algorithm: Any = chosen or ("full" if isinstance(self.policy, Classic) else "patient")
+        algorithm: Any = chosen or self.policy.default_backoff
         if not isinstance(algorithm, str) or algorithm not in backoffs.BY_NAME:
             raise ValueError(f"{name} is {chosen!r}; there are {', '.join(backoffs.BY_NAME)}, or a function")
         return backoffs.BY_NAME[algorithm](self.rng, self.base_s, self.cap_s), algorithm
 
-    @property
-    def lease_s(self) -> int | None:
-        """What a session begins with; None for a policy without a lease."""
-        return self.policy.lease_s if isinstance(self.policy, Managed) else None
-
-    @property
-    def unproven_gap_s(self) -> float:
-        """What a container expects before it knows its rhythm; of no meaning to `classic`."""
-        return self.policy.unproven_gap_s if isinstance(self.policy, Managed) else 0.0
-
     def fire(self, event: str, *args: Any) -> None:
-        """Calls the user's callback; its exceptions are logged and change nothing."""
+        """Calls the user's callback ``event`` with ``args``; its exceptions are logged and change nothing."""
         callback = getattr(self, event)
         if callback is not None:
             try:
@@ -128,5 +114,5 @@ CALLED = (
 )  # fmt: skip
 NAMES = frozenset(name for name, made in Options.__dataclass_fields__.items() if made.init)
 DEFAULT = Options()
-# For whoever mistypes one of them: where it belongs.
+# Where a mistyped name may belong.
 ELSEWHERE = (*NAMES, *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__))

@@ -1,45 +1,60 @@
-"""One statement of a manager: connects where needed, and sends it again where that can do no harm."""
+"""One statement of a manager: connects where needed, and sends it again where that does no harm."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from loadtest.manager.attempts import Attempts
-from loadtest.manager.errors import LOST_STATE, Fate, SessionLost
-from loadtest.manager.held import named
-from loadtest.manager.options import log
-from loadtest.manager.running import Ended, Result
+from loadtest.manager.errors import LOST_STATE, SessionLost, error_name
+from loadtest.manager.fate import Fate
+from loadtest.manager.options import Options, log
+from loadtest.manager.result import Ended, Result, unwrapped
+from loadtest.manager.retry import Retries
+from loadtest.manager.session import Session
+from loadtest.manager.stats import Stats
 
-if TYPE_CHECKING:
-    from loadtest.manager.connection import ConnectionManager
+
+class Container(Protocol):
+    """What a statement needs of the :class:`~loadtest.manager.connection.ConnectionManager`."""
+
+    _options: Options
+    _stats: Stats
+
+    def _connected(self) -> Session: ...
+
+    def _limit_s(self, timeout_s: float | None) -> float | None: ...
+
+    def remaining_s(self) -> float | None: ...
 
 
-def run_statement(
-    db: "ConnectionManager", sql: str, args: Any, idempotent: bool, timeout_s: float | None
-) -> Result:
+def run_statement(db: Container, sql: str, args: Any, idempotent: bool, timeout_s: float | None) -> Result:
     """Raises what :meth:`ConnectionManager.query` raises."""
-    options = db._options
-    attempts = Attempts(options, sql, idempotent)
-    while True:
-        try:
-            held = db._connected()
-        except Exception as refused:
-            if attempts.unknown is None:
-                raise
-            raise attempts.unknown from refused
-        in_transaction, state = held.in_transaction(), held.state
-        is_bound = in_transaction or state  # another connection would go on in the middle
-        try:
-            return held.query(sql, args, db._allowed_s(timeout_s), db.remaining_s)
-        except Ended as ended:
-            error = ended.error
-            if not is_bound and (attempts.may_resend(ended) or attempts.may_move(held)):
-                continue
-            if state and not in_transaction and ended.fate is Fate.NOT_SENT:
-                raise SessionLost(2006, LOST_STATE) from error
-            if is_bound or not attempts.may_retry(error, held.connection, db.remaining_s()):
-                raise error from error.__cause__
-            db._stats.query_retries_count += 1
-            log.info("statement retried after %s", named(error))
-            told = (error, attempts.retries_count, attempts.wait_s, options.query_algorithm)
-            options.fire("on_query_retry", *told)
-            time.sleep(attempts.wait_s)
+    retries = Retries(db._options, sql, idempotent)
+    with unwrapped:
+        while True:
+            try:
+                session = db._connected()
+            except Exception as refused:
+                if retries.unknown is None:
+                    raise
+                raise retries.unknown from refused
+            in_transaction, state = session.in_transaction(), session.state
+            is_bound = in_transaction or state  # another connection would go on in the middle
+            try:
+                return session.query(sql, args, db._limit_s(timeout_s), db.remaining_s)
+            except Ended as ended:
+                error, connection = ended.error, session.connection
+                if not is_bound and (
+                    retries.may_send_again(ended) or retries.may_move(connection, session.may_be_replaced())
+                ):
+                    continue
+                if state and not in_transaction and ended.fate is Fate.NOT_SENT:
+                    raise SessionLost(2006, LOST_STATE) from error
+                if is_bound or not retries.may_retry(error, connection, db.remaining_s()):
+                    raise
+                db._stats.query_retries_count += 1
+                _wait(db._options, retries, error)
+
+
+def _wait(options: Options, retries: Retries, error: Exception) -> None:
+    log.info("statement retried after %s", error_name(error))
+    options.fire("on_query_retry", error, retries.retries_count, retries.wait_s, options.query_algorithm)
+    time.sleep(retries.wait_s)

@@ -3,13 +3,17 @@
 from typing import Any
 
 from loadtest.manager import census as asking
-from loadtest.manager.policy import Census, Classic, Managed, look_is_due
+from loadtest.manager.decision import Ask, AskPressure, AskProcessList
+from loadtest.manager.situation import Census, Rhythm, Situation
 
 FULL = Census(1, 1)
 
 
 class View:
-    """Made at the first look: most containers of a burst never take one. Times are monotonic seconds."""
+    """Made when it is first needed: most containers of a burst never ask the server.
+
+    ``now`` is :func:`~loadtest.manager.clock.now_s`'s, ``invocations_count`` the container's.
+    """
 
     __slots__ = ("_asks_by_statement", "_at_s", "_census", "_invocations_count", "_limits", "_limits_at_s")
 
@@ -27,23 +31,31 @@ class View:
         return self._census is not None
 
     def refused(self, now: float, invocations_count: int) -> None:
-        """A refusal for want of connections says for nothing that the server is full."""
+        """A refused connect shows that the server is full, at no extra cost."""
         self._saw(FULL, now, invocations_count)
 
-    def fresh(self, now: float, invocations_count: int, policy: Managed) -> Census | None:
-        """What was seen last, unless it is too old to decide by."""
-        census = self._census
-        if census is None:
-            return None
-        passed = invocations_count - self._invocations_count
-        return None if look_is_due(census, now - self._at_s, passed, policy) else census
+    def situation(
+        self, now: float, rhythm: Rhythm, lease_s: int, left_s: float | None, is_fresh: bool
+    ) -> Situation:
+        """For the policy. ``is_fresh``: :meth:`ask` was called for this very end."""
+        age_count = rhythm.invocations_count - self._invocations_count
+        return Situation(rhythm, lease_s, left_s, self._census, now - self._at_s, age_count, is_fresh)
 
-    def look(
-        self, connection: Any, now: float, invocations_count: int, policy: Managed
-    ) -> tuple[Census, int]:
-        """Asks the server; also how many statements that took. The tighter of both limits counts."""
+    def ask(self, question: Ask, connection: Any, now: float, invocations_count: int) -> int:
+        """Asks the server on ``connection``; returns how many statements that took.
+
+        Raises the library's errors.
+        """
+        if isinstance(question, AskProcessList):
+            return self._scan(question, connection, now, invocations_count)
+        return self._ask_pressure(question, connection, now, invocations_count)
+
+    def _ask_pressure(
+        self, question: AskPressure, connection: Any, now: float, invocations_count: int
+    ) -> int:
+        """The tighter of the server's and the account's limit counts."""
         statements_count = 1
-        if self._limits is None or now - self._limits_at_s >= policy.limit_cache_s:
+        if self._limits is None or now - self._limits_at_s >= question.limit_cache_s:
             self._limits, self._limits_at_s = asking.limits(connection), now
             statements_count += 1
         server_limit, own_limit = self._limits
@@ -58,18 +70,19 @@ class View:
             own = Census(asking.own_count(connection), own_limit)
             census = max(census, own, key=lambda seen: seen.pressure_ratio)
         self._saw(census, now, invocations_count)
-        return census, statements_count
+        return statements_count
 
-    def look_classic(self, connection: Any, now: float, policy: Classic) -> tuple[Census, int]:
-        """The published module's look, with its two caches."""
+    def _scan(self, question: AskProcessList, connection: Any, now: float, invocations_count: int) -> int:
+        """The published module's two statements, each with its cache."""
         statements_count = 0
-        if self._limits is None or now - self._limits_at_s > policy.limit_cache_s:
-            self._limits, self._limits_at_s = (asking.classic_limit_count(connection), 0), now
+        if self._limits is None or now - self._limits_at_s > question.limit_cache_s:
+            self._limits, self._limits_at_s = (asking.classic_limit(connection), 0), now
             statements_count += 1
-        if self._census is None or now - self._at_s > policy.used_cache_s:
-            self._saw(asking.classic_census(connection, self._limits[0]), now, 0)
+        if self._census is None or now - self._at_s > question.used_cache_s:
+            census = asking.classic_census(connection, self._limits[0])
+            self._saw(census, now, invocations_count)
             statements_count += 1
-        return self._census, statements_count  # type: ignore[return-value]
+        return statements_count
 
     def _saw(self, census: Census, now: float, invocations_count: int) -> None:
         self._census, self._at_s, self._invocations_count = census, now, invocations_count

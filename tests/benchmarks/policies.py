@@ -1,16 +1,15 @@
-"""Policies that were tried: strategies for the runs of docs/policy.md, one idea changed in each.
+"""Policies that were tried: strategies for the runs of docs/policy.md, one idea changed in each."""
 
-Each repetition is a process of its own, so a variant may replace a decision in it.
-"""
+from dataclasses import dataclass
 
 from loadtest.fleet.strategies import WithManager
-from loadtest.manager import Managed, ending
-from loadtest.manager.policy import Close, Keep, Look, decide_managed
+from loadtest.manager import Managed
+from loadtest.manager.decision import AskPressure, Close, Keep
 
 
-def variant(**changes):
-    policy = Managed(**changes)
-    return lambda connect: WithManager(connect, policy)
+def variant(policy=Managed, **changes):
+    chosen = policy(**changes)
+    return lambda connect: WithManager(connect, chosen)
 
 
 first_gap_believed = variant(unproven_gap_s=0.0)
@@ -19,36 +18,37 @@ lease_of_2 = variant(lease_s=2)
 no_long_lease = variant(long_lease_s=1)
 gap_50 = variant(gap_s=0.05)
 calm_at_70 = variant(calm_ratio=0.7)
-look_every_time = variant(look_every_count=1, look_every_s=0.0)
-look_every_10 = variant(look_every_count=10)
+ask_every_time = variant(ask_every_count=1, ask_every_s=0.0)
+ask_every_10 = variant(ask_every_count=10)
 full_is_like_tight = variant(tight_ratio=1.0)
 
 
-def _keeping_the_first(ratio):
+@dataclass(frozen=True, slots=True)
+class KeepingTheFirst(Managed):
     """A new container, too, keeps its connection on a server that is calm."""
 
-    def decide(rhythm, census, policy, lease_s):
-        if rhythm.invocations_count > 1:
-            return decide_managed(rhythm, census, policy, lease_s)
-        if census is None:
-            return Look()
-        return Keep() if census.pressure_ratio <= ratio else Close()
+    first_ratio: float = 0.25
 
-    def strategy(connect):
-        ending.decide_managed = decide
-        return WithManager(connect)
-
-    return strategy
+    def decide(self, situation):
+        if situation.rhythm.invocations_count > 1:
+            return Managed.decide(self, situation)
+        if situation.census is None:
+            return AskPressure(self.limit_cache_s)
+        return Keep() if situation.census.pressure_ratio <= self.first_ratio else Close()
 
 
-first_kept_at_25 = _keeping_the_first(0.25)
-first_kept_at_50 = _keeping_the_first(0.5)
+first_kept_at_25 = variant(KeepingTheFirst, first_ratio=0.25)
+first_kept_at_50 = variant(KeepingTheFirst, first_ratio=0.5)
 
 
-def always_kept(connect):
+class AlwaysKept(Managed):
     """A lease and nothing else."""
-    ending.decide_managed = lambda *_: Keep()
-    return WithManager(connect)
+
+    def decide(self, _situation):
+        return Keep()
+
+
+always_kept = variant(AlwaysKept)
 
 
 def full_backoff(connect):
@@ -66,7 +66,8 @@ def no_backoff(connect):
 
 def long_lease_no_backoff(connect):
     """Worse on purpose: twice the lease, everything is kept, and no backoff."""
-    ending.decide_managed = lambda *_: Keep()
-    made = WithManager(connect, Managed(lease_s=2))
-    made._db = type(made._db)(library=connect, policy=Managed(lease_s=2), backoff=lambda _w, _n: 0.001)
+    made = WithManager(connect)
+    made._db = type(made._db)(
+        library=connect, policy=AlwaysKept(lease_s=2), backoff=lambda _waited_s, _count: 0.001
+    )
     return made

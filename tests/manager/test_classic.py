@@ -172,7 +172,7 @@ def test_ours_needs_no_process_and_kills_nobody(made, admin, sleepers):
     admin.execute("CREATE USER plain@'%' IDENTIFIED BY 'of a test'")
     neighbour = None
     try:
-        db = made(Managed(look_every_count=1), database=None, user="plain", password="of a test")
+        db = made(Managed(ask_every_count=1), database=None, user="plain", password="of a test")
         neighbour = pymysql.connect(**{**db.get_config(), "autocommit": True})
         for _ in range(3):
             invoke(db)

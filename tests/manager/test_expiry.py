@@ -47,7 +47,9 @@ def test_an_expiry_loses_nothing_in_silence_and_doubles_nothing(
             name = f"{number}-{turn}"
             try:
                 db.query("SELECT 1")
-                time.sleep(max(0.0, db._held.used_at + LEASE_S + rng.uniform(*around_s) - time.monotonic()))
+                time.sleep(
+                    max(0.0, db._session.used_at + LEASE_S + rng.uniform(*around_s) - time.monotonic())
+                )
                 db.query(INSERT, (name,))
                 outcomes[name] = "answered"
             except AnswerLost:

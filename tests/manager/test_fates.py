@@ -6,7 +6,8 @@ import pymysql
 import pytest
 
 from loadtest.manager import AnswerLost, ConnectionManager, Managed, NoConnection, QueryTimeout
-from loadtest.manager.errors import UNKNOWN, Fate, fate
+from loadtest.manager.errors import UNKNOWN
+from loadtest.manager.fate import Fate, fate
 from loadtest.manager.liveness import is_readable
 from tests.manager.acting import INSERT, killed_in_the_middle, own_id, relayed
 from tests.waiting import wait_until

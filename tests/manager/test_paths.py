@@ -10,14 +10,14 @@ from contextlib import contextmanager, suppress
 import pymysql
 import pytest
 
-from loadtest.manager import ConnectionManager, Managed, NoConnection, opening
-from loadtest.manager.errors import may_pass
+from loadtest.manager import ConnectionManager, Managed, NoConnection, handshake
+from loadtest.manager.fate import may_pass
 from tests.manager.acting import often
 
 
 @pytest.fixture(autouse=True)
 def _no_host_is_known(monkeypatch):
-    monkeypatch.setattr(opening, "_addresses", {})
+    monkeypatch.setattr(handshake, "_addresses", {})
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_several_dead_addresses_together_get_the_time_of_one(monkeypatch):
         with pytest.raises(NoConnection, match="timed out"), db.invocation(1.5):
             db.query("SELECT 1")
         assert time.monotonic() - started < 1.5
-    assert opening._addresses == {}  # looked up again next time
+    assert handshake._addresses == {}  # looked up again next time

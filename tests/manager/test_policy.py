@@ -5,19 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.manager.policy import (
-    Census,
-    Classic,
-    Close,
-    Keep,
-    Kill,
-    Look,
-    Managed,
-    Rhythm,
-    decide_classic,
-    decide_managed,
-    look_is_due,
-)
+from loadtest.manager import Classic, Managed
+from loadtest.manager.decision import AskPressure, AskProcessList, Close, Keep, Kill
+from loadtest.manager.situation import Census, Rhythm, Situation
 
 # Recorded from serverless-mysql 2.1.0 itself: the process list that it was shown, whom it killed,
 # which of its KILLs failed because the thread was gone, and whether it closed its own connection.
@@ -35,7 +25,8 @@ def act(case):
         zombie_max_s=options["zombieMaxTimeout"],
     )
     oldest_s = max(row["time_s"] for row in rows)
-    decision = decide_classic(Census(len(rows), case["max_connections"], oldest_s), policy)
+    census = Census(len(rows), case["max_connections"], oldest_s)
+    decision = policy.decide(Situation(Rhythm(0.0), census=census, is_fresh=True))
     if not isinstance(decision, Kill):
         return [], [], isinstance(decision, Close)
     asleep = [
@@ -74,7 +65,7 @@ POLICY = Managed()
     ("count", "gap_s", "used", "lease_s", "expected"),
     [
         (1, 0.0, 0, 1, Close()),  # a new container: most of a burst are not called again
-        (2, 0.1, None, 1, Look()),  # nobody was asked lately
+        (2, 0.1, None, 1, AskPressure(POLICY.limit_cache_s)),  # nobody was asked lately
         (2, 0.1, 72, 1, Keep()),  # called often, and the server has room
         (2, 0.1, 73, 1, Close()),  # called often, and the server is tight
         (2, 0.02, 90, 1, Keep()),  # in use half of the time, on a full server
@@ -98,7 +89,7 @@ POLICY = Managed()
 )
 def test_managed_keeps_while_there_is_room(count, gap_s, used, lease_s, expected):
     census = None if used is None else Census(used, 90)
-    assert decide_managed(called(count, gap_s), census, POLICY, lease_s) == expected
+    assert POLICY.decide(Situation(called(count, gap_s), lease_s, census=census)) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,8 +103,29 @@ def test_managed_keeps_while_there_is_room(count, gap_s, used, lease_s, expected
         (45, 30.0, 1, True),
     ],
 )
-def test_a_look_at_a_calm_server_lasts_longer(used, age_s, invocations, due):
-    assert look_is_due(Census(used, 90), age_s, invocations, POLICY) is due
+def test_a_census_of_a_calm_server_lasts_longer(used, age_s, invocations, due):
+    census = Census(used, 90)
+    assert POLICY.is_outdated(census, age_s, invocations) is due
+    asks = POLICY.decide(Situation(called(9, 0.1), 1, None, census, age_s, invocations))
+    assert (asks == AskPressure(POLICY.limit_cache_s)) is due
+
+
+def test_a_fresh_census_is_old_enough_to_decide_by():
+    """Also where the server is to be asked at every end."""
+    asking = Managed(ask_every_s=0.0, ask_every_count=1)
+    for is_fresh, expected in ((False, AskPressure(60.0)), (True, Keep())):
+        situation = Situation(called(9, 0.1), 1, None, Census(60, 90), 0.0, 1, is_fresh)
+        assert asking.decide(situation) == expected
+
+
+def test_without_time_to_ask_managed_closes():
+    for left_s, expected in ((0.2, AskPressure(60.0)), (0.19, Close())):
+        assert POLICY.decide(Situation(called(2, 0.1), 1, left_s)) == expected
+
+
+def test_classic_looks_at_the_process_list_at_every_end():
+    situation = Situation(called(2, 0.1), census=Census(1, 90))
+    assert Classic().decide(situation) == AskProcessList(used_cache_s=0.0, limit_cache_s=15.0)
 
 
 def test_one_short_gap_proves_little():
@@ -123,7 +135,8 @@ def test_one_short_gap_proves_little():
     for gap_s in (None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0):
         rhythm.called(gap_s)
         rhythm.worked(0.02)
-        kept.append([decide_managed(rhythm, Census(used, 90), POLICY, 1) == Keep() for used in (45, 72, 90)])
+        situations = [Situation(rhythm, 1, census=Census(used, 90)) for used in (45, 72, 90)]
+        kept.append([POLICY.decide(situation) == Keep() for situation in situations])
     calm, busy, full = (column.index(True) for column in zip(*kept, strict=True))
     assert (calm, busy, full) == (1, 3, 6)
 

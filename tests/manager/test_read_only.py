@@ -4,7 +4,7 @@ import pymysql
 import pytest
 
 from loadtest.manager import Classic, Managed
-from loadtest.manager.errors import is_read_only
+from loadtest.manager.fate import is_read_only
 from tests.manager.acting import INSERT, often, own_id
 
 RUNNING = "server is running with the --{} option so it cannot execute this statement"

@@ -268,7 +268,7 @@ def test_managers_of_several_threads_have_nothing_to_do_with_each_other(made):
     assert answers == {(n, turn): n * 100 + turn for n in range(8) for turn in range(20)}
 
 
-# Looks at the server
+# Asking the server
 
 
 class Unknowing(pymysql.connections.Connection):
@@ -286,7 +286,7 @@ class Unknowing(pymysql.connections.Connection):
 def test_a_server_without_com_statistics_is_asked_by_a_statement_from_then_on(made, target):
     """1047; no connection is lost over it."""
     Unknowing.asked_count = 0
-    db = made(Managed(look_every_s=0.0, look_every_count=1), library=Unknowing)
+    db = made(Managed(ask_every_s=0.0, ask_every_count=1), library=Unknowing)
     identities = {often(db, 1) for _ in range(5)}
     assert len(identities) == 2  # a new container gives its first one back
     assert db.stats.lost_count == 0

@@ -8,13 +8,13 @@ from loadtest.manager import Classic, ConnectionManager, Managed
 
 NUMBERS = {
     Managed: {
-        "gap_s", "unproven_gap_s", "idle_ratio", "calm_ratio", "tight_ratio", "look_every_s", "look_again_s",
-        "look_timeout_s", "limit_cache_s", "expiry_margin_s", "patience_s", "margin_s",
+        "gap_s", "unproven_gap_s", "idle_ratio", "calm_ratio", "tight_ratio", "ask_every_s", "ask_again_s",
+        "ask_timeout_s", "limit_cache_s", "expiry_margin_s", "patience_s", "margin_s",
     },
     Classic: {"utilisation_ratio", "zombie_min_s", "zombie_max_s", "limit_cache_s", "used_cache_s"},
 }  # fmt: skip
 WHOLE = {
-    Managed: {"lease_s", "long_lease_s", "look_every_count", "max_retries"},
+    Managed: {"lease_s", "long_lease_s", "ask_every_count", "max_retries"},
     Classic: {"max_retries"},
 }
 CASES = [(policy, name) for fields in (NUMBERS, WHOLE) for policy, names in fields.items() for name in names]
@@ -50,8 +50,8 @@ def test_and_not_less_than_nothing(policy, name):
         {"lease_s": 31_536_001},
         {"long_lease_s": 0},
         {"expiry_margin_s": 1.0},  # as long as the lease: would connect for every statement, too
-        {"look_every_count": 0},
-        {"look_timeout_s": 0},
+        {"ask_every_count": 0},
+        {"ask_timeout_s": 0},
         {"tight_ratio": 1.1},
         {"max_retries": 1.0},
     ],

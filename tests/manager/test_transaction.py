@@ -246,7 +246,7 @@ def test_a_begin_that_meets_a_dead_connection_begins_on_another(made, ledger, mo
     db = made(Managed(lease_s=1, expiry_margin_s=-9.0), manage=False)
     db.connect()
     monkeypatch.setattr(
-        "loadtest.manager.held.is_readable", lambda _: False
+        "loadtest.manager.session.is_readable", lambda _: False
     )  # as if it died just after the look
     time.sleep(1.3)
     with db.transaction() as transaction:
@@ -273,7 +273,7 @@ def test_a_rollback_in_a_block_undoes_it_there_and_then(made, ledger):
     with db.transaction().rollback(told.append) as transaction:
         transaction.query(INSERT, ("undone",))
         assert transaction.rollback() is transaction
-        assert not db._held.in_transaction()
+        assert not db._session.in_transaction()
         assert db.query(INSERT, ("on its own",)).affected_rows == 1  # the manager's is outside by now
     assert ledger() == ["on its own"]
     assert told == []  # nothing failed

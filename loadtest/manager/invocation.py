@@ -1,4 +1,4 @@
-"""A handler whose body is one invocation."""
+"""One invocation: how long it has, and a handler whose body is one. Pure."""
 
 import functools
 import inspect
@@ -7,14 +7,30 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-LATER = "its body would run when the invocation is over: put `with db.invocation(context):` inside it"
+LATER = "its body would run after the invocation: put `with db.invocation(context):` inside it"
+
+
+def time_given_s(context: Any) -> float | None:
+    """How long the function has, in seconds; None when it has no deadline.
+
+    ``context`` is Lambda's, a number of seconds, or None. Raises :class:`TypeError` for anything else.
+    """
+    remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
+    if remaining_ms is not None:
+        return float(remaining_ms()) / 1000.0
+    if context is None:
+        return None
+    if isinstance(context, bool) or not isinstance(context, int | float):
+        kind = type(context).__name__
+        raise TypeError(f"a context with get_remaining_time_in_millis(), seconds or None, not {kind}")
+    return float(context)
 
 
 def as_invocation(invocation: Callable[[Any], AbstractContextManager[Any]], function: Handler) -> Handler:
-    """``function`` of (event, context), each call within ``invocation(context)``.
+    """``function`` of (event, context), with each call within ``invocation(context)``.
 
     Raises :class:`TypeError` for a function that only makes a coroutine or a generator; one that turns
-    out to return something to await is told at the call.
+    out to return something to await raises it when it is called.
     """
     if _runs_later(function):
         raise TypeError(f"{_name(function)} is a coroutine or a generator function: {LATER}")

@@ -1,5 +1,7 @@
-"""Opens a connection with its session set up, in as few round trips as the library allows."""
+"""One connect: the connection with its session set up, in as few round trips as the library allows."""
 
+import functools
+import inspect
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,41 +9,40 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from loadtest.manager.limited import limited
+from loadtest.manager.read_timeout import read_timeout
 from loadtest.manager.sql import escape
 
-CONNECT_TIMEOUT_S = 10.0  # PyMySQL's own
+CONNECT_TIMEOUT_S = 10.0  # PyMySQL's own default
 _addresses: dict[str, int] = {}  # how many each host had
 
 
 def session_settings(lease_s: int | None, variables: Mapping[str, Any]) -> str:
-    """Assignments for one SET statement; empty when there is nothing to set."""
+    """Assignments for one SET statement: the lease in seconds and ``variables``; empty without any."""
     wanted = {**variables} if lease_s is None else {"wait_timeout": lease_s, **variables}
     return ", ".join(f"SESSION {name} = {escape(value)}" for name, value in wanted.items())
 
 
 def open_connection(
-    connect: Callable[..., Any], arguments: Mapping[str, Any], settings: str, patience_s: float | None
+    connect: Callable[..., Any], arguments: Mapping[str, Any], settings: str, limit_s: float | None
 ) -> Any:
-    """A connection whose session has ``settings``; None of ``patience_s`` leaves the time unlimited.
+    """A connection whose session has ``settings``, had within ``limit_s`` seconds (None: no limit).
 
-    PyMySQL sends SET NAMES in every connect, and ours ride on that statement. A library that cannot
-    wait with its connecting pays a round trip more. Raises the library's errors.
+    PyMySQL sends SET NAMES in every connect, and our settings ride on that statement. With a library
+    that cannot delay its connecting they cost one more round trip. Raises the library's errors.
     """
     timeout_s = arguments.get("connect_timeout", CONNECT_TIMEOUT_S)
-    if patience_s is not None:
-        timeout_s = min(timeout_s, patience_s)
+    if limit_s is not None:
+        timeout_s = min(timeout_s, limit_s)
     given = {"autocommit": True, **arguments, "connect_timeout": timeout_s}
-    try:
-        connection = connect(**given, defer_connect=True)
-    except TypeError:
-        connection = connect(**given)
+    if takes_defer_connect(connect):
+        given["defer_connect"] = True
+    connection = connect(**given)
     if not isinstance(connection, Connection) or connection.open:
         if settings:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET {settings}")
         return connection
-    if patience_s is not None:
+    if limit_s is not None:
         connection.connect_timeout = timeout_s / addresses_count(connection)
     try:
         _open_in_one(connection, settings, timeout_s)
@@ -52,11 +53,33 @@ def open_connection(
     return connection
 
 
-def addresses_count(connection: Any) -> int:
-    """Of its host: PyMySQL gives its connect_timeout to each of them in turn, and the function waits for all.
+def takes_defer_connect(connect: Callable[..., Any]) -> bool:
+    """Whether ``connect`` has PyMySQL's argument ``defer_connect``, told from its signature.
 
-    Asked once for each host, as a look-up may be a round trip. Raises what PyMySQL raises for a name
-    that is not found, so that nobody waits for that answer twice.
+    It either names the argument or takes any keyword, and nothing else, to hand it on to PyMySQL. A
+    ``connect(*args, **kwargs)`` is another library's, such as mysqlclient's.
+    """
+    if not (inspect.isroutine(connect) or isinstance(connect, type | functools.partial)):
+        connect = type(connect).__call__  # one for all objects of a class
+    return _names_defer_connect(getattr(connect, "__func__", connect))
+
+
+@functools.lru_cache(32)
+def _names_defer_connect(connect: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(connect).parameters
+    except (TypeError, ValueError):  # written in C
+        return False
+    kinds = {parameter.kind for parameter in parameters.values()}
+    takes_any = inspect.Parameter.VAR_KEYWORD in kinds and inspect.Parameter.VAR_POSITIONAL not in kinds
+    return "defer_connect" in parameters or takes_any
+
+
+def addresses_count(connection: Any) -> int:
+    """How many addresses the host of ``connection`` has, looked up once for each host.
+
+    PyMySQL gives its connect_timeout to each of them in turn, and the function waits for all. Raises
+    what PyMySQL raises for a name that is not found, so that nobody waits for that answer twice.
     """
     host = connection.host
     if connection.unix_socket:
@@ -73,7 +96,7 @@ def addresses_count(connection: Any) -> int:
 
 
 def _open_in_one(connection: Any, settings: str, timeout_s: float) -> None:
-    """PyMySQL's connect, its time limited as a whole, with our settings beside its SET NAMES."""
+    """PyMySQL's connect, with a time limit for the whole, and our settings beside its SET NAMES."""
 
     are_set = not settings
 
@@ -83,9 +106,9 @@ def _open_in_one(connection: Any, settings: str, timeout_s: float) -> None:
         collate = f" COLLATE {collation}" if collation else ""
         connection.query(f"SET NAMES {charset}{collate}, {settings}")
 
-    # A server that is stopped still completes the TCP handshake in its kernel: PyMySQL's
-    # connect_timeout ends there, and reading the greeting would wait for ever.
-    with limited(connection, timeout_s):
+    # The kernel of a stopped server still completes the TCP handshake: PyMySQL's connect_timeout ends
+    # there, and reading the greeting would wait for ever.
+    with read_timeout(connection, timeout_s):
         if settings:
             connection.set_character_set = set_names
         try:

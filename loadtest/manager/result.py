@@ -1,4 +1,4 @@
-"""Runs one statement on a connection, within a time, and says what became of it."""
+"""The result of one statement, or what became of it: run on a connection, within a time limit."""
 
 import time
 from typing import Any
@@ -7,15 +7,17 @@ from pymysql import MySQLError
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
-from loadtest.manager.errors import AnswerLost, Fate, QueryTimeout, code_of, fate
-from loadtest.manager.limited import limited
+from loadtest.manager.errors import AnswerLost, QueryTimeout, code_of
+from loadtest.manager.fate import Fate, fate
+from loadtest.manager.read_timeout import read_timeout
 
 
 class Result(list[Any]):
-    """The rows of a statement, with what it changed.
+    """The rows of a statement as a list, and what it changed: ``affected_rows``, ``insert_id``.
 
-    ``more`` has the further result sets of a procedure, or of several statements in one text, in their
-    order. ``sql`` is the statement as it was sent, if ``return_final_sql_query`` is on; else None.
+    ``more`` has the result sets after the first, of a procedure or of several statements in one text, in
+    their order. ``sql`` is the statement as it was sent with ``return_final_sql_query``; else None.
+    ``has_rows`` tells a SELECT without rows from an UPDATE.
     """
 
     __slots__ = ("affected_rows", "has_rows", "insert_id", "more", "sql")
@@ -33,17 +35,33 @@ class Result(list[Any]):
         self.insert_id = insert_id
         self.sql = sql
         self.more: tuple[Result, ...] = ()
-        self.has_rows = has_rows  # also when there are none of them: a SELECT, not an UPDATE
+        self.has_rows = has_rows
 
 
 class Ended(Exception):
-    """A statement ended with ``error``; ``fate`` says what became of it."""
+    """A statement ended with ``error``; ``fate`` says what became of it. Never reaches the caller."""
 
     def __init__(self, error: Exception, what: Fate, lost: bool) -> None:
         super().__init__(error)
-        self.error = error
+        self.error = error  # what the caller is told, with its cause
         self.fate = what
-        self.lost = lost  # the connection is gone, or of no use any more
+        self.lost = lost  # the connection is gone, or of no further use
+
+
+class _Unwrapped:
+    """Within the block an :class:`Ended` becomes the error in it, with that error's own cause."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, ended: BaseException | None, _traceback: Any) -> None:
+        if isinstance(ended, Ended):
+            raise ended.error from ended.error.__cause__
+
+
+unwrapped = _Unwrapped()
 
 
 def run(
@@ -54,7 +72,11 @@ def run(
     errors: Any = MySQLError,
     final: bool = False,
 ) -> Result:
-    """Raises :class:`Ended` for one of the library's ``errors``, with what to tell the caller in it."""
+    """``sql`` with ``args`` as PyMySQL takes them; no read or write takes longer than ``timeout_s`` seconds.
+
+    ``final``: the result, or the error, has the statement as it was sent. Raises :class:`Ended` for one
+    of the library's ``errors``, with what to tell the caller in it.
+    """
     ours = isinstance(connection, Connection)
     started, text, goodbye, result = time.monotonic(), None, None, None
 
@@ -66,7 +88,7 @@ def run(
     if ours:
         connection._force_close = force_close
     try:
-        with limited(connection, timeout_s), connection.cursor() as cursor:
+        with read_timeout(connection, timeout_s), connection.cursor() as cursor:
             if final:
                 text = cursor.mogrify(sql, args)
             affected = cursor.execute(sql, args)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import pymysql
 from pymysql.constants import SERVER_STATUS
 
 from loadtest.manager import forks
@@ -14,27 +13,25 @@ from loadtest.manager.errors import (
     DEADLOCK,
     LOST_IN_BLOCK,
     LOST_STATE,
-    Fate,
     SessionLost,
     TransactionLost,
     code_of,
-    is_read_only,
-    symbols,
+    error_name,
 )
+from loadtest.manager.fate import Fate, is_read_only
 from loadtest.manager.liveness import is_readable
 from loadtest.manager.options import Options, log
-from loadtest.manager.policy import Classic, Managed
-from loadtest.manager.running import Ended, Result, run
-from loadtest.manager.session_state import NOTHING, state_of
+from loadtest.manager.result import Ended, Result, run
+from loadtest.manager.session_state import NOTHING, TABLE_LOCKS, state_of
 from loadtest.manager.stats import Stats
 
 _MISSING = object()
-NEW_S = 1.0  # a name was resolved, and led to this server, so short a time ago
+NEW_S = 1.0  # so shortly ago a name was resolved, and led to this server
 UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadline
 
 
-class Held:
-    """Made with each connect, gone with the connection. Times are monotonic seconds."""
+class Session:
+    """Made with each connect, gone with the connection. Times are :func:`~loadtest.manager.clock.now_s`'s."""
 
     __slots__ = (
         "_errors",
@@ -59,7 +56,7 @@ class Held:
     ) -> None:
         self.connection = connection
         self.opened_at = self.used_at = now_s()
-        self.lease_s = options.lease_s or 0
+        self.lease_s = options.policy.lease_s or 0
         self.served_count = 0  # invocations
         self._errors = errors
         self._forks_count = forks.count
@@ -68,9 +65,17 @@ class Held:
         self._read_in_transaction = False
         self.in_block = False  # a transaction's block is open on it, also when it is gone
         self.is_read_only = False  # its server said so
-        self.is_replacement = False  # for one whose server said so
+        self.is_replacement = False  # of one whose server said so
         self.is_running = False
         self.state = NOTHING  # what its session holds of its own: locks, variables, temporary tables
+
+    def __repr__(self) -> str:
+        if not self.is_open:
+            return f"<Session closed, {self.served_count} invocations>"
+        thread_id = getattr(self.connection, "thread_id", lambda: "?")
+        return (
+            f"<Session on connection {thread_id()}, lease {self.lease_s} s, {self.served_count} invocations>"
+        )
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +83,7 @@ class Held:
         return self.connection is not None and self._forks_count == forks.count
 
     def leave_to_the_parent(self) -> None:
-        """In a child of a fork: both would read each other's answers, and one's goodbye end the other's."""
+        """In a child of a fork, where both would read each other's answers, and one's goodbye end both."""
         if self._forks_count != forks.count:
             connection, self.connection = self.connection, None
             self._forks_count = forks.count
@@ -86,30 +91,28 @@ class Held:
                 forks.let_go(connection)
 
     def is_dead(self) -> bool:
-        """Whether the server has closed the connection: a look at the socket, nothing is sent.
+        """Whether the server has closed the connection, told from the socket: nothing is sent.
 
         PyMySQL cannot tell an expired lease from a lost answer. A live idle connection has nothing
-        to read; a readable one holds the server's goodbye. A lease that has run out by our own
-        clock, or is about to, is taken as expired: the server's answer may be on its way.
+        to read; a readable one holds the server's goodbye. A lease that is over by our own clock, or
+        about to be, counts as expired: the server's goodbye may be on its way.
         """
-        policy = self._options.policy
-        if isinstance(policy, Managed):
-            idle_s = now_s() - self.used_at
-            if idle_s >= self.lease_s - policy.expiry_margin_s:
-                return True
+        if self._options.policy.is_expired(now_s() - self.used_at, self.lease_s):
+            return True
         sock = getattr(self.connection, "_sock", _MISSING)  # another library has none to look at
         return sock is not _MISSING and is_readable(sock)
 
     def is_usable(self) -> bool:
-        """For the next statement.
+        """Whether the next statement may be sent on it. One that is not is dropped.
 
-        Raises :class:`TransactionLost`, :class:`SessionLost`: a new one would go on in the middle.
+        Raises :class:`TransactionLost` or :class:`SessionLost` where a new connection would go on in the
+        middle of something, and :class:`RuntimeError` while a statement of another thread runs.
         """
         if self.is_read_only and self.may_be_replaced():
             self.close()
         if self.is_open:
             self.check_idle()
-            if isinstance(self._options.policy, Classic) or not self.is_dead():
+            if not self._options.policy.checks_before_use or not self.is_dead():
                 return True
             self._stats.expired_count += 1
         in_middle = self.in_block or self.in_transaction()
@@ -122,10 +125,10 @@ class Held:
         return False
 
     def in_transaction(self) -> bool:
-        """As the server said with its last answer that had rows of its own or none; False when it is gone.
+        """Whether a transaction is open, as the server said with its last answer; False without a connection.
 
         PyMySQL does not read the status that comes after a result's rows, so with autocommit off a
-        SELECT counts as the beginning of one.
+        SELECT counts as the start of one.
         """
         connection = self.connection
         if connection is None:
@@ -134,30 +137,40 @@ class Held:
         return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS) or self._read_in_transaction
 
     def must_not_freeze(self) -> bool:
-        """The container would keep its locks, and what the next invocation does would belong to it."""
+        """Whether a frozen container would keep locks, or hand on what its next invocation must not get."""
         return self.state != NOTHING or self.is_read_only or self.in_transaction()
 
     def may_be_replaced(self) -> bool:
-        """For one to a server that writes: once in an invocation, and not when it is new itself.
+        """Whether to connect anew, to a server that writes, after this one said that it does not.
 
-        Else who may not write on a server that is only to be read would connect for every statement.
+        Once in an invocation, and not when the connection is new itself: else a function without a
+        server that writes would connect for every statement.
         """
         is_bound = self.in_block or self.state != NOTHING or self.in_transaction()
-        if not self.is_read_only or is_bound or not isinstance(self._options.policy, Managed):
+        if not self.is_read_only or is_bound or not self._options.policy.guards_session:
             return False
         was_kept = self.served_count > 0 or now_s() - self.opened_at > NEW_S
         return was_kept and not (self.is_replacement and self.served_count == 0)
 
+    def needs_transaction(self) -> bool:
+        """Whether several statements need a transaction of their own to take effect together.
+
+        Not where one is open already, nor under LOCK TABLES, whose locks its BEGIN would release.
+        """
+        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
+        autocommit = status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+        return bool(autocommit) and not self.in_transaction() and self.state != TABLE_LOCKS
+
     def query(
         self, sql: str, args: Any, timeout_s: float | None, left_s: Callable[[], float | None]
     ) -> Result:
-        """A statement of the caller's, whose invocation has ``left_s()``. Raises :class:`Ended`.
+        """A statement of the caller's, in an invocation that has ``left_s()`` seconds. Raises :class:`Ended`.
 
-        One that gives the session a state of its own binds the invocation to this connection. Not so
-        with `classic`: the published module hands the state on to the next invocation.
+        Where the policy guards the session, a statement that gives it a state of its own binds the
+        invocation to this connection.
         """
         state = state_of(sql)
-        if state > self.state and isinstance(self._options.policy, Managed):
+        if state > self.state and self._options.policy.guards_session:
             try:
                 self.lengthen_lease(left_s(), timeout_s)
             except Ended as ended:
@@ -167,7 +180,7 @@ class Held:
         return self.execute(sql, args, timeout_s)
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
-        """Raises :class:`Ended`; a connection that is of no further use is dropped then."""
+        """Raises :class:`Ended`; a connection that is of no further use has been dropped then."""
         self.check_idle()
         self.is_running = True
         try:
@@ -202,22 +215,22 @@ class Held:
             )
 
     def lengthen_lease(self, left_s: float | None, timeout_s: float | None) -> None:
-        """To what the invocation has left. Raises :class:`Ended`.
+        """To ``left_s``, what the invocation has left (None: no deadline). Raises :class:`Ended`.
 
-        A lease counts inside a transaction, too, and its end would roll it back, or free a lock.
+        A lease also runs inside a transaction, and its end would roll the transaction back, or free a lock.
         """
         needed_s = math.ceil(UNLIMITED_S if left_s is None else max(0.0, left_s)) + 1
         if 0 < self.lease_s < needed_s:
             self.set_lease(needed_s, timeout_s)
 
     def set_lease(self, lease_s: int, timeout_s: float | None) -> None:
-        """Raises :class:`Ended`."""
+        """Sets the session's ``wait_timeout`` in whole seconds. Raises :class:`Ended`."""
         self._stats.overhead_statements_count += 1
         self.execute(f"SET SESSION wait_timeout = {int(lease_s)}", None, timeout_s)
         self.lease_s = int(lease_s)
 
     def close(self) -> None:
-        """With a word to the server."""
+        """Says goodbye to the server."""
         self.leave_to_the_parent()
         connection, self.connection = self.connection, None
         if connection is not None:
@@ -228,30 +241,16 @@ class Held:
             self._options.fire("on_close")
 
     def lose(self, error: BaseException) -> None:
-        """The connection broke, or failed the manager."""
+        """The connection broke with ``error``: drops it, counts it and tells ``on_error``."""
         self.drop()
         self._stats.lost_count += 1
-        log.warning("connection lost: %s", named(error))
+        log.warning("connection lost: %s", error_name(error))
         self._options.fire("on_error", error)
 
     def drop(self) -> None:
-        """Lets go without a word to the server: it is gone, or in an unknown state."""
+        """Lets go without a goodbye: the server is gone, or the connection is in an unknown state."""
         self.leave_to_the_parent()
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(*self._errors, OSError):
                 getattr(connection, "_force_close", connection.close)()
-
-
-def errors_of(library: Any, *more: type[Exception]) -> tuple[type[Exception], ...]:
-    """What a library raises for the server's errors, and ``more``."""
-    theirs = getattr(library, "MySQLError", pymysql.MySQLError)
-    return (
-        (pymysql.MySQLError, *more) if theirs is pymysql.MySQLError else (pymysql.MySQLError, theirs, *more)
-    )
-
-
-def named(error: BaseException) -> str:
-    """For logs: the number and its name. A text of the server's may have parts of a statement in it."""
-    code = code_of(error)
-    return f"{code} {symbols().get(code, '')}".strip() if code else type(error).__name__
