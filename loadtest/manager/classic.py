@@ -64,6 +64,7 @@ class Classic(Policy):
     def connect_limit_s(self, left_s: float | None, needed_s: float) -> float | None:
         """It counts its tries and knows no deadline."""
         del left_s, needed_s
+        return None
 
     def may_connect_again(self, error: BaseException, tries_count: int, refused_count: int) -> bool:
         """For its list of codes, ``max_retries`` times since the last success."""

@@ -18,7 +18,7 @@ from loadtest.manager.errors import library_errors
 from loadtest.manager.invocation import Handler, as_invocation, time_given_s
 from loadtest.manager.invocation_end import InvocationEnd
 from loadtest.manager.many_rows import run_in_turn, statements_of
-from loadtest.manager.options import DEFAULT, ELSEWHERE, Options
+from loadtest.manager.options import DEFAULT, ELSEWHERE, UNCHOSEN, Options
 from loadtest.manager.policy import Policy
 from loadtest.manager.result import Result
 from loadtest.manager.session import Session
@@ -358,10 +358,7 @@ class ConnectionManager:
 
 
 def _options_of(**options: Any) -> Options:
-    """One for all managers that choose nothing: a fleet has thousands."""
-    chosen = {
-        name: value
-        for name, value in options.items()
-        if value is not None and value is not getattr(DEFAULT, name)
-    }
-    return Options(**chosen) if chosen else DEFAULT
+    """One object for all managers that choose nothing: a fleet has thousands."""
+    if options == UNCHOSEN:
+        return DEFAULT
+    return Options(**{name: value for name, value in options.items() if value is not None})

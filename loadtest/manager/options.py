@@ -4,7 +4,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from loadtest.manager import backoff as backoffs
@@ -114,5 +114,11 @@ CALLED = (
 )  # fmt: skip
 NAMES = frozenset(name for name, made in Options.__dataclass_fields__.items() if made.init)
 DEFAULT = Options()
+# What a manager is given when nothing is chosen; None where the default is an object of its own.
+UNCHOSEN = {
+    name: None if made.default is MISSING else made.default
+    for name, made in Options.__dataclass_fields__.items()
+    if made.init
+}
 # Where a mistyped name may belong.
 ELSEWHERE = (*NAMES, *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__))

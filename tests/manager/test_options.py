@@ -1,5 +1,8 @@
 """Options and callbacks, against real servers."""
 
+import dataclasses
+import functools
+import inspect
 import logging
 import types
 
@@ -8,6 +11,9 @@ import pytest
 from pymysql.cursors import DictCursor
 
 from loadtest.manager import Classic, ConnectionManager, Managed, NoConnection
+from loadtest.manager.connect_arguments import ConnectArguments
+from loadtest.manager.handshake import takes_defer_connect
+from loadtest.manager.options import NAMES, Options
 from tests.manager.acting import filled, ids_on_the_server, killed_in_the_middle, often, own_id
 from tests.waiting import wait_until
 
@@ -61,6 +67,87 @@ def test_session_variables_and_the_lease_ride_on_the_statement_that_connects(mad
         cursor.execute("SELECT 1")
         cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")
         assert questions == cursor.fetchone()[1]
+
+
+def test_a_type_error_of_the_user_s_own_connect_arrives_and_connect_is_called_once(config):
+    calls = []
+
+    def broken(**arguments):
+        calls.append(arguments)
+        return len(None)
+
+    for library in (broken, types.SimpleNamespace(connect=broken)):
+        del calls[:]
+        with pytest.raises(TypeError, match="has no len"):
+            ConnectionManager(config, library=library).query("SELECT 1")
+        assert len(calls) == 1
+
+
+class Named:
+    """Calls PyMySQL's connect, and keeps what it was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, *, defer_connect=False, **arguments):
+        self.asked.append(defer_connect)
+        return pymysql.connect(**arguments, defer_connect=defer_connect)
+
+
+def hands_on(**arguments):
+    return pymysql.connect(**arguments)
+
+
+def another_library_s(*args, **kwargs):
+    assert "defer_connect" not in kwargs
+    return pymysql.connect(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("connect", "takes"),
+    [
+        (pymysql.connect, True),
+        (pymysql.connections.Connection, True),
+        (functools.partial(pymysql.connect, charset="utf8mb4"), True),
+        (Named(), True),
+        (hands_on, True),
+        (another_library_s, False),
+        (lambda host, user: (host, user), False),
+        (dict, False),  # has no signature
+    ],
+    ids=["module's", "class", "partial", "names it", "any keyword", "another's", "neither", "in C"],
+)
+def test_what_a_connect_takes_is_told_from_its_signature(connect, takes):
+    assert takes_defer_connect(connect) is takes
+
+
+def test_a_connect_that_takes_defer_connect_has_it_and_another_s_works_without(config):
+    named = Named()
+    for library in (named, hands_on, another_library_s):
+        db = ConnectionManager(config, library=library)
+        assert db.query("SELECT @@SESSION.wait_timeout") == [(1,)]
+        db.quit()
+    assert named.asked == [True]
+
+
+def test_every_option_and_connect_argument_is_one_of_the_manager_s_own_that_an_editor_shows():
+    parameters = inspect.signature(ConnectionManager.__init__).parameters
+    assert set(parameters) == NAMES | {"self", "config", "library", "connect_arguments"}
+    for name, field in Options.__dataclass_fields__.items():
+        if field.init and field.default is not dataclasses.MISSING:
+            assert parameters[name].default == field.default, name
+    pymysql_s = set(inspect.signature(pymysql.connections.Connection.__init__).parameters)
+    # Ours to set; of no effect; other names for the same.
+    left_out = {"self", "defer_connect", "compress", "named_pipe", "db", "passwd"}
+    assert set(ConnectArguments.__annotations__) == pymysql_s - left_out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"), [("polcy", "policy"), ("hots", "host"), ("max_query_retry", "max_query_retries")]
+)
+def test_an_unknown_argument_is_refused_with_the_nearest_name(wrong, nearest):
+    with pytest.raises(ValueError, match=f"'{wrong}'; the nearest is {nearest}"):
+        ConnectionManager(**{wrong: None})
 
 
 class WithoutSetNames(pymysql.connections.Connection):
@@ -241,6 +328,9 @@ def test_the_counters(made, admin, target):
     assert db.get_counter() == 2  # the first invocation closed its connection
     assert (db.stats.connects_count, db.stats.reuses_count, db.stats.closed_count) == (2, 1, 1)
     assert db.get_client().thread_id() in ids_on_the_server(admin, target)
+    session = db._session
+    assert repr(session) == f"<Session on connection {db.get_client().thread_id()}, lease 1 s, 2 invocations>"
     db.quit()
+    assert repr(session) == "<Session closed, 2 invocations>"
     assert db.get_counter() == 0
     assert db.get_client() is None

@@ -5,7 +5,15 @@ import time
 import pymysql
 import pytest
 
-from loadtest.manager import AnswerLost, Managed, NoConnection, TransactionLost
+from loadtest.manager import (
+    AnswerLost,
+    Managed,
+    NoConnection,
+    QueryTimeout,
+    Result,
+    Transaction,
+    TransactionLost,
+)
 from loadtest.manager.liveness import is_readable
 from tests.manager.acting import INSERT, filled, killed_in_the_middle, often, own_id
 from tests.waiting import wait_until
@@ -324,3 +332,64 @@ def test_a_commit_in_a_block_that_fails_says_so_once(made, ledger, admin):
 def test_a_chain_that_has_not_begun_has_nothing_to_roll_back(made):
     with pytest.raises(RuntimeError, match="nothing to roll back"):
         made().transaction().query("SELECT 1").rollback()
+
+
+# Block and chain
+
+
+def test_a_block_is_no_chain(made, ledger):
+    """What is said to the chain in its block would be collected, and never run."""
+    chain = made().transaction()
+    with chain as transaction:
+        assert isinstance(transaction, Transaction)
+        assert isinstance(transaction.query(INSERT, ("a",)), Result)
+        assert transaction.executemany(INSERT, [("b",), ("c",)]).affected_rows == 2
+        for following in (
+            lambda: chain.query(INSERT, ("lost",)),
+            lambda: chain.executemany(INSERT, [("lost",)]),
+            chain.commit,
+            chain.__enter__,
+        ):
+            with pytest.raises(RuntimeError, match="open already"):
+                following()
+    assert ledger() == ["a", "b", "c"]
+
+
+def test_a_chain_with_statements_does_not_become_a_block(made, ledger):
+    db = made()
+    with pytest.raises(RuntimeError, match="run it with commit"), db.transaction().query(INSERT, ("a",)):
+        pass
+    assert ledger() == []
+    assert db.get_client() is None
+
+
+def test_a_statement_of_a_chain_has_a_time_of_its_own(made):
+    chain = made().transaction().query("SELECT 1", timeout_s=5.0).query("SELECT SLEEP(3)", timeout_s=0.2)
+    with pytest.raises(QueryTimeout):
+        chain.commit()
+
+
+def test_a_transaction_prints_its_state(made, ledger):
+    chain = made().transaction()
+    assert repr(chain) == "<TransactionChain collecting, 0 steps>"
+    assert repr(chain.query("SELECT 1").executemany(INSERT, [])) == "<TransactionChain collecting, 2 steps>"
+    db = made()
+    with db.transaction() as transaction:
+        transaction.query(INSERT, ("a",))
+        transaction.executemany(INSERT, [("b",), ("c",)])
+        session = f"<Session on connection {db.get_client().thread_id()}, lease 61 s, 0 invocations>"
+        assert repr(transaction) == f"<Transaction open in {session}, 3 statements>"
+    assert repr(transaction) == "<Transaction ended, 3 statements>"
+    assert ledger() == ["a", "b", "c"]
+
+
+def test_the_failure_of_a_statement_is_the_library_s_with_no_wrapping_to_see(made, admin):
+    db = made()
+    with pytest.raises(pymysql.MySQLError) as raised, db.transaction() as transaction:
+        transaction.query("SELECT nothing FROM nowhere")
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    with killed_in_the_middle(admin, own_id(db)), pytest.raises(AnswerLost) as lost:
+        db.transaction().query("SELECT SLEEP(3)").commit()
+    assert isinstance(lost.value.__cause__, pymysql.MySQLError)
+    assert not isinstance(lost.value.__cause__, AnswerLost)
