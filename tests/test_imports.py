@@ -28,7 +28,7 @@ ALSO = {
     "commands": {"bench", "report", "server", "manager"},
 }
 PURE = (
-    "manager/policy", "manager/classic", "manager/managed", "manager/situation", "manager/decision",
+    "manager/policy", "manager/classic", "manager/managed", "manager/decision",
     "manager/checks", "manager/backoff", "fleet/container", "fleet/arrivals",
     "fleet/scaling", "report/summary", "report/validity", "report/finding", "report/compare",
     "report/evidence", "report/student", "report/measures", "report/likeness", "report/grammar",

@@ -7,8 +7,8 @@ from pymysql import MySQLError
 from pymysql.constants import COMMAND
 from pymysql.cursors import Cursor
 
+from loadtest.manager.decision import Census
 from loadtest.manager.errors import code_of, is_lost
-from loadtest.manager.situation import Census
 
 # serverless-mysql 2.1.0 filters by user only in appearance: its condition ends in OR true.
 CLASSIC_USED = "SELECT COUNT(id), MAX(time) FROM information_schema.processlist"

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from loadtest.manager.backoff import Backoff
 from loadtest.manager.checks import number, whole
-from loadtest.manager.decision import Ask, AskProcessList, Close, Decision, Keep, Kill
+from loadtest.manager.decision import Ask, AskProcessList, Close, Decision, Keep, Kill, Situation
 from loadtest.manager.errors import CLASSIC_CONNECT_RETRIED, CLASSIC_QUERY_RETRIED, code_of
 from loadtest.manager.fate import Fate
 from loadtest.manager.policy import Policy
-from loadtest.manager.situation import Situation
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
-"""A clock that goes on while the container is frozen. A race of threads costs a reconnect at most."""
+"""A clock that goes on while the container is frozen.
+
+The offset is one for all threads, without a lock: a race costs a reconnect at most.
+"""
 
 import time
 
-# Where a virtual machine is stopped, its monotonic clock may stop as well, while the wall clock is set right
-# at the thaw. A jump of the wall clock that was none is taken for a freeze, and costs a reconnect.
+# When a virtual machine is stopped, its monotonic clock may stop, too, while the wall clock is corrected at
+# the thaw. So a jump of the wall clock counts as a freeze. If it was not one, it costs a reconnect.
 FREEZE_S = 0.5
 
 _apart_s = time.time() - time.monotonic()
@@ -11,7 +14,7 @@ _frozen_s = 0.0
 
 
 def now_s() -> float:
-    """Seconds since some moment, freezes included."""
+    """Seconds since some fixed moment, freezes included."""
     global _apart_s, _frozen_s
     monotonic = time.monotonic()
     apart_s = time.time() - monotonic

@@ -14,16 +14,15 @@ from loadtest.manager.backoff import BASE_S, CAP_S, Backoff
 from loadtest.manager.clock import now_s
 from loadtest.manager.connect import Connector
 from loadtest.manager.connect_arguments import ConnectArguments, is_pymysql, merged, understood
+from loadtest.manager.decision import Rhythm
 from loadtest.manager.errors import library_errors
 from loadtest.manager.invocation import Handler, as_invocation, time_given_s
 from loadtest.manager.invocation_end import InvocationEnd
-from loadtest.manager.many_rows import run_in_turn, statements_of
-from loadtest.manager.options import DEFAULT, ELSEWHERE, UNCHOSEN, Options
+from loadtest.manager.options import ELSEWHERE, options_of
 from loadtest.manager.policy import Policy
 from loadtest.manager.result import Result
 from loadtest.manager.session import Session
-from loadtest.manager.situation import Rhythm
-from loadtest.manager.statement import run_statement
+from loadtest.manager.statement import run_in_turn, run_statement, statements_of
 from loadtest.manager.stats import Stats
 from loadtest.manager.transaction_chain import TransactionChain
 from loadtest.manager.view import View
@@ -106,7 +105,7 @@ class ConnectionManager:
         Raises :class:`ValueError` for a connection string, an argument or an option that cannot be; for
         an unknown one with the nearest name.
         """
-        self._options = _options_of(
+        self._options = options_of(
             policy=policy, manage=manage, backoff=backoff, base_s=base_s, cap_s=cap_s,
             max_query_retries=max_query_retries, query_retry_backoff=query_retry_backoff,
             return_final_sql_query=return_final_sql_query, credentials=credentials,
@@ -355,10 +354,3 @@ class ConnectionManager:
 
     def _limit_s(self, timeout_s: float | None) -> float | None:
         return self._options.policy.statement_limit_s(self.remaining_s(), timeout_s)
-
-
-def _options_of(**options: Any) -> Options:
-    """One object for all managers that choose nothing: a fleet has thousands."""
-    if options == UNCHOSEN:
-        return DEFAULT
-    return Options(**{name: value for name, value in options.items() if value is not None})

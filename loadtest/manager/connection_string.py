@@ -1,11 +1,11 @@
-"""``mysql://user:password@host:port/database?option=value`` by name. Pure."""
+"""Connection strings: ``mysql://user:password@host:port/database?option=value``. Pure."""
 
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 SCHEMES = ("mysql", "mariadb")
-# PyMySQL's options that stay text, whatever they look like.
+# Options of PyMySQL that stay text, whatever they look like.
 TEXT = frozenset({
     "bind_address", "charset", "collation", "init_command", "program_name", "read_default_file",
     "read_default_group", "server_public_key", "sql_mode", "ssl_ca", "ssl_cert", "ssl_key",
@@ -15,31 +15,31 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def parse(text: str) -> dict[str, Any]:
-    """What it says by name; parts are percent-decoded, options converted to their types.
+    """Its parts and options as connect arguments: percent-decoded, and options converted to their types.
 
-    Raises :class:`ValueError` with the reason, and without a part that may be the password.
+    Raises :class:`ValueError` with the reason, and without any part that may be the password.
     """
     scheme, separator, _ = text.partition("://")
     if not separator:
-        raise _refused("it does not begin with mysql://")
+        raise _refused("it does not start with mysql://")
     if scheme.lower() not in SCHEMES:
         raise _refused(f"its scheme is neither {' nor '.join(SCHEMES)}")
     if re.search(r"[\s\x00-\x1f]", text):
-        raise _refused("it has white space in it; write %20 for a blank")
+        raise _refused("it contains white space; write %20 for a space")
     if "#" in text:
-        raise _refused("it has a # in it; write %23")
+        raise _refused("it contains a #; write %23")
     try:
         parts = urlsplit(text)
         host = parts.hostname
     except ValueError:
-        raise _refused("its host is not one; an IPv6 address stands in brackets") from None
+        raise _refused("its host is malformed; an IPv6 address needs brackets") from None
     try:
         port = parts.port
     except ValueError:
-        # Python's own text has the port in it, which is the password where an @ or / was not encoded.
-        raise _refused("its port is no number up to 65535; / : @ in a password are %2F %3A %40") from None
+        # Python's message quotes the port, which is the password where an @ or / was not encoded.
+        raise _refused("its port is not a number up to 65535; / : @ in a password are %2F %3A %40") from None
     if not host:
-        raise _refused("it names no host")
+        raise _refused("it has no host")
     if "@" in parts.query and parts.username is None:
         raise _refused("an @ comes after its ?; a ? in a password is %3F, an @ in an option %40")
     if port == 0:
@@ -56,9 +56,9 @@ def parse(text: str) -> dict[str, Any]:
         raise _refused("its path is more than a database; write %2F for a / in the name")
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if not re.fullmatch(r"[A-Za-z_][\w-]*", name, re.ASCII):
-            raise _refused("an option in it is no name")
+            raise _refused("the name of an option is malformed")
         if name in found:
-            raise _refused(f"{name} stands among its options; it belongs before them")
+            raise _refused(f"{name} is among its options; it belongs before them")
         arguments[name] = value if name in TEXT else _typed(value)
     return arguments
 

@@ -4,13 +4,12 @@ from contextlib import suppress
 
 from loadtest.manager import census as asking
 from loadtest.manager.clock import now_s
-from loadtest.manager.decision import Ask, Close, Decision, Keep, Kill
+from loadtest.manager.decision import Ask, Close, Decision, Keep, Kill, Rhythm
 from loadtest.manager.errors import is_lost
 from loadtest.manager.options import Options
 from loadtest.manager.read_timeout import read_timeout
 from loadtest.manager.result import Ended
 from loadtest.manager.session import Session
-from loadtest.manager.situation import Rhythm
 from loadtest.manager.stats import Stats
 from loadtest.manager.view import View
 

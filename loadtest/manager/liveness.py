@@ -1,4 +1,4 @@
-"""Whether an idle connection is still there, told from its socket alone."""
+"""Whether an idle connection is still alive, judged by its socket alone."""
 
 import _socket
 import socket
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def is_readable(sock: Any) -> bool:
-    """Whether anything, an end included, waits to be read; True for a closed or missing socket.
+    """Whether there is anything to read on ``sock``, be it its end; True for a closed or missing socket.
 
-    About 5 µs. Not ``select``, which fails from descriptor 1024 on. gevent's sockets wrap one that
-    never blocks, and a TLS socket's own ``recv`` allows no flags, so the plain method is called.
+    Takes about 5 µs. ``select`` would fail from descriptor 1024 on. gevent's sockets wrap one that never
+    blocks, and a TLS socket's own ``recv`` takes no flags, so the plain socket's method is called.
     """
     if sock is None or sock.fileno() < 0:
         return True

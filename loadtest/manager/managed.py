@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass
 
 from loadtest.manager.checks import in_order, number, whole
-from loadtest.manager.decision import Ask, AskPressure, Close, Decision, Keep
+from loadtest.manager.decision import Ask, AskPressure, Census, Close, Decision, Keep, Situation
 from loadtest.manager.policy import Policy
-from loadtest.manager.situation import Census, Situation
 
 LONGEST_LEASE_S = 31_536_000  # the greatest wait_timeout of MySQL and MariaDB
 # Calls at random times come within three mean gaps in 95 of 100 cases (1 - exp(-3)).

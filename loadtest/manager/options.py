@@ -122,3 +122,10 @@ UNCHOSEN = {
 }
 # Where a mistyped name may belong.
 ELSEWHERE = (*NAMES, *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__))
+
+
+def options_of(**options: Any) -> Options:
+    """One object for all managers that choose nothing: a fleet has thousands."""
+    if options == UNCHOSEN:
+        return DEFAULT
+    return Options(**{name: value for name, value in options.items() if value is not None})

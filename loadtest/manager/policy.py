@@ -7,10 +7,9 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from loadtest.manager.backoff import Backoff
-from loadtest.manager.decision import Ask, Decision
+from loadtest.manager.decision import Ask, Decision, Situation
 from loadtest.manager.errors import TRANSIENT, QueryTimeout, code_of
 from loadtest.manager.fate import Fate, may_pass
-from loadtest.manager.situation import Situation
 
 
 class Policy(ABC):

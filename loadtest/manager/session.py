@@ -26,7 +26,7 @@ from loadtest.manager.session_state import NOTHING, TABLE_LOCKS, state_of
 from loadtest.manager.stats import Stats
 
 _MISSING = object()
-NEW_S = 1.0  # so shortly ago a name was resolved, and led to this server
+NEW_S = 1.0  # a connection is new for so long: its host name may not lead elsewhere by now
 UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadline
 
 
@@ -83,7 +83,10 @@ class Session:
         return self.connection is not None and self._forks_count == forks.count
 
     def leave_to_the_parent(self) -> None:
-        """In a child of a fork, where both would read each other's answers, and one's goodbye end both."""
+        """In a child of a fork: gives up the connection without touching it.
+
+        Else both would read each other's answers, and the goodbye of one would end the connection of both.
+        """
         if self._forks_count != forks.count:
             connection, self.connection = self.connection, None
             self._forks_count = forks.count
@@ -137,7 +140,7 @@ class Session:
         return bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS) or self._read_in_transaction
 
     def must_not_freeze(self) -> bool:
-        """Whether a frozen container would keep locks, or hand on what its next invocation must not get."""
+        """Whether a freeze would keep locks, or hand on to the next invocation what is not its own."""
         return self.state != NOTHING or self.is_read_only or self.in_transaction()
 
     def may_be_replaced(self) -> bool:

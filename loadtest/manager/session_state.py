@@ -1,16 +1,16 @@
-"""Whether a statement gives its session a state of its own, told from its text. Pure.
+"""Whether a statement gives its session a state of its own, judged by its text. Pure.
 
-What a procedure or function does inside cannot be seen. A false alarm, as by a literal with such words in it,
-costs a reconnect; so does a statement that takes the state away again, which is not looked for.
+What a procedure or function does inside cannot be seen. A false alarm, as for a literal that contains such
+words, costs a reconnect. So does a state that a later statement takes away again: nobody looks for that.
 """
 
 import functools
 import re
 
-NOTHING, STATE, TABLE_LOCKS = 0, 1, 2  # a transaction ends the last kind: its BEGIN is an UNLOCK TABLES
-CACHED_LENGTH = 2_000  # longer texts are made of values, and do not come again
+NOTHING, STATE, TABLE_LOCKS = 0, 1, 2  # BEGIN ends the last kind: it implies UNLOCK TABLES
+CACHED_LENGTH = 2_000  # longer texts consist of values and do not come again
 
-# Before the first word: blanks, brackets, comments, and the marks of comments that the server executes.
+# Before the first word: white space, brackets, comments, and the marks of comments that the server executes.
 _LEAD = re.compile(r"(?:[\s(]|/\*m?!\d*|\*/|/\*(?!m?!).*?\*/|--\s[^\n]*|#[^\n]*)*", re.DOTALL)
 _TABLE_LOCKS = re.compile(
     r"lock\s+tables?\b|flush\s+(?:\w+\s+)?tables?\b.*(?:with\s+read\s+lock|for\s+export)", re.DOTALL
@@ -20,7 +20,7 @@ _STATE = re.compile(
     r"|(?:call|load)\b.*@",
     re.DOTALL,
 )
-# Of the server, of an account, or of one statement only.
+# These concern the server, an account, or one statement only.
 _OTHERS = re.compile(
     r"set\s+(?:(?:global|persist|persist_only|password|default\s+role|statement)\b|@@(?:global|persist\w*)\.)"
 )
@@ -36,7 +36,7 @@ def state_of(sql: str | bytes | bytearray) -> int:
 def _of_text(sql: str) -> int:
     text = sql.lower()
     found = max(_of_statement(part) for part in text.split(";"))
-    # The plain searches are much quicker than the expression, and nearly always enough.
+    # Plain searches are much faster than the expression, and nearly always enough.
     told = found or not any(mark in text for mark in (":=", "@", "get_lock", "_locks"))
     return found if told else STATE if _ANYWHERE.search(text) else NOTHING
 

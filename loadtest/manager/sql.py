@@ -1,6 +1,6 @@
-"""SQL text without a connection: escaping, and a statement with its arguments filled in. Pure.
+"""SQL text without a connection: escaped values and names, and statements with arguments filled in. Pure.
 
-Assumes the server's default SQL mode: with NO_BACKSLASH_ESCAPES escape through the connection.
+Assumes the server's default SQL mode. With NO_BACKSLASH_ESCAPES, escape through the connection instead.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def escape(value: Any) -> str:
 
 
 def escape_id(name: str | list[str] | tuple[str, ...], *, qualified: bool = True) -> str:
-    """A name in backticks: ``a.b`` becomes ```a`.`b```, or one name with ``qualified=False``.
+    """A name in backticks: ``a.b`` becomes ```a`.`b```, or a single name with ``qualified=False``.
 
     Several names are joined with commas.
     """
@@ -37,7 +37,10 @@ def escape_id(name: str | list[str] | tuple[str, ...], *, qualified: bool = True
 
 
 def format(sql: str, args: Any = None) -> str:  # noqa: A001 - the published module's name
-    """The statement with ``%s`` or ``%(name)s`` filled in, as PyMySQL would send it."""
+    """The statement with ``args`` in place of ``%s`` or ``%(name)s``, as PyMySQL would send it.
+
+    Raises :class:`TypeError` for a value that has no literal, or where ``args`` do not fit.
+    """
     if args is None:
         return sql
     if isinstance(args, Mapping):

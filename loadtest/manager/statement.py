@@ -1,7 +1,11 @@
-"""One statement of a manager: connects where needed, and sends it again where that does no harm."""
+"""Statements of a manager: one, sent again where that does no harm, and one with many rows."""
 
 import time
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
 
 from loadtest.manager.errors import LOST_STATE, SessionLost, error_name
 from loadtest.manager.fate import Fate
@@ -26,7 +30,7 @@ class Container(Protocol):
 
 
 def run_statement(db: Container, sql: str, args: Any, idempotent: bool, timeout_s: float | None) -> Result:
-    """Raises what :meth:`ConnectionManager.query` raises."""
+    """Connects where needed. Arguments and errors are those of :meth:`ConnectionManager.query`."""
     retries = Retries(db._options, sql, idempotent)
     with unwrapped:
         while True:
@@ -58,3 +62,44 @@ def _wait(options: Options, retries: Retries, error: Exception) -> None:
     log.info("statement retried after %s", error_name(error))
     options.fire("on_query_retry", error, retries.retries_count, retries.wait_s, options.query_algorithm)
     time.sleep(retries.wait_s)
+
+
+def statements_of(connection: Any, sql: str, rows: Iterable[Any]) -> list[tuple[str, Any]]:
+    """As PyMySQL's executemany: an INSERT with all rows in parts of 1 MB, else one statement for each row.
+
+    Nothing is sent. With another library each row is a statement. Raises what PyMySQL raises for rows
+    that do not fit the statement.
+    """
+    rows = list(rows)
+    if not isinstance(connection, Connection):
+        return [(sql, row) for row in rows]
+    made: list[tuple[str, Any]] = []
+    cursor = Cursor(connection)
+
+    def collect(text: Any, args: Any = None) -> int:
+        whole = text if isinstance(text, str) else bytes(text).decode(connection.encoding)
+        made.append((whole if args is None else cursor.mogrify(whole, args), None))
+        return 0
+
+    cursor.execute = collect  # type: ignore[method-assign, assignment]
+    cursor.executemany(sql, rows)
+    return made
+
+
+def run_in_turn(run: Callable[[str, Any], Result], statements: list[tuple[str, Any]]) -> Result:
+    """Rows changed by all of them, and the last insert id.
+
+    An error of ``run`` gets a note that says which of several statements it came from.
+    """
+    result = Result()
+    for number, (text, args) in enumerate(statements, 1):
+        try:
+            ran = run(text, args)
+        except Exception as error:
+            if len(statements) > 1:
+                error.add_note(f"in statement {number} of {len(statements)} that executemany makes")
+            raise
+        result.affected_rows += ran.affected_rows
+        result.insert_id = ran.insert_id or result.insert_id
+        result.sql = ran.sql
+    return result

@@ -1,4 +1,4 @@
-"""TLS as providers and other libraries word it, made into PyMySQL's arguments."""
+"""TLS settings as providers and other libraries word them, turned into PyMySQL's arguments."""
 
 import functools
 import json
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 OFF, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY = range(5)
-# MySQL's own ssl-mode, which JDBC writes sslMode, and libpq's sslmode.
+# MySQL's own ssl-mode (sslMode in JDBC) and libpq's sslmode.
 MODES = {
     "disabled": OFF, "disable": OFF, "allow": PREFERRED, "prefer": PREFERRED, "preferred": PREFERRED,
     "require": REQUIRED, "required": REQUIRED, "verify_ca": VERIFY_CA, "verify_identity": VERIFY_IDENTITY,
     "verify_full": VERIFY_IDENTITY,
 }  # fmt: skip
-SWITCH = {True: REQUIRED, False: OFF, "true": REQUIRED, "false": OFF}  # 1 and 0 are these, too
-# What each name may say, written small and without dashes and underscores.
+SWITCH = {True: REQUIRED, False: OFF, "true": REQUIRED, "false": OFF}  # 1 and 0 equal True and False
+# The values of each name, which is in lower case and without dashes and underscores here.
 WORDS: dict[str, Mapping[Any, int]] = {
     "sslmode": MODES,
     "sslaccept": {"strict": VERIFY_IDENTITY, "accept_invalid_certs": REQUIRED},  # Prisma's
@@ -29,9 +29,9 @@ OWN_KEYS = frozenset({"ca", "capath", "cert", "check_hostname", "cipher", "key",
 
 
 def mode_of(name: str, value: Any) -> int | None:
-    """How much is asked for; None when the argument is PyMySQL's own, or another.
+    """How much TLS the argument ``name`` asks for; None for one of PyMySQL's own, or about something else.
 
-    Raises :class:`ValueError` for a value that says nothing, without printing it.
+    Raises :class:`ValueError` for an unknown value, without printing it.
     """
     words = WORDS.get(name.lower().replace("-", "").replace("_", ""))
     if words is None or value is None or isinstance(value, ssl.SSLContext):
@@ -47,11 +47,11 @@ def mode_of(name: str, value: Any) -> int | None:
         return words[word]
     except (KeyError, TypeError):
         known = ", ".join(str(word) for word in words if isinstance(word, str)) or "true, false"
-        raise ValueError(f"{name} says nothing that is known; there are {known}") from None
+        raise ValueError(f"{name} has an unknown value; it may be {known}") from None
 
 
 def _unpacked(value: Any) -> Any:
-    """Node's options, as PlanetScale hands them out: ``ssl={"rejectUnauthorized":true}``."""
+    """Parses Node's options, as PlanetScale hands them out: ``ssl={"rejectUnauthorized":true}``."""
     if not isinstance(value, str) or not value.startswith("{"):
         return value
     try:
@@ -70,17 +70,18 @@ def _of_mapping(value: Mapping[str, Any]) -> int | None:
 
 
 def arguments_for(mode: int, given: Mapping[str, Any]) -> dict[str, Any]:
-    """PyMySQL's for ``mode``, with one context for all connections: it makes one for each, at 25 ms and more.
+    """``given`` with PyMySQL's arguments for ``mode``, and one context for all connections.
 
-    PyMySQL checks no host name where no CA is named; this does, against the system's.
-    Raises :class:`ValueError` for a file that is none.
+    PyMySQL would make a context for each connection, which takes 25 ms and more. It checks no host name
+    when no CA is given; this does, against the system's CAs. Raises :class:`ValueError` for a file that
+    cannot be used.
     """
     if mode == PREFERRED:
         return dict(given)
     kept = {name: value for name, value in given.items() if name not in FILES and name not in VERIFYING}
     if mode == OFF:
         return {**kept, "ssl_disabled": True}
-    # PyMySQL would put a dictionary of its own in the context's place.
+    # PyMySQL would put a dictionary of its own in place of the context.
     asked = [VERIFYING[name] for name in VERIFYING if given.get(name)]
     return {**kept, "ssl": _context(max([mode, *asked]), *map(given.get, FILES))}
 
@@ -97,7 +98,7 @@ def _context(
         raise ValueError(
             f"a file of ssl_ca, ssl_cert or ssl_key cannot be used: {error.strerror or type(error).__name__}"
         ) from None
-    # Certificates that MySQL makes for itself do not pass what Python 3.13 adds.
+    # Certificates that MySQL generates for itself fail the checks that Python 3.13 added.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.check_hostname = mode == VERIFY_IDENTITY
     context.verify_mode = ssl.CERT_REQUIRED if mode >= VERIFY_CA else ssl.CERT_NONE

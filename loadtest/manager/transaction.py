@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Any, Self
 
 from loadtest.manager.errors import LOST_STATE, SessionLost, TransactionLost
-from loadtest.manager.many_rows import run_in_turn, statements_of
 from loadtest.manager.options import log
 from loadtest.manager.result import Ended, Result, unwrapped
 from loadtest.manager.session import Session
-from loadtest.manager.statement import Container
+from loadtest.manager.statement import Container, run_in_turn, statements_of
 
 OnRollback = Callable[[BaseException], object]
 HAS_ENDED = "this transaction has ended: begin another"

@@ -3,8 +3,7 @@
 from typing import Any
 
 from loadtest.manager import census as asking
-from loadtest.manager.decision import Ask, AskPressure, AskProcessList
-from loadtest.manager.situation import Census, Rhythm, Situation
+from loadtest.manager.decision import Ask, AskPressure, AskProcessList, Census, Rhythm, Situation
 
 FULL = Census(1, 1)
 

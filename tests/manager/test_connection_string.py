@@ -64,7 +64,7 @@ def test_each_part_finds_its_argument(text, arguments):
         ("mysql://me:hunter2@db.example/shop/window", "database"),
         ("mysql://me:hunter2 @db.example", "white space"),
         ("mysql://db.example?password=hunter2", "among its options"),
-        ("mysql://db.example?1hunter2=1", "no name"),
+        ("mysql://db.example?1hunter2=1", "name of an option is malformed"),
         ("mysql://me:hunter?2=x@db.example/shop", "port"),
         ("mysql://me:33?hunter2=x@db.example/shop", "after its [?]"),
     ],

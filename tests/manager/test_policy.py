@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from loadtest.manager import Classic, Managed
-from loadtest.manager.decision import AskPressure, AskProcessList, Close, Keep, Kill
-from loadtest.manager.situation import Census, Rhythm, Situation
+from loadtest.manager.decision import (
+    AskPressure,
+    AskProcessList,
+    Census,
+    Close,
+    Keep,
+    Kill,
+    Rhythm,
+    Situation,
+)
 
 # Recorded from serverless-mysql 2.1.0 itself: the process list that it was shown, whom it killed,
 # which of its KILLs failed because the thread was gone, and whether it closed its own connection.

@@ -4,9 +4,17 @@ import pymysql
 import pytest
 
 from loadtest.manager import ConnectionManager, NoConnection, Policy, SessionLost
-from loadtest.manager.decision import AskPressure, AskProcessList, Close, Keep, Kill
+from loadtest.manager.decision import (
+    AskPressure,
+    AskProcessList,
+    Census,
+    Close,
+    Keep,
+    Kill,
+    Rhythm,
+    Situation,
+)
 from loadtest.manager.errors import code_of
-from loadtest.manager.situation import Census, Rhythm, Situation
 from tests.manager.acting import INSERT, filled, killed_in_the_middle, own_id, relayed
 from tests.waiting import wait_until
 
@@ -72,7 +80,7 @@ def test_it_sees_the_pressure_and_closes_when_there_is_too_much(made, target):
     calm, full = policy.seen
     assert calm.census.limit == full.census.limit
     assert full.census.pressure_ratio >= 0.9 > 0.5 > calm.census.pressure_ratio
-    assert (calm.rhythm.invocations_count, full.lease_s, 0 < full.left_s < 5.0) == (2, 5, True)
+    assert (full.rhythm.invocations_count, full.lease_s, 0 < full.left_s < 5.0) == (2, 5, True)
 
 
 def test_its_lease_is_the_session_s(made):
