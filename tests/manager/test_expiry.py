@@ -82,7 +82,7 @@ def test_mysql_s_goodbye_is_read_where_pymysql_left_it(config, ledger, monkeypat
     db = ConnectionManager(config, policy=Managed(expiry_margin_s=-10.0), manage=False)
     db.connect()
     time.sleep(LEASE_S + 0.3)
-    monkeypatch.setattr("loadtest.manager.held.is_readable", lambda _: False)  # as if it came just after
+    monkeypatch.setattr("loadtest.manager.session.is_readable", lambda _: False)  # as if it came just after
     assert db.query(INSERT, ("once",)).affected_rows == 1
     assert ledger() == ["once"]
     assert db.stats.connects_count == 2

@@ -87,7 +87,7 @@ def test_a_child_does_not_go_on_with_its_parent_s_transaction(made, ledger):
                     run(INSERT, ("child's",))
                 told.append(True)
             with pytest.raises(TransactionLost):
-                transaction.__exit__(None, None, None)
+                transaction.leave(None)
             return told, db.query("SELECT COUNT(*) FROM loadtest_ledger")[0][0]
 
         assert in_a_child(child) == ([True] * 3, 0)
@@ -117,7 +117,7 @@ def test_a_block_that_raises_in_a_child_sends_no_rollback(made, ledger):
         transaction.query(INSERT, ("kept",))
 
         def child():
-            transaction.__exit__(KeyError, KeyError("the child's own"), None)
+            transaction.leave(KeyError("the child's own"))
 
         assert in_a_child(child) is None
     assert ledger() == ["kept"]

@@ -79,7 +79,7 @@ def test_the_limit_of_an_account_counts_its_own_connections_only(admin, target):
     others = [connect(target.functions) for _ in range(60)]
     try:
         with account(admin, target, "MAX_USER_CONNECTIONS 4") as config:
-            policy = Managed(idle_ratio=0.0, calm_ratio=0.8, look_every_s=0.0, look_every_count=1)
+            policy = Managed(idle_ratio=0.0, calm_ratio=0.8, ask_every_s=0.0, ask_every_count=1)
             db = ConnectionManager(config, policy=policy)
             held = [pymysql.connect(**config) for _ in range(2)]
             invoke(db)

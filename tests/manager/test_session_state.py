@@ -131,7 +131,7 @@ def test_a_lock_that_is_gone_is_told_before_anything_is_sent(made, admin, ledger
         db.query("SELECT GET_LOCK('gone', 0)")
         killed(db, admin)
         if not looked_at:
-            monkeypatch.setattr("loadtest.manager.held.is_readable", lambda _: False)
+            monkeypatch.setattr("loadtest.manager.session.is_readable", lambda _: False)
             db.get_client()._force_close()  # as if the write failed
         with pytest.raises(SessionLost, match=r"locks, variables, temporary tables.*was not sent"):
             db.query(INSERT, ("as if locked",))
@@ -144,7 +144,7 @@ def test_nor_does_a_transaction_begin_on_another_connection(made, admin, monkeyp
     with db.invocation():
         db.query("SET @a = 1")
         killed(db, admin)
-        monkeypatch.setattr("loadtest.manager.held.is_readable", lambda _: False)
+        monkeypatch.setattr("loadtest.manager.session.is_readable", lambda _: False)
         with pytest.raises(SessionLost), db.transaction() as transaction:
             transaction.query(INSERT, ("without @a",))
     assert ledger() == []
@@ -174,7 +174,7 @@ def test_the_first_one_that_meets_a_dead_connection_goes_over_another(made, monk
     with db.invocation(5.0):
         identity = own_id(db)
         killed(db, admin)
-        monkeypatch.setattr("loadtest.manager.held.is_readable", lambda _: False)
+        monkeypatch.setattr("loadtest.manager.session.is_readable", lambda _: False)
         db.query("SET @a = CONNECTION_ID()")
         assert db.query("SELECT @a <> %s", (identity,)) == [(1,)]
 

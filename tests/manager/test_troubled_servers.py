@@ -66,7 +66,7 @@ def test_a_transaction_does_not_wait_for_a_frozen_server_beyond_the_deadline(own
 
 def test_the_end_of_an_invocation_does_not_wait_for_a_frozen_server(own_mariadb):
     config = {**own_mariadb.functions.connect_arguments(), "ssl_disabled": True}
-    db = ConnectionManager(config, policy=Managed(look_timeout_s=0.2))
+    db = ConnectionManager(config, policy=Managed(ask_timeout_s=0.2))
     invoke(db, 1)
     with db.invocation():
         db.query("SELECT 1")
