@@ -96,7 +96,8 @@ class Options:
             return chosen, "custom"
         algorithm: Any = chosen or self.policy.default_backoff
         if not isinstance(algorithm, str) or algorithm not in backoffs.BY_NAME:
-            raise ValueError(f"{name} is {chosen!r}; there are {', '.join(backoffs.BY_NAME)}, or a function")
+            known = ", ".join(backoffs.BY_NAME)
+            raise ValueError(f"{name} is {algorithm!r}; there are {known}, or a function")
         return backoffs.BY_NAME[algorithm](self.rng, self.base_s, self.cap_s), algorithm
 
     def fire(self, event: str, *args: Any) -> None:

@@ -16,8 +16,8 @@ from loadtest.manager.session import Session
 from loadtest.manager.stats import Stats
 
 
-class Container(Protocol):
-    """What a statement needs of the :class:`~loadtest.manager.connection.ConnectionManager`."""
+class SessionSource(Protocol):
+    """Where a statement gets its session, and how long it may take: a ``ConnectionManager``."""
 
     _options: Options
     _stats: Stats
@@ -29,7 +29,9 @@ class Container(Protocol):
     def remaining_s(self) -> float | None: ...
 
 
-def run_statement(db: Container, sql: str, args: Any, idempotent: bool, timeout_s: float | None) -> Result:
+def run_statement(
+    db: SessionSource, sql: str, args: Any, idempotent: bool, timeout_s: float | None
+) -> Result:
     """Connects where needed. Arguments and errors are those of :meth:`ConnectionManager.query`."""
     retries = Retries(db._options, sql, idempotent)
     with unwrapped:

@@ -8,7 +8,7 @@ from loadtest.manager.errors import LOST_STATE, SessionLost, TransactionLost
 from loadtest.manager.options import log
 from loadtest.manager.result import Ended, Result, unwrapped
 from loadtest.manager.session import Session
-from loadtest.manager.statement import Container, run_in_turn, statements_of
+from loadtest.manager.statement import SessionSource, run_in_turn, statements_of
 
 OnRollback = Callable[[BaseException], object]
 HAS_ENDED = "this transaction has ended: begin another"
@@ -24,7 +24,7 @@ class Transaction:
 
     __slots__ = ("_db", "_on_rollback", "_session", "_statements_count")
 
-    def __init__(self, db: Container, on_rollback: OnRollback | None = None) -> None:
+    def __init__(self, db: SessionSource, on_rollback: OnRollback | None = None) -> None:
         """Begins it. Raises what :meth:`ConnectionManager.query` raises, RuntimeError inside another one."""
         self._db = db
         self._on_rollback = on_rollback

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Self
 
 from loadtest.manager.result import Result
-from loadtest.manager.statement import Container
+from loadtest.manager.statement import SessionSource
 from loadtest.manager.transaction import OnRollback, Transaction, tell
 
 HAS_BEGUN = (
@@ -30,7 +30,7 @@ class TransactionChain:
 
     __slots__ = ("_block", "_db", "_on_rollback", "_steps")
 
-    def __init__(self, db: Container) -> None:
+    def __init__(self, db: SessionSource) -> None:
         self._db = db
         self._block: Transaction | None = None  # once it has begun
         self._on_rollback: OnRollback | None = None  # of the block, once that has begun

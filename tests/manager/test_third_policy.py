@@ -1,8 +1,13 @@
 """A policy of a user's own, defined here and nowhere else, is obeyed by a manager on real servers."""
 
+import ast
+import re
+from pathlib import Path
+
 import pymysql
 import pytest
 
+import loadtest.manager
 from loadtest.manager import ConnectionManager, NoConnection, Policy, SessionLost
 from loadtest.manager.decision import (
     AskPressure,
@@ -215,3 +220,27 @@ def test_what_a_policy_does_not_say_has_an_answer():
 def test_a_policy_that_decides_nothing_cannot_be_made():
     with pytest.raises(TypeError, match="decide"):
         type("Undecided", (Policy,), {})()
+
+
+def test_the_policy_on_the_manager_s_page_is_one():
+    page = Path(__file__).parents[2].joinpath("docs", "manager.md").read_text("utf-8")
+    code = re.search(r"## A policy of your own.*?```python\n(.*?)```", page, re.S)[1]
+    there = {}
+    exec(code, there)  # noqa: S102 - our own page
+    policy = there["KeepBelow"](0.5)
+    assert policy.decide(Situation(Rhythm(0.0))) == AskPressure(60.0)
+    for used_count, expected in ((44, Keep()), (45, Close())):
+        situation = Situation(Rhythm(0.0), census=Census(used_count, 90), is_fresh=True)
+        assert policy.decide(situation) == expected
+    assert there["db"].lease_s == 5
+
+
+def test_nobody_asks_which_policy_it_is():
+    """Only who offers them or has one as its default knows the two that are shipped."""
+    knowing = set()
+    for path in Path(loadtest.manager.__file__).parent.glob("*.py"):
+        names = {
+            node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)
+        }
+        knowing |= {path.stem} if names & {"Classic", "Managed"} else set()
+    assert knowing == {"options"}

@@ -380,6 +380,8 @@ def test_a_transaction_prints_its_state(made, ledger):
         session = f"<Session on connection {db.get_client().thread_id()}, lease 61 s, 0 invocations>"
         assert repr(transaction) == f"<Transaction open in {session}, 3 statements>"
     assert repr(transaction) == "<Transaction ended, 3 statements>"
+    chain.commit()
+    assert repr(chain) == "<TransactionChain <Transaction ended, 1 statements>, 2 steps>"
     assert ledger() == ["a", "b", "c"]
 
 
