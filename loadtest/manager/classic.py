@@ -14,7 +14,7 @@ from loadtest.manager.policy import Policy
 class Classic(Policy):
     """serverless-mysql 2.1.0, decision for decision. Seconds and ratios.
 
-    It counts the rows of the whole process list, whosever they are, and takes their greatest TIME as
+    It counts the rows of the whole process list, whoever they belong to, and takes their greatest TIME as
     the age of the oldest connection. On MySQL 8.0 and later that row is the event scheduler's, and its
     TIME is the server's uptime, so younger zombies are never killed there.
 

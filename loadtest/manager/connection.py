@@ -168,7 +168,7 @@ class ConnectionManager:
         self._stats.reuses_count += self._open is not None
 
     def end(self) -> None:
-        """After each invocation: keep, close, or kill, as the policy decides. Raises nothing of MySQL's."""
+        """Ends an invocation: keep, close, or kill, as the policy decides. Raises no error of MySQL's."""
         if not self._in_invocation:
             self.begin()
         session = self._open
@@ -203,7 +203,7 @@ class ConnectionManager:
             self._view = view if view.has_seen else None
 
     def quit(self) -> None:
-        """Closes the connection, whatever the policy: before the container goes, if it is told."""
+        """Closes the connection, whatever the policy says: for a container that knows that it is going."""
         if self._session is not None:
             self._session.close()
 
@@ -216,13 +216,13 @@ class ConnectionManager:
 
         A statement is sent again only if it cannot have run, or with ``idempotent=True``, or, with
         ``max_query_retries``, after an answer that says that it took no effect; never in a
-        transaction. It gets ``timeout_s`` at most, and never longer than the invocation has.
+        transaction. It gets ``timeout_s`` seconds at most, and never more than the invocation has left.
 
         Raises :class:`NoConnection` when none was to be had before the deadline (nothing was sent),
         :class:`AnswerLost` when the connection broke with the statement under way,
-        :class:`QueryTimeout` (one of those) when the time was over, :class:`TransactionLost` and
-        :class:`SessionLost` when the connection had gone with a transaction open or with a state of
-        its session's own, and PyMySQL's own errors for whatever the server answers.
+        :class:`QueryTimeout` (one of those) when it ran out of time, :class:`TransactionLost` or
+        :class:`SessionLost` when the connection was lost with a transaction open or with a state of its
+        session's own, and PyMySQL's own errors for errors of the server.
         """
         return run_statement(self, sql, args, idempotent, timeout_s)
 
@@ -248,11 +248,11 @@ class ConnectionManager:
     def change_user(
         self, user: str | None = None, password: str | None = None, database: str | None = None
     ) -> None:
-        """From now on as another user, or with another database. Raises PyMySQL's errors.
+        """Continues as another user, or with another database.
 
         The database alone is changed on the open connection. PyMySQL has no COM_CHANGE_USER, so
-        another user means another connection; when it is refused, the old user stays. Raises
-        :class:`ValueError` where ``credentials`` decide who is connected.
+        another user means another connection; if that is refused, the old user stays. Raises PyMySQL's
+        errors, and :class:`ValueError` for another user where ``credentials`` decide who is connected.
         """
         wanted = {"user": user, "password": password, "database": database}
         changes = {name: value for name, value in wanted.items() if value is not None}
@@ -297,21 +297,21 @@ class ConnectionManager:
         return None if session is None else session.connection
 
     def get_counter(self) -> int:
-        """Invocations that the present connection has served."""
+        """How many invocations the present connection has served."""
         return 0 if self._open is None else self._open.served_count
 
     def get_error_count(self) -> int:
-        """Connections that broke."""
+        """How many connections broke."""
         return self._stats.lost_count
 
     @property
     def stats(self) -> Stats:
-        """A snapshot."""
+        """A snapshot of the counts."""
         return replace(self._stats)
 
     @property
     def lease_s(self) -> int | None:
-        """The lease that a session begins with, in seconds; None for a policy without one."""
+        """The lease that a session starts with, in seconds; None for a policy without one."""
         return self._options.policy.lease_s
 
     def remaining_s(self) -> float | None:
@@ -321,9 +321,9 @@ class ConnectionManager:
     # The connection
 
     def connect(self) -> None:
-        """Makes sure that there is a live connection; waits its turn when the server is full.
+        """Makes sure that there is a live connection; tries again while the server is full or out of reach.
 
-        Raises :class:`NoConnection` at the deadline, PyMySQL's errors for what waiting cannot cure.
+        Raises :class:`NoConnection` at the deadline, and PyMySQL's errors for what waiting cannot cure.
         """
         self._connected()
 

@@ -37,8 +37,8 @@ def _of_text(sql: str) -> int:
     text = sql.lower()
     found = max(_of_statement(part) for part in text.split(";"))
     # Plain searches are much faster than the expression, and nearly always enough.
-    told = found or not any(mark in text for mark in (":=", "@", "get_lock", "_locks"))
-    return found if told else STATE if _ANYWHERE.search(text) else NOTHING
+    is_settled = found or not any(mark in text for mark in (":=", "@", "get_lock", "_locks"))
+    return found if is_settled else STATE if _ANYWHERE.search(text) else NOTHING
 
 
 _cached = functools.lru_cache(256)(_of_text)
