@@ -1,0 +1,185 @@
+"""The schema of ``summary.json``: the figures of a run. Pure.
+
+Field order is the order in the file. A figure that is unknown is None (null in the file), never an invented
+zero. Times are in ms, ratios from 0 to 1; a median of counts may lie between two integers.
+"""
+
+from collections.abc import Iterable
+from math import isfinite
+from types import UnionType
+from typing import Annotated, Any, get_args
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+SCHEMA = 1  # of summary.json
+
+Count = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)] | None
+Share = Annotated[float, Meta(ge=0, le=1)] | None
+Time = Annotated[float, Meta(ge=0, le=1e12)] | None
+Number = float | None
+NUMBERS = (Count, Share, Time, Number)
+
+
+class Times(Struct):
+    """Statistics of the answered arrivals, in ms.
+
+    ``disturbed`` names the statistics that the load generator's own stalls changed too much to be used.
+    """
+
+    mean: Time = None
+    p50: Time = None
+    p90: Time = None
+    p95: Time = None
+    p99: Time = None
+    p999: Time = None
+    max: Time = None
+    disturbed: list[str] = field(default_factory=list)
+
+
+class Connections(Struct):
+    """What the server and the functions said about connections."""
+
+    peak_count: Count = None
+    opened_count: Count = None
+    refused_count: Count = None
+    expired_count: Count = None
+
+
+class Zombies(Struct):
+    """Connections that a reaped container left on the server; ``peak_count`` is at one moment."""
+
+    left_count: Count = None
+    peak_count: Count = None
+    reclaim_p50_s: Number = None
+
+
+class Kills(Struct):
+    """KILLs that the server carried out, by the state of the victim's container."""
+
+    zombie_count: Count = None
+    idle_count: Count = None
+    busy_count: Count = None
+
+
+class GeneratorLoad(Struct):
+    """How well the load generator kept up. ``cpu_ratio`` is of one core, of its busiest process."""
+
+    lateness_p99_ms: Number = None
+    loop_lag_p99_ms: Number = None
+    cpu_ratio: Number = None
+    disturbed_ratio: Number = None
+
+
+class Integrity(Struct):
+    """The audit of the workload ``ledger``: acknowledged writes, and those lost or written twice."""
+
+    acknowledged_count: Count = None
+    lost_count: Count = None
+    doubled_count: Count = None
+
+
+class PartFigures(Struct, kw_only=True):
+    """One function of a mixed fleet, in one repetition or as a median."""
+
+    arrivals_count: Count = None
+    good_ratio: Share = None
+    error_ratio: Share = None
+    errors: dict[str, int | float] = field(default_factory=dict)
+    throttled_count: Count = None
+    unfinished_count: Count = None
+    throughput_per_s: Number = None
+    latency_ms: Times = field(default_factory=Times)
+    duration_ms: Times = field(default_factory=Times)
+    overhead_queries_per_invocation: Number = None
+
+
+class ArmFigures(Struct, kw_only=True):
+    """One arm, in one repetition or as the median of its repetitions.
+
+    ``valid`` is for times, ``reasons`` say why not. ``errors`` counts arrivals without an answer by name, the
+    most frequent first. ``integrity`` is there for the workload ``ledger``, ``parts`` for a mixed fleet only.
+    """
+
+    valid: bool
+    reasons: list[str] = field(default_factory=list)
+    arrivals_count: Count = None
+    good_ratio: Share = None
+    error_ratio: Share = None
+    errors: dict[str, int | float] = field(default_factory=dict)
+    throttled_count: Count = None
+    unfinished_count: Count = None
+    throughput_per_s: Number = None
+    latency_ms: Times = field(default_factory=Times)
+    duration_ms: Times = field(default_factory=Times)
+    cold_starts_count: Count = None
+    containers_peak_count: Count = None
+    connections: Connections = field(default_factory=Connections)
+    zombies: Zombies = field(default_factory=Zombies)
+    kills: Kills = field(default_factory=Kills)
+    overhead_queries_per_invocation: Number = None
+    generator: GeneratorLoad = field(default_factory=GeneratorLoad)
+    integrity: Integrity | None = None
+    parts: dict[str, PartFigures] | UnsetType = UNSET
+
+    def by_part(self) -> dict[str, PartFigures]:
+        """The figures of each function of a mixed fleet, by its name; empty for a single strategy."""
+        return self.parts if isinstance(self.parts, dict) else {}
+
+
+class Arm(Struct):
+    """The repetitions in the order in which they ran, and their median."""
+
+    repetitions: list[ArmFigures]
+    median: ArmFigures
+
+
+class Summary(Struct, kw_only=True):
+    """A whole run. ``scenario``, ``server`` and ``environment`` are passed on from ``run.json``, unchecked."""
+
+    schema: int = SCHEMA
+    scenario: Any = None
+    server: Any = None
+    environment: Any = None
+    valid: bool = False
+    warnings: list[str] = field(default_factory=list)
+    arms: dict[str, Arm]
+
+
+def as_json(summary: Summary) -> dict[str, Any]:
+    """Dictionaries and lists, as ``summary.json`` has them."""
+    found: dict[str, Any] = msgspec.to_builtins(summary)
+    return found
+
+
+def figure_names() -> list[str]:
+    """The numbers that every arm has, such as ``latency_ms.p99``, in the order of the file."""
+    return list(_numbers_of(ArmFigures))
+
+
+def _numbers_of(struct: type[Struct]) -> Iterable[str]:
+    for item in msgspec.structs.fields(struct):
+        alternatives = get_args(item.type) if isinstance(item.type, UnionType) else (item.type,)
+        group = next((t for t in alternatives if isinstance(t, type) and issubclass(t, Struct)), None)
+        if item.type in NUMBERS:
+            yield item.name
+        elif group is not None:
+            yield from (f"{item.name}.{name}" for name in _numbers_of(group))
+
+
+def found_at(figures: ArmFigures, names: Iterable[str]) -> Any:
+    """What stands at a path of field names such as ``("latency_ms", "p99")``; None where there is nothing."""
+    value: Any = figures
+    for name in names:
+        if isinstance(value, dict):
+            value = value.get(name)
+        else:
+            value = getattr(value, name) if name in getattr(value, "__struct_fields__", ()) else None
+    return value
+
+
+def number_at(figures: ArmFigures, names: Iterable[str]) -> float | None:
+    """As :func:`found_at`, for numbers only: None for anything else."""
+    value = found_at(figures, names)
+    known = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return float(value) if known else None
