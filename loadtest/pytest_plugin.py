@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from msgspec import Struct
+
+    from loadtest.results.summary import PartFigures
     from loadtest.server.target import Target
 
 DURATION_S = 5.0
@@ -76,8 +79,8 @@ def loadtest_fleet(
     (event, context). It can also be a strategy's name. The keywords are the settings of a scenario
     (``loadtest bench --help``, with underscores), such as ``rate``, ``duration="10s"`` or
     ``reap_probability``, and ``scenario``, whose settings they override. The result has the fields of the arm
-    in ``summary.json``: ``error_ratio``, ``latency_ms.p99``. Only one load runs on a machine at a time:
-    xdist's workers wait here.
+    in ``summary.json``: ``error_ratio``, ``latency_ms.p99``. Only one load runs on a machine at a time, so
+    xdist's workers wait for each other here.
     """
 
     def run(factory: "Callable[..., Any] | str", scenario: str = "burst", **settings: Any) -> Figures:
@@ -103,7 +106,7 @@ def loadtest_fleet(
         except LoadtestError as error:
             pytest.fail(str(error), pytrace=False)
         arm = arm_name(strategy)
-        return Figures(arm, summary["arms"][arm]["median"], folder.path, summary["warnings"])
+        return Figures(arm, summary.arms[arm].median, folder.path, summary.warnings)
 
     return run
 
@@ -141,13 +144,23 @@ def _check_signature(handler: Callable[..., Any], name: str) -> None:
 
 
 class Figures:
-    """Fields of a summary as attributes. One that nobody knows fails the test with the reason."""
+    """The fields of an arm in ``summary.json`` as attributes, such as ``latency_ms.p99``.
+
+    An attribute whose value is unknown fails the test with the reason.
+    """
 
     def __init__(
-        self, arm: str, values: dict[str, Any], path: Path, warnings: list[str], at: str = ""
+        self,
+        arm: str,
+        figures: "Struct | dict[str, PartFigures]",
+        path: Path,
+        warnings: list[str],
+        at: str = "",
     ) -> None:
+        from loadtest.results.summary import fields_of
+
         self._arm = arm
-        self._values = values
+        self._values = fields_of(figures)
         self._warnings = warnings
         self._at = at
         self.path = path
@@ -159,11 +172,11 @@ class Figures:
             )
         value, at = self._values[name], f"{self._at}{name}"
         if value is None:
-            reasons = "; ".join(self._warnings) or "nothing of it was seen"
+            reasons = "; ".join(self._warnings) or "there are no rows to compute it from"
             pytest.fail(
                 f"{self._arm}: {at} is not known: {reasons} ({self.path} has the rows)", pytrace=False
             )
-        if isinstance(value, dict) and name != "errors":
+        if name == "parts" or hasattr(value, "__struct_fields__"):
             return Figures(self._arm, value, self.path, self._warnings, f"{at}.")
         return value
 
@@ -171,7 +184,7 @@ class Figures:
         values = self._values
         if self._at:
             return f"<{self._arm} {self._at.rstrip('.')} {values}>"
-        p99_ms = values["latency_ms"]["p99"]
+        p99_ms = values["latency_ms"].p99
         errors = ", ".join(f"{count:g} of {name}" for name, count in values["errors"].items()) or "no errors"
         latency = "latency unknown" if p99_ms is None else f"p99 {p99_ms:.1f} ms"
         return f"<{self._arm}: {values['arrivals_count']:,g} arrivals, {errors}, {latency}; {self.path}>"

@@ -124,11 +124,11 @@ class Bench:
                     self._repeat(target, strategy, f"again {rerun}/{plan.reruns}")
 
     def _valid_count(self, arm: str) -> int:
-        from loadtest.report.frames import read_repetition
-        from loadtest.report.summary import summarise_repetition
+        from loadtest.report.figures import summarise_repetition
+        from loadtest.report.frame_reader import read_repetition
 
         return sum(
-            bool(summarise_repetition(read_repetition(repetition), self._plan)["valid"])
+            bool(summarise_repetition(read_repetition(repetition), self._plan).valid)
             for repetition in self.folder.repetitions(arm)
         )
 

@@ -100,7 +100,7 @@ def compare_reports(runs: tuple[Path, ...], **given: Any) -> int:
     run is enough with --arms A:B.
     """
     from loadtest.commands.comparison import Request, compare_runs
-    from loadtest.report.render.figures import plain
+    from loadtest.report.wording import plain
 
     found = compare_runs(Request(runs=runs, width=terminal_width(), color=with_color(), **given))
     say(found.text, nl=False)

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadtest.errors import UsageError
-from loadtest.report.compare import NONE, WORSE, Compared, Comparison, Rules, Side, compare
+from loadtest.report.compare import compare
+from loadtest.report.comparison import NONE, WORSE, Compared, Comparison, Rules, Side
 from loadtest.report.measures import BY_NAME
-from loadtest.report.render import comparison as render
+from loadtest.report.render.comparison_json import as_json
+from loadtest.report.render.comparison_table import rows
 from loadtest.report.render.junit import FAILED, PASSED, SKIPPED, Case, Suite, junit
-from loadtest.report.sides import read
+from loadtest.report.render.markdown import comparison_markdown
+from loadtest.report.render.terminal import comparison_text
+from loadtest.report.stored_runs import read
 from loadtest.results.files import write_text
 from loadtest.settings.nearest import nearest
 
@@ -19,7 +23,7 @@ REGRESSION = "regression"
 
 
 class Request(NamedTuple):
-    """What was asked for, as the options are called."""
+    """What was asked for, named as the options. Thresholds are shares: 0.05 is 5%."""
 
     runs: Sequence[Path]
     pairs: Sequence[str]
@@ -36,14 +40,21 @@ class Request(NamedTuple):
     color: bool
 
 
-class Found(NamedTuple):
+class Answer(NamedTuple):
+    """What to print to stdout, what to print to stderr, and how to end."""
+
     text: str
     complaints: list[str]
     exit_code: int
 
 
-def compare_runs(request: Request) -> Found:
-    """Raises :class:`UsageError` for what cannot be compared, before anything is written."""
+def compare_runs(request: Request) -> Answer:
+    """Reads and compares the runs, and writes the files that were asked for.
+
+    Raises:
+        UsageError: a run cannot be read or compared. Nothing has been written.
+        ResultsError: a file cannot be written.
+    """
     _check(request)
     paths = request.runs if len(request.runs) > 1 else [request.runs[0]] * 2
     sides = _sides(paths, with_series=request.html is not None)
@@ -53,7 +64,7 @@ def compare_runs(request: Request) -> Found:
         for side in sides[1:]
     ]
     if request.md is not None:
-        write_text(request.md, "\n".join(map(render.markdown, comparisons)))
+        write_text(request.md, "\n".join(map(comparison_markdown, comparisons)))
     if request.junit is not None:
         write_text(request.junit, junit(_suites(comparisons, request.fail_on)))
     if request.html is not None:
@@ -62,10 +73,10 @@ def compare_runs(request: Request) -> Found:
         first, *others = (side.series for side in sides)
         write_text(request.html, comparison_page(comparisons, first, others))
     if request.as_json:
-        text = json.dumps(render.as_json(comparisons), indent=1) + "\n"
+        text = json.dumps(as_json(comparisons), indent=1) + "\n"
     else:
-        text = "\n".join(render.text(c, request.width, request.color) for c in comparisons)
-    return Found(text, *_judge(comparisons, request))
+        text = "\n".join(comparison_text(c, request.width, request.color) for c in comparisons)
+    return Answer(text, *_judge(comparisons, request))
 
 
 def _check(request: Request) -> None:
@@ -78,7 +89,7 @@ def _check(request: Request) -> None:
 
 
 def _sides(paths: Sequence[Path], *, with_series: bool) -> list[Side]:
-    """Each once, side by side: a run of a million rows takes a second to read."""
+    """Reads each run once, two at a time: a run of a million rows takes a second."""
     different = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(max_workers=2) as pool:
         found = dict(
@@ -88,10 +99,10 @@ def _sides(paths: Sequence[Path], *, with_series: bool) -> list[Side]:
 
 
 def _pair(text: str, base: Side, candidate: Side) -> tuple[str, str]:
-    """``A:B``; names of mixed fleets have colons, too, so all ways to split are tried."""
+    """The arms that ``A:B`` names. Names of mixed fleets contain colons, too, so every split is tried."""
     parts = text.split(":")
     splits = [(":".join(parts[:i]), ":".join(parts[i:])) for i in range(1, len(parts))] + [(text, text)]
-    arms, others = base.summary["arms"], candidate.summary["arms"]
+    arms, others = base.summary.arms, candidate.summary.arms
     found = [pair for pair in splits if pair[0] in arms and pair[1] in others]
     if not found:
         known = ", ".join(dict.fromkeys([*arms, *others]))
@@ -100,7 +111,7 @@ def _pair(text: str, base: Side, candidate: Side) -> tuple[str, str]:
 
 
 def _asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str, Compared]]:
-    """What may fail: the gating measures if regressions do, and those that were named."""
+    """The measures whose verdict counts: the gating ones unless others were named, and those named."""
     for arm, measures in comparison.arms.items():
         for name, c in measures.items():
             if name in fail_on or (c.measure.gates and (REGRESSION in fail_on or not fail_on)):
@@ -108,7 +119,7 @@ def _asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str
 
 
 def _suites(comparisons: Sequence[Comparison], fail_on: Sequence[str]) -> list[Suite]:
-    """A case is known by its class and name alone, so several candidates stand in the class, too."""
+    """CI servers tell cases apart by class and name only, so of several candidates the class has the name."""
     several = len(comparisons) > 1
     seen: dict[str, int] = {}
     suites = []
@@ -139,13 +150,13 @@ def _why(c: Compared) -> str:
 
 
 def _line(comparison: Comparison, arm: str, c: Compared) -> str:
-    row = next(r for r in render.rows(comparison) if r.arm == arm and r.compared is c)
+    row = next(r for r in rows(comparison) if r.arm == arm and r.compared is c)
     _, base, candidate, change, interval, verdict, _ = row.cells
     return f"{arm}: {c.measure.name} {verdict}: {base} to {candidate}, {change} ({interval})"
 
 
 def _judge(comparisons: Sequence[Comparison], request: Request) -> tuple[list[str], int]:
-    """What to say on stderr, and the exit code."""
+    """The lines for stderr, and the exit code."""
     asked = (
         [(c, arm, m) for c in comparisons for arm, m in _asked(c, request.fail_on)] if request.fail_on else []
     )

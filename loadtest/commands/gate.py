@@ -3,71 +3,91 @@
 import builtins
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pymysql
 
 from loadtest.errors import UsageError
 from loadtest.manager import errors as manager_errors
 from loadtest.manager.errors import symbols
-from loadtest.report.budget import MISSED, UNDECIDED, Outcome, check, judge, unknown_error
-from loadtest.report.grammar import Budget, parse
+from loadtest.report.budgets.grammar import Budget, parse
+from loadtest.report.budgets.judgement import MISSED, UNDECIDED, Judgement, judge
+from loadtest.report.budgets.names import check, unknown_error
 from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED
+from loadtest.results.summary import Summary
 
-ANNOTATIONS_COUNT = 9  # GitHub shows ten errors of a step
+ANNOTATIONS_COUNT = 9  # GitHub shows ten annotations of a step; the last one counts the rest
 
 
 class Gate(NamedTuple):
-    """``strict``: a name that the run does not know either is refused."""
+    """The budgets of a run, and the run that they compare it with, if any.
+
+    ``strict``: an unknown name of an error is a wrong usage; otherwise its budget is undecided.
+    """
 
     budgets: Sequence[Budget] = ()
-    baseline: dict[str, Any] | None = None
+    baseline: Summary | None = None
     strict: bool = False
 
-    def judge(self, summary: dict[str, Any]) -> list[Outcome]:
-        """Raises :class:`UsageError` when strict."""
-        known = error_names() | _errors_of(summary) | _errors_of(self.baseline or {})
+    def judge(self, summary: Summary) -> list[Judgement]:
+        """Judges all budgets by the figures of the run.
+
+        Raises:
+            UsageError: strict, and a budget names an error that neither MySQL, Python nor the run knows.
+        """
+        known = error_names() | _errors_of(summary) | _errors_of(self.baseline)
         return [self._judge(budget, summary, known) for budget in self.budgets]
 
-    def _judge(self, budget: Budget, summary: dict[str, Any], known: set[str]) -> Outcome:
+    def _judge(self, budget: Budget, summary: Summary, known: set[str]) -> Judgement:
         wrong = unknown_error(budget, known)
         if not wrong:
             return judge(budget, summary, self.baseline)
         if self.strict:
             raise UsageError(f"budget {budget.text!r}: {wrong}")
-        return Outcome(budget, UNDECIDED, None, None, wrong)
+        return Judgement(budget, UNDECIDED, None, None, wrong)
 
 
 def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], *, ran: bool) -> Gate:
-    """``given``: budgets, or TOML files with ``budgets = […]``. ``ran``: the run is there to be judged.
+    """Reads and checks budgets.
 
-    Raises :class:`UsageError`. A run that is there may have met errors that nobody else knows by name,
-    so those are looked at by :meth:`Gate.judge`.
+    Args:
+        given: budgets, or TOML files with ``budgets = […]``.
+        baseline: the run that they may compare with, or None.
+        arms: of the run.
+        ran: whether the run is over. Then names of errors are left to :meth:`Gate.judge`, since the run may
+            have met errors of its own.
+
+    Raises:
+        UsageError: a budget makes no sense, or names what is not there; a file cannot be read.
     """
     texts = [text for word in given for text in (_of_file(Path(word)) if word.endswith(".toml") else [word])]
     budgets = [parse(text) for text in texts]
     known = _read(baseline) if baseline is not None else None
     if budgets:
-        errors = None if ran else error_names() | _errors_of(known or {})
-        check(budgets, arms, known["arms"] if known else None, errors)
+        errors = None if ran else error_names() | _errors_of(known)
+        check(budgets, arms, known.arms if known else None, errors)
     return Gate(budgets, known, strict=True)
 
 
 def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:
-    """Of the budgets that a run was made with: what cannot be judged any more is undecided, not an error."""
+    """The budgets that a run was made with. What can no longer be judged is undecided, not an error.
+
+    Raises:
+        UsageError: a budget makes no sense, or the baseline cannot be read.
+    """
     return Gate([parse(text) for text in texts], _read(baseline) if baseline is not None else None)
 
 
-def _read(run: Path) -> dict[str, Any]:
-    from loadtest.report.sides import read
+def _read(run: Path) -> Summary:
+    from loadtest.report.stored_runs import read
 
-    return dict(read(run).summary)
+    return read(run).summary
 
 
 def error_names() -> set[str]:
-    """What an error may be called: MySQL's codes by number and by name, our own words, exceptions."""
+    """The known names of errors: MySQL's codes by number and by name, our own, and exceptions."""
     names = {THROTTLED, TIMEOUT, UNFINISHED, "WrongAnswer"}
     for number, symbol in symbols().items():
         names |= {str(number), symbol, f"{number} {symbol}"}
@@ -80,14 +100,10 @@ def _is_exception(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Exception)
 
 
-def _errors_of(summary: Mapping[str, Any]) -> set[str]:
-    """Those that its repetitions met, and the words that they consist of."""
-    found = {
-        name
-        for arm in summary.get("arms", {}).values()
-        for repetition in arm["repetitions"]
-        for name in (repetition.get("errors") or {})
-    }
+def _errors_of(summary: Summary | None) -> set[str]:
+    """The errors of all repetitions, and each word of their names."""
+    arms = summary.arms.values() if summary is not None else ()
+    found = {name for arm in arms for repetition in arm.repetitions for name in repetition.errors}
     return found | {word for name in found for word in name.split(" ")}
 
 
@@ -104,30 +120,28 @@ def _of_file(path: Path) -> list[str]:
     return texts
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """A budget that is missed goes before one that nothing decides."""
-    states = {outcome.state for outcome in outcomes}
+def exit_code(judgements: Sequence[Judgement]) -> int:
+    """1 if a budget is missed, else 4 if one is undecided, else 0."""
+    states = {judgement.state for judgement in judgements}
     return 1 if MISSED in states else 4 if UNDECIDED in states else 0
 
 
-def annotations(outcomes: Sequence[Outcome]) -> list[str]:
-    """For GitHub's runners, one for each budget that did not pass; elsewhere none."""
+def annotations(judgements: Sequence[Judgement]) -> list[str]:
+    """GitHub's workflow commands, one for each budget that did not pass; elsewhere none."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return []
-    from loadtest.report.render.budgets import line
-
-    failed = [outcome for outcome in outcomes if outcome.state in (MISSED, UNDECIDED)]
+    failed = [judgement for judgement in judgements if judgement.state in (MISSED, UNDECIDED)]
     found = []
-    for outcome in failed[:ANNOTATIONS_COUNT]:
-        kind = "error" if outcome.state == MISSED else "warning"
-        found.append(f"::{kind} title=loadtest budget {outcome.state}::{_escaped(line(outcome))}")
+    for judgement in failed[:ANNOTATIONS_COUNT]:
+        kind = "error" if judgement.state == MISSED else "warning"
+        found.append(f"::{kind} title=loadtest budget {judgement.state}::{_escaped(judgement.line())}")
     if len(failed) > ANNOTATIONS_COUNT:
         found.append(f"::error title=loadtest::and {len(failed) - ANNOTATIONS_COUNT} more budgets")
     return found
 
 
 def add_to_job_summary(report_md: Path) -> str:
-    """On GitHub's runners; says what went wrong, since the run itself is done."""
+    """Appends the report to the job summary on GitHub's runners. Returns a warning if that fails, or ""."""
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if not summary or os.environ.get("GITHUB_ACTIONS") != "true":
         return ""
@@ -140,5 +154,5 @@ def add_to_job_summary(report_md: Path) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As a workflow command's data: "Workflow commands for GitHub Actions", its toolkit's command.ts."""
+    """Text as the data of a workflow command: escapeData() in command.ts of GitHub's actions/toolkit."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

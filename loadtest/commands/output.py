@@ -5,9 +5,12 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from loadtest.results.summary import Summary
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a budget is missed or a regression was found; 2 wrong usage or a bad file; 3 no server
@@ -28,14 +31,16 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
         os.close(nobody)
 
 
-def say_summary(summary: dict[str, Any], path: Path, as_json: bool) -> None:
+def say_summary(summary: "Summary", path: Path, as_json: bool) -> None:
     """A run's summary as JSON, or as a table with the path of its folder."""
     if as_json:
-        say(json.dumps(summary, indent=1))
-        return
-    from loadtest.report.render.terminal import text
+        from loadtest.results import summary as schema
 
-    say(text(summary, width=terminal_width(), color=with_color()), nl=False)
+        say(json.dumps(schema.as_json(summary), indent=1))
+        return
+    from loadtest.report.render.terminal import run_text
+
+    say(run_text(summary, width=terminal_width(), color=with_color()), nl=False)
     say(f"\nrun folder: {path}")
 
 

@@ -35,13 +35,12 @@ def judged(folder: "RunFolder", gate: "Gate", as_json: bool, log: ProgressLog) -
     """Writes the reports, shows them, judges the budgets. Returns the exit code."""
     from loadtest.commands.gate import add_to_job_summary, annotations, exit_code
     from loadtest.report.files import write_report
-    from loadtest.report.render.budgets import line
 
-    summary, outcomes = write_report(folder, gate.judge)
+    summary, judgements = write_report(folder, gate.judge)
     say_summary(summary, folder.path, as_json)
-    for outcome in outcomes:
-        log.event("budget", line(outcome), budget=outcome.budget.text, state=outcome.state)
-    for text in (*annotations(outcomes), add_to_job_summary(folder.report_md)):
+    for judgement in judgements:
+        log.event("budget", judgement.line(), budget=judgement.budget.text, state=judgement.state)
+    for text in (*annotations(judgements), add_to_job_summary(folder.report_md)):
         if text:
             say(text, err=True)
-    return exit_code(outcomes)
+    return exit_code(judgements)

@@ -1,32 +1,43 @@
-"""Everything that is derived from a run's rows, written beside them."""
+"""Everything that is made of a run's rows, written beside them."""
 
 from collections.abc import Callable
-from typing import Any
 
-from loadtest.report.budget import Outcome
-from loadtest.report.recompute import summarise_run, warmup_s_of
-from loadtest.report.render.document import markdown, run_junit
+from loadtest.report.budgets.judgement import Judgement
+from loadtest.report.render.junit import run_junit
+from loadtest.report.render.markdown import run_markdown
+from loadtest.report.run_summary import summarise_run, warmup_s_of
 from loadtest.report.series import Series
 from loadtest.results.files import write_json, write_text
 from loadtest.results.run_folder import RunFolder
+from loadtest.results.summary import Summary, as_json
 
-Judge = Callable[[dict[str, Any]], list[Outcome]]
+Judge = Callable[[Summary], list[Judgement]]
 
 
-def write_report(folder: RunFolder, judge: Judge = lambda _: []) -> tuple[dict[str, Any], list[Outcome]]:
-    """Writes ``summary.json``, ``report.html``, ``report.md``, ``junit.xml``; the summary, and its budgets.
+def write_report(folder: RunFolder, judge: Judge = lambda _: []) -> tuple[Summary, list[Judgement]]:
+    """Writes ``summary.json``, ``report.html``, ``report.md`` and ``junit.xml``.
 
-    Raises :class:`NothingMeasured`, :class:`UsageError`, :class:`ResultsError`; then nothing is half-written.
+    Args:
+        folder: the run.
+        judge: judges the budgets by the summary.
+
+    Returns:
+        The summary, and the judged budgets.
+
+    Raises:
+        NothingMeasured: the run has not a single arrival.
+        UsageError: ``run.json`` or a budget cannot be used. Nothing has been written.
+        ResultsError: a file cannot be written; it is not there half.
     """
     from loadtest.report.render.page import run_page
 
     run = folder.read_run()
     series = Series(warmup_s_of(run))
-    summary = summarise_run(folder, look=series.look)
-    outcomes = judge(summary)
-    page = run_page(summary, series.arms, run, outcomes)
-    write_json(folder.summary, summary)
+    summary = summarise_run(folder, collect=series.add)
+    judgements = judge(summary)
+    page = run_page(summary, series.arms, run, judgements)
+    write_json(folder.summary, as_json(summary))
     write_text(folder.report_html, page)
-    write_text(folder.report_md, markdown(summary, outcomes))
-    write_text(folder.junit, run_junit(summary, outcomes))
-    return summary, outcomes
+    write_text(folder.report_md, run_markdown(summary, judgements))
+    write_text(folder.junit, run_junit(summary, judgements))
+    return summary, judgements

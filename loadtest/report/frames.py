@@ -1,178 +1,92 @@
-"""A repetition's folder in, checked frames out.
+"""What one repetition left behind, checked: the values that every figure is made from.
 
-What is missing or broken becomes a warning and what is left is used: a run that was killed at any
-moment has a report. Rows that cannot be true are left out and counted.
+Pure: no I/O and no clock. :mod:`loadtest.report.frame_reader` fills it from the run folder.
 """
 
-import csv
-from math import isnan
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
+from math import inf, isfinite, isnan, nan
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from loadtest.errors import UsageError
-from loadtest.report.measured import Bools, Frames
-from loadtest.results.parquet import read_rows
-from loadtest.results.rows import ROW_TYPES, GeneratorSecond, Sample
-from loadtest.results.run_folder import Repetition
-
-CLOCK_NOISE_S = 1e-6  # differences of floats; no clock goes back by this much
-EARLY_S = 0.01  # a timer may fire a little before its time, and nothing can be answered much before it is due
-
-# A duration below zero means that a clock or a writer was wrong. `manage_s` is a remainder of measured and
-# nominal times, so a little below zero is natural there.
-NOT_NEGATIVE = {"invocations": ("cold_start_s", "connect_s", "query_s")}
-SPANS = {
-    "invocations": (("started_s", "finished_s"),),
-    "connections": (("opened_s", "closed_s"), ("opened_s", "reaped_s"), ("opened_s", "gone_s")),
-    "lags": (("started_s", "finished_s"),),
-}
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
-def read_repetition(repetition: Repetition) -> Frames:
-    """All tables of one repetition. Raises nothing for what is broken inside its files."""
-    warnings: list[str] = []
-    unknown: set[str] = set()
-    tables = {kind: _rows(repetition, kind, warnings, unknown) for kind in ROW_TYPES}
-    if tables["invocations"].empty:  # else no file means that there was nothing to write
-        unknown |= {kind for kind in ("kills", "lags") if not repetition.row_files(kind)}
-    return Frames(
-        **tables,
-        samples=_csv(repetition, "samples", Sample, warnings, unknown),
-        generator=_csv(repetition, "generator", GeneratorSecond, warnings, unknown),
-        meta=_meta(repetition, warnings),
-        warnings=[f"{repetition.arm}/{repetition.number}: {text}" for text in warnings],
-        unknown=frozenset(unknown),
-    )
+@dataclass(frozen=True)
+class Frames:
+    """The tables of one repetition; columns as in :mod:`loadtest.results.rows`, times in seconds."""
+
+    invocations: pd.DataFrame
+    connections: pd.DataFrame
+    kills: pd.DataFrame
+    lags: pd.DataFrame
+    samples: pd.DataFrame
+    generator: pd.DataFrame
+    meta: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    unknown: frozenset[str] = frozenset()  # tables that are empty because nothing of them could be read
+
+    @property
+    def start_s(self) -> float:
+        """When arrivals began; NaN when nobody wrote it down."""
+        return _number(self.meta, "start_s")
+
+    @property
+    def deadline_s(self) -> float:
+        """The planned end of arrivals; NaN when nobody wrote it down."""
+        return _number(self.meta, "deadline_s")
+
+    @property
+    def ended_s(self) -> float:
+        """When the repetition was over, drained; NaN when it was killed."""
+        return _number(self.meta, "ended_s")
+
+    @property
+    def cut_off(self) -> bool:
+        return self.meta.get("cut_off") is True or isnan(self.ended_s)
+
+    @property
+    def wrong_load(self) -> list[str]:
+        """Why the load was not the one that was asked for; empty when it was."""
+        reasons = self.meta.get("wrong_load")
+        return [str(text) for text in reasons] if isinstance(reasons, list) else []
+
+    def window(self, warmup_s: float) -> "Window":
+        """The part that counts: arrivals due in [start + warm-up, deadline)."""
+        from_s = -inf if isnan(self.start_s) else self.start_s + warmup_s
+        until_s = inf if isnan(self.deadline_s) else self.deadline_s
+        # Whoever interrupts a run shortens its window. When it was killed instead, nobody knows by how much.
+        open_s = nan if isnan(self.ended_s) else min(until_s, self.ended_s) - from_s
+        return Window(from_s, until_s, open_s if isfinite(open_s) and open_s > 0 else nan)
 
 
-def nothing() -> Frames:
-    """Of a repetition that left no row."""
-    tables = {kind: _empty(row_type) for kind, row_type in ROW_TYPES.items()}
-    return Frames(
-        invocations=tables["invocations"],
-        connections=tables["connections"],
-        kills=tables["kills"],
-        lags=tables["lags"],
-        samples=_empty(Sample),
-        generator=_empty(GeneratorSecond),
-        meta={},
-    )
+@dataclass(frozen=True)
+class Window:
+    """[``from_s``, ``until_s``), and how many seconds of it arrivals came in (NaN when unknown)."""
+
+    from_s: float
+    until_s: float
+    length_s: float
+
+    def holds(self, times: pd.Series) -> Bools:
+        values = times.to_numpy(dtype=np.float64)
+        return (values >= self.from_s) & (values < self.until_s)
+
+    def holds_seconds_ending(self, times: pd.Series) -> Bools:
+        """For rows that are written at the end of the second that they speak of."""
+        values = times.to_numpy(dtype=np.float64)
+        return (values > self.from_s) & (values <= self.until_s)
+
+    @property
+    def known(self) -> bool:
+        return isfinite(self.from_s) and isfinite(self.until_s)
 
 
-def _meta(repetition: Repetition, warnings: list[str]) -> dict[str, Any]:
-    try:
-        meta = repetition.read_meta()
-    except UsageError as error:
-        warnings.append(str(error))
-        return {}
-    if not meta:
-        warnings.append("when it began and ended is not known: it has no repetition.json")
-    return meta
-
-
-def _rows(repetition: Repetition, kind: str, warnings: list[str], unknown: set[str]) -> pd.DataFrame:
-    files = repetition.row_files(kind)
-    prefix = f"{repetition.arm}/{repetition.number}: "
-    try:
-        table, problems = read_rows(repetition, kind)
-        frame: pd.DataFrame = table.to_pandas(strings_to_categorical=True)
-    except (ValueError, OSError, NotImplementedError) as error:  # ValueError: Arrow's own and bad UTF-8
-        table, frame = None, _empty(ROW_TYPES[kind])
-        problems = [f"{kind} left out: {(str(error).splitlines() or [type(error).__name__])[0]}"]
-    warnings += [problem.removeprefix(prefix) for problem in problems]
-    if table is None or (files and len(problems) >= len(files)):
-        unknown.add(kind)
-    elif not files and kind in ("invocations", "connections"):
-        warnings.append(f"no {kind} were recorded")
-        if kind == "connections":  # nobody answers an invocation without one
-            unknown.add(kind)
-    return _checked(kind, frame, warnings)
-
-
-def _checked(kind: str, frame: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
-    """Without the rows that cannot be true; columns have their plain types afterwards."""
-    row_type = ROW_TYPES[kind]
-    hints = get_type_hints(row_type)
-    wrong = np.zeros(len(frame), dtype=np.bool_)
-    for name in row_type._fields:  # type: ignore[attr-defined]
-        if not _may_be_unknown(row_type, name):
-            wrong |= frame[name].isna().to_numpy()
-        if hints[name] is float:
-            wrong |= np.isinf(frame[name].to_numpy(dtype=np.float64))
-    for name in NOT_NEGATIVE.get(kind, ()):
-        wrong |= (frame[name] < 0).to_numpy()
-    for begin, end in SPANS.get(kind, ()):
-        wrong |= (frame[end] < frame[begin] - CLOCK_NOISE_S).to_numpy()
-    if kind == "invocations":
-        wrong |= _answered_at_no_time(frame)
-    if wrong.any():
-        warnings.append(
-            f"{int(wrong.sum())} of {len(frame)} rows of {kind} left out: a time that is missing or "
-            "not finite, a negative duration, or an empty field"
-        )
-        frame = frame[~wrong].reset_index(drop=True)
-    return frame.astype({name: t for name, t in hints.items() if t in (int, float, bool)})
-
-
-def _answered_at_no_time(frame: pd.DataFrame) -> Bools:
-    answered = (frame["error"] == "").to_numpy(dtype=np.bool_)
-    no_times = frame[["started_s", "finished_s"]].isna().any(axis=1).to_numpy()
-    too_early = (frame["finished_s"] < frame["due_s"] - EARLY_S).to_numpy()
-    wrong: Bools = (answered & no_times) | too_early
-    return wrong
-
-
-def _may_be_unknown(row_type: Any, name: str) -> bool:
-    default = row_type._field_defaults.get(name, 0)
-    return default is None or (isinstance(default, float) and isnan(default))
-
-
-def _csv(
-    repetition: Repetition, name: str, row_type: Any, warnings: list[str], unknown: set[str]
-) -> pd.DataFrame:
-    try:
-        rows = repetition.csv_rows(getattr(repetition, name))
-    except (OSError, ValueError, csv.Error) as error:
-        warnings.append(f"{name}.csv left out: {error}")
-        rows = []
-    else:
-        if not rows:
-            warnings.append(f"{name}.csv is missing or empty")
-    missing = set(row_type._fields) - set(rows[0] if rows else row_type._fields)
-    if missing:
-        warnings.append(f"{name}.csv left out: it has no column {', '.join(sorted(missing))}")
-        rows = []
-    if not rows:
-        unknown.add(name)
-        return _empty(row_type)
-    return _numbers(name, rows, row_type, warnings)
-
-
-def _numbers(name: str, rows: list[dict[str, str]], row_type: Any, warnings: list[str]) -> pd.DataFrame:
-    """CSV fields as floats (an empty one NaN) and ``error`` as text."""
-    wrong = np.array([None in row or None in row.values() for row in rows], dtype=np.bool_)
-    columns: dict[str, Any] = {}
-    for field in row_type._fields:
-        text = pd.Series([row.get(field) or "" for row in rows], dtype=object)
-        if field == "error":
-            columns[field] = text
-            continue
-        values = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
-        empty = (text == "").to_numpy(dtype=np.bool_)
-        wrong |= ~np.isfinite(values) & ~(empty & _may_be_unknown(row_type, field))
-        wrong |= (values < 0) & (field != "at_s")
-        columns[field] = values
-    frame = pd.DataFrame(columns)
-    if wrong.any():
-        warnings.append(f"{int(wrong.sum())} of {len(frame)} rows of {name}.csv left out: not all numbers")
-    return frame[~wrong].reset_index(drop=True)
-
-
-def _empty(row_type: Any) -> pd.DataFrame:
-    plain = {int: "int64", float: "float64", bool: "bool", str: "object"}
-    hints = get_type_hints(row_type)
-    return pd.DataFrame(
-        {name: pd.Series(dtype=plain.get(hints[name], "float64")) for name in row_type._fields}
-    )
+def _number(values: dict[str, Any], key: str) -> float:
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return nan
+    return float(value) if isfinite(value) else nan

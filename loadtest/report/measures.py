@@ -1,16 +1,21 @@
-"""What of an arm is compared, and which of its repetitions count for it. Pure."""
+"""The measures that a comparison compares, and which repetitions count for each. Pure."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-SHORTEST_MS = 1e-9  # no clock tells less from nothing
+from loadtest.results.summary import ArmFigures, number_at
+
+SHORTEST_MS = 1e-9  # anything below cannot be told from 0
 
 
 class Measure(NamedTuple):
-    """A field of ``summary.json``. ``gates``: a regression in it fails a run."""
+    """A field of ``summary.json``, such as ``latency_ms.p50``.
+
+    ``better`` is 1 where more is better, -1 where less is. A regression in one that ``gates`` fails a run.
+    """
 
     name: str
-    better: int  # 1: more is better; -1: less is
+    better: int
     gates: bool
 
     @property
@@ -19,12 +24,12 @@ class Measure(NamedTuple):
 
     @property
     def statistic(self) -> str:
+        """``p50`` of ``latency_ms.p50``; empty for a ratio."""
         return self.name.partition(".")[2]
 
-    def of(self, figures: Mapping[str, Any]) -> float | None:
-        """Its value in a repetition; None when unknown."""
-        group, _, field = self.name.partition(".")
-        return (figures.get(group) or {}).get(field) if field else figures.get(group)
+    def of(self, figures: ArmFigures) -> float | None:
+        """Its value in a repetition, in ms or as a ratio; None when unknown."""
+        return number_at(figures, self.name.split("."))
 
 
 MEASURES = (
@@ -40,21 +45,29 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 class Values(NamedTuple):
-    """What the repetitions of one arm say of one measure."""
+    """One measure of one arm, a value per repetition that counts for it.
+
+    ``arrivals_count`` is of those repetitions together. Values that are not ``trusted`` get no verdict.
+    """
 
     values: list[float]
-    arrivals_count: int  # of those repetitions together
+    arrivals_count: float
     warnings: list[str]
-    trusted: bool  # False: figures, and no verdict
+    trusted: bool
 
 
-def values(repetitions: Sequence[Mapping[str, Any]], measure: Measure, whose: str) -> Values:
-    """Errors do not depend on how well the generator kept time; whatever depends on times does.
+def values(repetitions: Sequence[ArmFigures], measure: Measure, whose: str) -> Values:
+    """Selects the repetitions that count: all for errors, the valid ones for whatever depends on times.
 
-    A statistic that a repetition's own stalls disturbed is left out; where fewer than half are left,
-    what is left has been selected too much to be trusted.
+    A repetition is also left out for a statistic that stalls of the load generator disturbed. Where that
+    leaves fewer than half of them, the rest is too selective to be trusted.
+
+    Args:
+        repetitions: of one arm.
+        measure: what to read from them.
+        whose: the run and the arm, for the warnings.
     """
-    valid = [r for r in repetitions if r["valid"]]
+    valid = [r for r in repetitions if r.valid]
     timed = measure.name != "error_ratio"
     used = valid if timed else list(repetitions)
     warnings = []
@@ -65,14 +78,15 @@ def values(repetitions: Sequence[Mapping[str, Any]], measure: Measure, whose: st
         )
     trusted = True
     if measure.is_time:
-        disturbed = [r for r in used if measure.statistic in r["latency_ms"]["disturbed"]]
-        if disturbed:
-            trusted = 2 * len(disturbed) <= len(used)
+        kept = [r for r in used if measure.statistic not in r.latency_ms.disturbed]
+        disturbed_count = len(used) - len(kept)
+        if disturbed_count:
+            trusted = 2 * disturbed_count <= len(used)
             warnings.append(
-                f"{whose}: {measure.name} of {len(disturbed)} of {len(used)} repetitions was disturbed by "
+                f"{whose}: {measure.name} of {disturbed_count} of {len(used)} repetitions was disturbed by "
                 f"the load generator{', and left out' if trusted else ': no verdict'}"
             )
-            used = [r for r in used if r not in disturbed] if trusted else used
+            used = kept if trusted else used
     known = [(value, r) for r in used if (value := measure.of(r)) is not None]
     if 0 < len(known) < len(used):
         warnings.append(
@@ -81,5 +95,5 @@ def values(repetitions: Sequence[Mapping[str, Any]], measure: Measure, whose: st
     if measure.is_time and any(value < SHORTEST_MS for value, _ in known):
         warnings.append(f"{whose}: {measure.name} is 0, so there is no ratio")
         trusted = False
-    arrivals = sum(r.get("arrivals_count") or 0 for _, r in known)
-    return Values([value for value, _ in known], arrivals, warnings, trusted and len(known) > 1)
+    arrivals_count = sum(r.arrivals_count or 0 for _, r in known)
+    return Values([value for value, _ in known], arrivals_count, warnings, trusted and len(known) > 1)

@@ -1,57 +1,68 @@
 """The median of an arm's repetitions, field by field. Pure."""
 
+from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import Any
+from typing import TypeVar
+
+from msgspec import UNSET, Struct
 
 from loadtest.report.times import STATISTICS
+from loadtest.results.summary import ArmFigures, PartFigures, Times
 
-TIMES = ("latency_ms", "duration_ms")
+Group = TypeVar("Group", bound=Struct)
+NOT_MERGED = ("valid", "reasons", "parts")
 
 
-def of_repetitions(repetitions: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same fields as a repetition has, over the valid ones.
+def of_repetitions(repetitions: Sequence[ArmFigures]) -> ArmFigures:
+    """The medians of all figures, over the valid repetitions.
 
-    Where none is valid, times are None and all else is over all repetitions: counts and errors do not
-    depend on how well the generator kept time. Unknown figures are left out of a median.
+    Where none is valid, times are None and everything else is over all repetitions: counts and errors do not
+    depend on how well the load generator kept time. Unknown figures are left out of a median.
     """
-    valid = [r for r in repetitions if r["valid"]]
-    merged: dict[str, Any] = {
-        "valid": bool(valid),
-        "reasons": [] if valid else list(dict.fromkeys(t for r in repetitions for t in r["reasons"])),
-    }
+    valid = [r for r in repetitions if r.valid]
     used = valid or repetitions
-    for key in dict.fromkeys(k for r in used for k in r if k not in merged):
-        values = [r[key] for r in used if key in r]
-        merged[key] = _errors(values) if key == "errors" else _merged(values)
-        if not valid:
-            for figures in (merged, *merged.get("parts", {}).values()):
-                figures.update(
-                    {k: {**dict.fromkeys(STATISTICS), "disturbed": []} for k in TIMES if k in figures}
-                )
-    return merged
+    found = ArmFigures(valid=bool(valid))
+    if not valid:
+        found.reasons = list(dict.fromkeys(text for r in repetitions for text in r.reasons))
+    _merge(found, used)
+    if any(r.parts is not UNSET for r in used):
+        found.parts = {}
+        for name in dict.fromkeys(name for r in used for name in r.by_part()):
+            found.parts[name] = PartFigures()
+            _merge(found.parts[name], [r.by_part()[name] for r in used if name in r.by_part()])
+    if not valid:
+        for some in found.with_parts():
+            some.latency_ms, some.duration_ms = Times(), Times()
+    return found
 
 
-def _merged(values: list[Any]) -> Any:
-    known = [v for v in values if v is not None]
-    if not known:
-        return None
-    if isinstance(known[0], list):
-        return [name for name in STATISTICS if any(name in names for names in known)]
-    if isinstance(known[0], dict):
-        keys = dict.fromkeys(k for v in known for k in v)
-        return {
-            key: _errors([v.get(key) or {} for v in known])
-            if key == "errors"
-            else _merged([v.get(key) for v in known])
-            for key in keys
-        }
-    return _number(known)
+def _merge(target: Struct, groups: Sequence[Struct]) -> None:
+    """Sets each field of ``target`` to the median of what the groups have."""
+    for name in target.__struct_fields__:
+        if name in NOT_MERGED:
+            continue
+        known = [value for group in groups if (value := getattr(group, name)) is not None]
+        if name == "errors":
+            setattr(target, name, _errors(known))
+        elif name == "disturbed":
+            setattr(target, name, [s for s in STATISTICS if any(s in statistics for statistics in known)])
+        elif known and isinstance(known[0], Struct):
+            setattr(target, name, _merged(known))
+        elif known:
+            setattr(target, name, _number(known))
 
 
-def _errors(values: list[dict[str, int]]) -> dict[str, int | float]:
-    """By name, the most frequent first. A name that a repetition does not have did not occur in it."""
-    names = {name for errors in values for name in errors}
-    counts = {name: _number([errors.get(name, 0) for errors in values]) for name in names}
+def _merged(groups: Sequence[Group]) -> Group:
+    found = type(groups[0])()
+    _merge(found, groups)
+    return found
+
+
+def _errors(values: Iterable[dict[str, int | float]]) -> dict[str, int | float]:
+    """By name, the most frequent first. A name that a repetition lacks did not occur in it."""
+    repetitions = list(values)
+    names = {name for errors in repetitions for name in errors}
+    counts = {name: _number([errors.get(name, 0) for errors in repetitions]) for name in names}
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 

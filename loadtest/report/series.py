@@ -1,7 +1,7 @@
-"""What the plots show: bounded series of an arm, from its rows. Pure.
+"""What the plots show: series of limited length, made from the rows of an arm. Pure.
 
-Over time one repetition is shown, the first that is valid, because an average of several runs is the
-picture of none. Distributions are over all rows of all repetitions that count.
+Plots over time show one repetition, the first valid one, because an average of several would look like none
+of them. Distributions are over all rows of all repetitions that count.
 """
 
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from loadtest.report.measured import Floats, Frames
+from loadtest.report.frames import Floats, Frames
 from loadtest.results.rows import latency
 
-POINTS = 600  # of a series at most
-GAP_S = 1.5  # a longer silence of the monitor is drawn as a gap
+POINTS = 600  # the most that a series has
+GAP_S = 1.5  # between two samples of the monitor; a longer one is drawn as a gap
 MS = 1000.0
-CODES_COUNT = 6  # of errors shown each on its own
+CODES_COUNT = 6  # errors that are shown separately
 OTHERS = "others"
 LEVELS_COUNT = 240
 
 
 @dataclass
 class Pressure:
-    """Connections of the server over time, by what they do. A gap is NaN. Times in s from the start."""
+    """The server's connections over time, by what they do. NaN is a gap. Times are in s from the start."""
 
     at_s: Floats
     working: Floats  # an invocation is under way with it
@@ -41,7 +41,7 @@ class Pressure:
 
 @dataclass
 class Course:
-    """One repetition over time, by seconds (or longer steps) in which arrivals were due."""
+    """One repetition over time, by the seconds (or longer steps) in which its arrivals were due."""
 
     number: str
     pressure: Pressure
@@ -57,55 +57,60 @@ class Course:
 
 @dataclass
 class ArmSeries:
-    """``latencies`` in ms, ``reclaims`` in s (NaN: still there), and what was ``spent``, by repetition."""
+    """The series of one arm. Each list has an entry per repetition that counts.
+
+    ``reclaims_s`` are the times from a reap until the server dropped the connection (NaN: never).
+    ``spent_s`` has the time in connects, statements, the manager and the function's own work, summed over
+    the answered invocations, and how many those are.
+    """
 
     course: Course | None = None
     valid: bool = False
-    latencies: list[Floats] = field(default_factory=list)
-    reclaims: list[Floats] = field(default_factory=list)
-    spent: list[tuple[Floats, int]] = field(default_factory=list)
+    latencies_ms: list[Floats] = field(default_factory=list)
+    reclaims_s: list[Floats] = field(default_factory=list)
+    spent_s: list[tuple[Floats, int]] = field(default_factory=list)
 
     def levels(self) -> tuple[Floats, Floats]:
         """Shares of the answered arrivals, and the latency in ms within which they were answered.
 
-        As far as there are ten rows beyond: a percentile of fewer is an accident.
+        It ends where ten rows are left beyond: a percentile over fewer rows means little.
         """
-        values = np.sort(np.concatenate(self.latencies)) if self.latencies else np.empty(0)
+        values = np.sort(np.concatenate(self.latencies_ms)) if self.latencies_ms else np.empty(0)
         if len(values) < 20:
             return np.empty(0), np.empty(0)
         beyond = np.geomspace(1.0, 10 / len(values), LEVELS_COUNT)
         return 1 - beyond, np.percentile(values, 100 * (1 - beyond), method="linear")
 
     def reclaimed(self) -> tuple[Floats, Floats]:
-        """Seconds until a zombie was gone, and the share of all that were gone by then."""
-        values = np.concatenate(self.reclaims) if self.reclaims else np.empty(0)
+        """Seconds until the server dropped a zombie, and the share of all zombies dropped by then."""
+        values = np.concatenate(self.reclaims_s) if self.reclaims_s else np.empty(0)
         gone = np.sort(values[np.isfinite(values)])
         shares = np.arange(1, len(gone) + 1) / max(1, len(values))
         return _thinned(gone), _thinned(shares)
 
     def spent_ms(self) -> dict[str, float]:
-        """Mean milliseconds of an answered invocation in connects, the workload's statements, the
-        manager, and its own work."""
-        counts = sum(n for _, n in self.spent)
+        """The mean time in ms that an answered invocation spent, by what it was doing."""
+        counts = sum(n for _, n in self.spent_s)
         if not counts:
             return {}
-        means = sum((sums for sums, _ in self.spent), np.zeros(4)) / counts * MS
+        means = sum((sums for sums, _ in self.spent_s), np.zeros(4)) / counts * MS
         return dict(zip(("connect", "query", "manage", "work"), map(float, means), strict=True))
 
 
 class Series:
-    """Looks at each repetition as its summary is made; ``arms`` has what is left of them."""
+    """Collects the series of all arms, repetition by repetition, while the summary is made."""
 
     def __init__(self, warmup_s: float = 0.0) -> None:
         self.arms: dict[str, ArmSeries] = {}
         self._warmup_s = warmup_s
 
-    def look(self, arm: str, number: str, frames: Frames, valid: bool) -> None:
+    def add(self, arm: str, number: str, frames: Frames, valid: bool) -> None:
+        """Adds a repetition, the ``number``-th of its arm; ``valid``: its times can be used."""
         series = self.arms.setdefault(arm, ArmSeries())
         if series.course is None or (valid and not series.valid):
             series.course = _course(number, frames)
-        if valid and not series.valid:  # what is not valid counts only where nothing else is there
-            series.valid, series.latencies, series.reclaims, series.spent = True, [], [], []
+        if valid and not series.valid:  # invalid repetitions are shown only if no other is there
+            series.valid, series.latencies_ms, series.reclaims_s, series.spent_s = True, [], [], []
         if valid or not series.valid:
             self._add_distributions(series, frames)
 
@@ -115,13 +120,13 @@ class Series:
             np.bool_
         )
         latency_s, duration_s = _latency_s(rows), _floats(rows, "finished_s") - _floats(rows, "started_s")
-        series.latencies.append(latency_s[answered] * MS)
+        series.latencies_ms.append(latency_s[answered] * MS)
         parts = [_floats(rows, name)[answered] for name in ("connect_s", "query_s", "manage_s")]
-        parts = [np.maximum(part, 0.0) for part in parts]  # the last is a remainder of measured times
+        parts = [np.maximum(part, 0.0) for part in parts]  # the last is a difference of measured times
         work = np.maximum(duration_s[answered] - sum(parts), 0.0)
-        series.spent.append((np.array([part.sum() for part in (*parts, work)]), int(answered.sum())))
+        series.spent_s.append((np.array([part.sum() for part in (*parts, work)]), int(answered.sum())))
         reaped, gone = _floats(frames.connections, "reaped_s"), _floats(frames.connections, "gone_s")
-        series.reclaims.append((gone - reaped)[np.isfinite(reaped) & ~(gone < reaped)])
+        series.reclaims_s.append((gone - reaped)[np.isfinite(reaped) & ~(gone < reaped)])
 
 
 def _floats(frame: pd.DataFrame, name: str) -> Floats:
@@ -158,7 +163,7 @@ def _course(number: str, frames: Frames) -> Course:
 
 
 def _containers(generator: pd.DataFrame, start_s: float, step_s: float) -> "pd.Series[float]":
-    """The workers' counts of the same step, added; one that has no row of it had as many as before."""
+    """The workers' counts of the same step, added up; a worker without a row had as many as before."""
     step = np.floor((generator["at_s"] - start_s) / step_s).rename("step")
     by_worker = generator.groupby([step, "worker"])["containers_count"].max().unstack()
     return by_worker.ffill(limit=1).sum(axis=1)
@@ -207,7 +212,7 @@ def _pressure(frames: Frames, start_s: float) -> Pressure:
 
 
 def _alive(at: Floats, begins: Floats, ends: Floats) -> Floats:
-    """How many of the intervals hold each moment; one without an end has none, NaN begins are nobody's."""
+    """How many of the intervals contain each moment. NaN as end: it lasts. NaN as begin: it is none."""
     known = ~np.isnan(begins)
     begun = np.searchsorted(np.sort(begins[known]), at, side="right")
     ended = np.searchsorted(np.sort(ends[known & ~np.isnan(ends)]), at, side="right")
@@ -215,12 +220,12 @@ def _alive(at: Floats, begins: Floats, ends: Floats) -> Floats:
 
 
 def _with_gaps(at: Floats, values: Floats) -> Floats:
-    """NaN at the first sample after a silence, too: nobody knows what was between."""
+    """NaN at the first sample after a gap, too: what happened in between is unknown."""
     return np.where(np.diff(at, prepend=at[:1]) > GAP_S, np.nan, values)
 
 
 def _kept(values: Floats) -> Any:
-    """Indices of at most :data:`POINTS` of them, evenly."""
+    """Indices of at most :data:`POINTS` of them, evenly spaced."""
     return np.unique(np.linspace(0, max(0, len(values) - 1), min(len(values), POINTS)).astype(np.int64))
 
 

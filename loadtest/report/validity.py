@@ -1,46 +1,47 @@
-"""Whether the generator kept up, judged statistic by statistic and repetition by repetition. Pure.
+"""Whether the load generator kept up, so that the times of a repetition can be used. Pure.
 
-A generator that stands still for a while measures its own delay. What a stall of the loop may have
-made noticeably longer is taken out, and whatever changes thereby is marked; a repetition of which that
-is too much carries no times at all. An arm that collapses because its strategy is bad is a finding and valid.
+A generator that stalls measures its own delay. Invocations that a stall may have made noticeably longer are
+disturbed; a statistic that changes too much without them is marked, and a repetition with too many of them
+is not valid for times. An arm that collapses because its strategy is bad is a result, and is valid.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from loadtest.report.measured import Bools, Floats
-from loadtest.report.times import moved
+from loadtest.report.frames import Bools, Floats
 from loadtest.results.rows import latency
 
 
 class Rule(NamedTuple):
-    """The thresholds, here only.
+    """The thresholds.
 
-    Seen on 20 equal repetitions of ``ideal`` and of ``direct`` (README): on a quiet machine all 40 passed,
-    and spread (greatest less least, over the median) in the mean by 2.5% and 5.4%, in p99 by 4.7% and 34%;
-    beside two busy loops that came and went 30 of 40 passed, the mean by 2.1% and 5.1%, p99 by 8% and 43%,
-    where all of ``direct``'s had spread by 11% and 70%. To count every invocation that a stall touches, by
-    however little, rejected the same ones, but left the mean of a policy with long waits without a verdict.
-    An earlier ``moved_ratio`` of 10% let more pass. Machine and generator are not enough to tell when the
-    server alone was short of CPU, which is the rest of the spread.
+    Measured on 20 equal repetitions each of ``ideal`` and ``direct`` (README). On a quiet machine all 40
+    passed; their spread ((max - min) / median) was 2.5% and 5.4% in the mean, 4.7% and 34% in p99. With two
+    busy loops starting and stopping on the machine, 30 of 40 passed, with a spread of 2.1% and 5.1% in the
+    mean, 8% and 43% in p99; over all repetitions of ``direct`` it was 11% and 70%. Counting every
+    invocation that a stall touches, however little, rejected the same repetitions, but left the mean of a
+    policy with long waits without a verdict. A ``moved_ratio`` of 10% let more of them pass. The rest of
+    the spread comes from a server that was short of CPU, which figures of machine and generator do not show.
     """
 
-    lag_s: float = 0.005  # a shorter stall of the loop disturbs nobody
+    lag_s: float = 0.005  # shorter stalls of the loop are ignored
     stalled_ratio: float = 0.05  # of an invocation's latency; above, it is disturbed
     moved_ratio: float = 0.05  # a statistic that moves further without the disturbed rows is marked
     disturbed_ratio: float = 0.05  # of the invocations; above, no time of the repetition counts
     cpu_ratio: float = 0.80  # of one core, the mean of the busiest process over the window
-    machine_cpu_ratio: float = 0.90  # in a busier second nobody can say who waited for whom
+    machine_cpu_ratio: float = 0.90  # in a busier second, every invocation counts as stalled
 
 
 RULE = Rule()
 
 
-class Generator(NamedTuple):
-    """What the generator's own figures say of one repetition. None is unknown."""
+class GeneratorHealth(NamedTuple):
+    """What the generator's own figures say about one repetition; None is unknown.
+
+    ``cpu_ratio`` is of one core; ``wrong_load`` says why the load was not the one that was asked for.
+    """
 
     cut_off: bool
     window_known: bool
@@ -51,22 +52,8 @@ class Generator(NamedTuple):
     wrong_load: tuple[str, ...] = ()
 
 
-class Verdict(NamedTuple):
-    """``valid`` for times, why not, and by measure the statistics that carry no verdict."""
-
-    valid: bool
-    reasons: list[str]
-    disturbed: dict[str, list[str]]
-
-
-def judge(times: Mapping[str, tuple[Floats, Bools]], generator: Generator, rule: Rule = RULE) -> Verdict:
-    """``times`` has for each measure its sorted values in ms, and which of them are disturbed."""
-    reasons = list(_reasons(generator, rule))
-    disturbed = {name: moved(values, hit, rule.moved_ratio) for name, (values, hit) in times.items()}
-    return Verdict(not reasons, reasons, disturbed)
-
-
-def _reasons(generator: Generator, rule: Rule) -> list[str]:
+def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
+    """Why the times of a repetition cannot be used; empty when it is valid."""
     reasons = list(generator.wrong_load)
     if generator.cut_off:
         reasons.append("it was cut off before its end")
@@ -89,10 +76,17 @@ def _reasons(generator: Generator, rule: Rule) -> list[str]:
             "more --processes or a lower rate"
         )
     return reasons
+    return reasons
 
 
 def stalls(lags: pd.DataFrame, generator: pd.DataFrame, rule: Rule = RULE) -> pd.DataFrame:
-    """The lags, and with them the seconds in which the machine had no CPU to spare."""
+    """The stalls of the loop, and the seconds in which the machine had no CPU to spare.
+
+    Args:
+        lags: rows of :class:`loadtest.results.rows.Lag`.
+        generator: rows of :class:`loadtest.results.rows.GeneratorSecond`.
+        rule: ``machine_cpu_ratio`` says which seconds.
+    """
     busy = generator[generator["machine_cpu_ratio"] > rule.machine_cpu_ratio]
     ends = busy["at_s"].to_numpy(dtype=np.float64)
     seconds = pd.DataFrame(
@@ -102,11 +96,16 @@ def stalls(lags: pd.DataFrame, generator: pd.DataFrame, rule: Rule = RULE) -> pd
 
 
 def stalled(invocations: pd.DataFrame, lags: pd.DataFrame, rule: Rule = RULE) -> Bools:
-    """Of which invocations a stall of their own worker's loop may have made more than ``stalled_ratio``.
+    """Which invocations overlap stalls of their own worker by more than ``stalled_ratio`` of their latency.
 
-    The latency of the others is true to that ratio: a long wait for a connection meets some short stall
-    more often than not, and taking all of those out would leave a figure of those that did not wait.
-    One that never finished is looked at until its start: no time was taken of what followed.
+    The latency of the others is right to within that ratio. A long wait for a connection usually overlaps
+    some short stall; leaving out all of those would leave only the invocations that did not wait. One that
+    never finished is checked up to its start, since nothing after that was timed.
+
+    Args:
+        invocations: rows of :class:`loadtest.results.rows.Invocation`.
+        lags: what :func:`stalls` returns.
+        rule: the thresholds.
     """
     long = lags[lags["finished_s"] - lags["started_s"] > rule.lag_s]
     due = invocations["due_s"].to_numpy(dtype=np.float64)
@@ -125,11 +124,11 @@ def stalled(invocations: pd.DataFrame, lags: pd.DataFrame, rule: Rule = RULE) ->
 
 
 def _still(stalls: pd.DataFrame) -> tuple[Floats, Floats]:
-    """For how long the loop has stood still in all at the begin and end of each stall; linear in between."""
+    """How long the loop has been stalled in total at the start and end of each stall; linear in between."""
     ordered = stalls.sort_values("started_s")
     begins = ordered["started_s"].to_numpy(dtype=np.float64)
     latest = np.maximum.accumulate(ordered["finished_s"].to_numpy(dtype=np.float64))
-    apart = begins[1:] > latest[:-1]  # a busy second and a lag in it count once
+    apart = begins[1:] > latest[:-1]  # a busy second and a lag within it count once
     begins, ends = begins[np.append(True, apart)], latest[np.append(apart, True)]
     after = np.cumsum(ends - begins)
     before = np.append(0.0, after[:-1])

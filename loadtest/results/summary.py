@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from loadtest.settings.strategy import arm_name
+
 SCHEMA = 1  # of summary.json
 
 Count = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)] | None
@@ -122,6 +124,10 @@ class ArmFigures(Struct, kw_only=True):
     integrity: Integrity | None = None
     parts: dict[str, PartFigures] | UnsetType = UNSET
 
+    def with_parts(self) -> "list[ArmFigures | PartFigures]":
+        """These figures, and those of each part."""
+        return [self, *self.by_part().values()]
+
     def by_part(self) -> dict[str, PartFigures]:
         """The figures of each function of a mixed fleet, by its name; empty for a single strategy."""
         return self.parts if isinstance(self.parts, dict) else {}
@@ -135,7 +141,7 @@ class Arm(Struct):
 
 
 class Summary(Struct, kw_only=True):
-    """A whole run. ``scenario``, ``server`` and ``environment`` are passed on from ``run.json``, unchecked."""
+    """A whole run. ``scenario``, ``server`` and ``environment`` come from ``run.json``, unchecked."""
 
     schema: int = SCHEMA
     scenario: Any = None
@@ -146,10 +152,24 @@ class Summary(Struct, kw_only=True):
     arms: dict[str, Arm]
 
 
+def asked_arms(scenario: Any) -> list[str]:
+    """The arms that a run was to have, by its settings; empty where those name no strategies."""
+    strategies = scenario.get("strategies") if isinstance(scenario, dict) else None
+    texts = strategies if isinstance(strategies, list) else []
+    return list(dict.fromkeys(arm_name(str(text)) for text in texts))
+
+
 def as_json(summary: Summary) -> dict[str, Any]:
     """Dictionaries and lists, as ``summary.json`` has them."""
     found: dict[str, Any] = msgspec.to_builtins(summary)
     return found
+
+
+def fields_of(group: Struct | dict[str, PartFigures]) -> dict[str, Any]:
+    """The fields that ``summary.json`` has of these figures, by name; ``parts`` only for a mixed fleet."""
+    if isinstance(group, dict):
+        return dict(group)
+    return {name: value for name, value in msgspec.structs.asdict(group).items() if value is not UNSET}
 
 
 def figure_names() -> list[str]:

@@ -9,8 +9,8 @@ import statistics
 import sys
 from pathlib import Path
 
-from loadtest.report.budget import MISSED, UNDECIDED, judge
-from loadtest.report.grammar import parse
+from loadtest.report.budgets.grammar import parse
+from loadtest.report.budgets.judgement import MISSED, UNDECIDED, judge
 
 TIMES = ("mean", "p50", "p90", "p95", "p99")
 BUDGETS = (

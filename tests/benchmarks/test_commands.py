@@ -13,6 +13,7 @@ import pytest
 
 from loadtest.fleet.connection import Meter
 from loadtest.fleet.workload import Work
+from loadtest.results.summary import as_json
 from loadtest.settings.strategy import parse
 from tests.report.summaries import arm, summary
 
@@ -38,7 +39,7 @@ def test_how_far_apart_the_repetitions_of_a_run_are():
 
 def test_how_far_apart_equal_runs_are(tmp_path):
     arms = {name: arm(1000) for name in ("cached", "managed", "ideal")}
-    tmp_path.joinpath("summary.json").write_text(json.dumps(summary(arms)))
+    tmp_path.joinpath("summary.json").write_text(json.dumps(as_json(summary(arms))))
     said = command("stability", tmp_path, tmp_path)
     assert "| `managed` errors |" in said
     assert "2 runs: " in said

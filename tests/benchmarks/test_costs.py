@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.report.frames import read_repetition
+from loadtest.report.frame_reader import read_repetition
 from loadtest.report.validity import stalled
 from loadtest.server.connections import session
 from tests.swarm.locusts import run

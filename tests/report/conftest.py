@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from loadtest.report.measured import Frames
+from loadtest.report.frames import Frames
 from loadtest.results import csv_rows, parquet, run_folder
 from loadtest.results.rows import ROW_TYPES, GeneratorSecond, Sample
 

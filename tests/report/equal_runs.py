@@ -4,8 +4,12 @@ import json
 import random
 from pathlib import Path
 
-from loadtest.report.compare import Rules, Side, compare
+import msgspec
+
+from loadtest.report.compare import compare
+from loadtest.report.comparison import Rules, Side
 from loadtest.report.measures import BY_NAME, MEASURES
+from loadtest.results.summary import Arm, ArmFigures, Summary
 
 POOLS = json.loads(Path(__file__).with_name("stored").joinpath("equal-runs.json").read_text("utf-8"))
 AS_USUAL = Rules()
@@ -13,7 +17,8 @@ REPETITIONS_COUNT = sum(map(len, POOLS.values()))
 
 
 def side(repetitions):
-    return Side("run", {"arms": {"arm": {"repetitions": repetitions}}})
+    figures = [msgspec.convert(repetition, ArmFigures) for repetition in repetitions]
+    return Side("run", Summary(arms={"arm": Arm(figures, ArmFigures(valid=True))}))
 
 
 def slowed(repetition, change):

@@ -1,6 +1,15 @@
 """Summaries made by hand, for what only reads them."""
 
+import msgspec
+
 from loadtest.report import medians
+from loadtest.report.run_summary import summarise_run
+from loadtest.results.summary import Arm, ArmFigures, Summary, as_json
+
+
+def summary_of(folder):
+    """What summary.json says of a run."""
+    return as_json(summarise_run(folder))
 
 
 def arm(arrivals, errors=None, *, mean=25.0, disturbed=(), valid=True):
@@ -30,8 +39,9 @@ def arm(arrivals, errors=None, *, mean=25.0, disturbed=(), valid=True):
         "generator": dict.fromkeys(("lateness_p99_ms", "loop_lag_p99_ms", "cpu_ratio", "disturbed_ratio")),
         "integrity": None,
     }
-    return {"repetitions": [repetition], "median": medians.of_repetitions([repetition])}
+    figures = msgspec.convert(repetition, ArmFigures)
+    return Arm([figures], medians.of_repetitions([figures]))
 
 
 def summary(arms, warnings=()):
-    return {"schema": 1, "valid": True, "warnings": list(warnings), "arms": arms}
+    return Summary(valid=True, warnings=list(warnings), arms=arms)

@@ -10,13 +10,15 @@ import pytest
 
 from loadtest.errors import LoadtestError, NothingMeasured, UsageError
 from loadtest.report.files import write_report
-from loadtest.report.frames import read_repetition
-from loadtest.report.recompute import summarise_run
-from loadtest.report.render.terminal import text
+from loadtest.report.frame_reader import read_repetition
+from loadtest.report.render.terminal import run_text
+from loadtest.report.run_summary import summarise_run
 from loadtest.results import parquet, run_folder
 from loadtest.results.rows import ConnectionLife, Invocation, Sample
+from loadtest.results.summary import as_json
 
 from .conftest import generator_second, table_of
+from .summaries import summary_of
 
 
 def rows(count, **changes):
@@ -37,7 +39,7 @@ def only(summary, arm="x"):
 def test_a_killed_repetition_keeps_its_counts_and_is_not_valid_for_times(writer):
     meta = {"start_s": 10.0, "deadline_s": 20.0}
     writer.repetition("x", meta, generator=GENERATOR, invocations=rows(50), connections=[LIFE])
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     found = only(summary)
     assert found["valid"] is False
     assert found["reasons"] == ["it was cut off before its end"]
@@ -53,13 +55,13 @@ def test_a_killed_repetition_keeps_its_counts_and_is_not_valid_for_times(writer)
 def test_an_interrupted_repetition_has_the_throughput_of_the_time_it_had(writer):
     meta = {"start_s": 10.0, "deadline_s": 20.0, "ended_s": 15.0, "cut_off": True}
     writer.repetition("x", meta, invocations=rows(50))
-    assert only(summarise_run(writer.folder))["throughput_per_s"] == 10.0
+    assert only(summary_of(writer.folder))["throughput_per_s"] == 10.0
 
 
 def test_an_arm_without_a_row_has_no_figures_and_a_warning(writer):
     writer.repetition("x", generator=GENERATOR, invocations=rows(50), connections=[LIFE])
     writer.folder.next_repetition("killed-at-once").create()
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     found = only(summary, "killed-at-once")
     assert found["arrivals_count"] == 0
     assert found["errors"] == {}
@@ -69,20 +71,20 @@ def test_an_arm_without_a_row_has_no_figures_and_a_warning(writer):
         assert set(found[name].values()) == {None}, name
     assert found["latency_ms"]["p50"] is None
     assert "killed-at-once/01: no invocations were recorded" in summary["warnings"]
-    assert "killed-at-once" in text(summary, 80, False)
+    assert "killed-at-once" in run_text(summarise_run(writer.folder), 80, False)
     assert only(summary)["valid"]
 
 
 def test_nothing_at_all_is_an_error_with_its_own_exit_code(writer):
     writer.repetition("x")
     with pytest.raises(NothingMeasured, match="not a single arrival") as raised:
-        summarise_run(writer.folder)
+        summary_of(writer.folder)
     assert raised.value.exit_code == 4
 
 
 def test_a_folder_without_arms_measured_nothing(writer):
     with pytest.raises(NothingMeasured):
-        summarise_run(writer.folder)
+        summary_of(writer.folder)
 
 
 def test_a_corrupt_part_is_left_out_with_a_warning(writer):
@@ -92,7 +94,7 @@ def test_a_corrupt_part_is_left_out_with_a_warning(writer):
         parquet.write_parquet(repetition.part_file("invocations", 0, part), table_of("invocations", some))
     broken = repetition.part_file("invocations", 0, 1)
     broken.write_bytes(broken.read_bytes()[:200])
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     assert only(summary)["arrivals_count"] == 10
     assert any("x/01: invocations/000-000001.parquet left out" in w for w in summary["warnings"])
 
@@ -102,13 +104,13 @@ def test_a_table_that_cannot_be_read_gives_unknown_not_zero(writer):
     writer.repetition("x", invocations=rows(10), connections=[LIFE])
     repetition.whole_file("connections", 0).write_bytes(b"no parquet")
     repetition.whole_file("lags", 0).write_bytes(b"")
-    found = only(summarise_run(writer.folder))
+    found = only(summary_of(writer.folder))
     assert found["connections"]["opened_count"] is None
     assert found["zombies"]["left_count"] is None
     assert found["generator"]["disturbed_ratio"] is None
     assert "the generator's own figures are missing, so nothing says that it kept up" in found["reasons"]
     repetition.whole_file("invocations", 0).write_bytes(b"PAR1")
-    assert only(summarise_run(writer.folder))["arrivals_count"] is None
+    assert only(summary_of(writer.folder))["arrivals_count"] is None
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,7 @@ def test_columns_of_the_wrong_type_are_left_out(writer):
 def test_samples_that_are_none_give_a_warning_and_unknown_figures(writer, content):
     repetition = writer.repetition("x", invocations=rows(3))
     repetition.samples.write_bytes(content)
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     assert only(summary)["connections"]["peak_count"] is None
     assert any("samples.csv" in w for w in summary["warnings"])
 
@@ -166,7 +168,7 @@ def test_samples_that_are_none_give_a_warning_and_unknown_figures(writer, conten
 def test_a_sample_that_failed_leaves_a_gap_and_no_warning(writer):
     samples = [Sample(11.0, 5, refused_count=1), Sample(12.0, error="gone"), Sample(13.0, 6, refused_count=3)]
     writer.repetition("x", samples=samples, generator=GENERATOR, invocations=rows(3), connections=[LIFE])
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     assert only(summary)["connections"] == {
         "peak_count": 6,
         "opened_count": 1,
@@ -180,7 +182,7 @@ def test_a_sample_that_failed_leaves_a_gap_and_no_warning(writer):
 def test_a_counter_that_went_back_or_was_seen_once_tells_nothing(writer, counts):
     samples = [Sample(11.0 + i, 5, refused_count=n) for i, n in enumerate(counts)]
     writer.repetition("x", samples=samples, invocations=rows(3))
-    assert only(summarise_run(writer.folder))["connections"]["refused_count"] is None
+    assert only(summary_of(writer.folder))["connections"]["refused_count"] is None
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_a_counter_that_went_back_or_was_seen_once_tells_nothing(writer, counts)
 def test_a_broken_repetition_json_makes_the_repetition_invalid_and_nothing_else(writer, meta):
     repetition = writer.repetition("x", generator=GENERATOR, invocations=rows(3))
     repetition.meta.write_text(meta)
-    found = only(write_report(writer.folder)[0])
+    found = only(as_json(write_report(writer.folder)[0]))
     assert found["valid"] is False
     assert "when its arrivals began and ended is not known" in found["reasons"]
     assert found["arrivals_count"] == 3
@@ -200,13 +202,13 @@ def test_a_run_json_without_settings_is_refused_with_a_sentence(writer):
     writer.repetition("x", invocations=rows(3))
     writer.folder.run.write_text(json.dumps({"schema": 1}))
     with pytest.raises(UsageError, match="it has no settings"):
-        summarise_run(writer.folder)
+        summary_of(writer.folder)
     writer.folder.run.write_text(json.dumps({"schema": 1, "settings": {"slo_ms": "fast"}}))
     with pytest.raises(UsageError, match="slo_ms"):
-        summarise_run(writer.folder)
+        summary_of(writer.folder)
     writer.folder.run.write_text('{"schema": 1, "settings": {"slo_ms": NaN}}')
     with pytest.raises(UsageError, match="slo_ms"):
-        summarise_run(writer.folder)
+        summary_of(writer.folder)
 
 
 def test_what_a_later_version_adds_to_the_settings_is_no_error_and_nan_never_reaches_json(writer):
@@ -215,7 +217,7 @@ def test_what_a_later_version_adds_to_the_settings_is_no_error_and_nan_never_rea
     run["settings"]["a_field_of_tomorrow"] = 1
     run["environment"] = {"load": math.nan}
     writer.folder.run.write_text(json.dumps(run))
-    summary, _ = write_report(writer.folder)
+    summary = as_json(write_report(writer.folder)[0])
     assert json.loads(writer.folder.summary.read_text()) == summary
     assert summary["environment"] == {"load": None}
 
@@ -225,7 +227,7 @@ def test_the_whole_is_valid_when_every_arm_has_a_valid_repetition(writer):
         writer.repetition(arm, generator=GENERATOR, invocations=rows(100), connections=[LIFE])
     cut = {"start_s": 10.0, "deadline_s": 20.0}
     writer.repetition("y", cut, generator=GENERATOR, invocations=rows(50), connections=[LIFE])
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     assert summary["valid"] is True
     assert [r["valid"] for r in summary["arms"]["y"]["repetitions"]] == [True, False]
     assert summary["arms"]["y"]["median"]["arrivals_count"] == 100
@@ -234,7 +236,7 @@ def test_the_whole_is_valid_when_every_arm_has_a_valid_repetition(writer):
 def test_an_arm_that_fails_wholly_is_a_finding_and_valid(writer):
     failed = rows(100, error="1040 ER_CON_COUNT_ERROR")
     writer.repetition("x", generator=GENERATOR, invocations=failed, connections=[LIFE])
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     assert summary["valid"] is True
     assert only(summary)["error_ratio"] == 1
     assert only(summary)["latency_ms"]["mean"] is None
@@ -243,7 +245,7 @@ def test_an_arm_that_fails_wholly_is_a_finding_and_valid(writer):
 def test_a_busy_generator_makes_times_invalid_but_not_the_count_of_errors(writer):
     busy = [generator_second(float(at), cpu_ratio=0.93) for at in range(11, 21)]
     writer.repetition("x", generator=busy, invocations=rows(100), connections=[LIFE])
-    summary = summarise_run(writer.folder)
+    summary = summary_of(writer.folder)
     assert only(summary)["reasons"] == [
         "a generator process used 93% of a core (80% may); more --processes or a lower rate"
     ]
@@ -257,7 +259,7 @@ def test_arms_stand_in_the_order_in_which_they_were_asked_for(tmp_path):
     writer = Writer(tmp_path / "run", strategies=["managed", "b=pkg:new", "cached"])
     for arm in ("cached", "b", "managed", "aaa"):
         writer.repetition(arm, invocations=rows(3))
-    assert list(summarise_run(writer.folder)["arms"]) == ["managed", "b", "cached", "aaa"]
+    assert list(summary_of(writer.folder)["arms"]) == ["managed", "b", "cached", "aaa"]
 
 
 @pytest.mark.parametrize(
@@ -280,4 +282,4 @@ def test_no_garbled_truncated_or_missing_file_ends_in_a_traceback(writer, seed):
             content[chance.randrange(len(content))] = chance.randrange(256)
         file.write_bytes(content)
     with contextlib.suppress(LoadtestError):  # one clear sentence is as good as a report
-        assert text(write_report(run_folder.RunFolder.open(writer.folder.path))[0], 80, False)
+        assert run_text(write_report(run_folder.RunFolder.open(writer.folder.path))[0], 80, False)

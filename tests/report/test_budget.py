@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.errors import UsageError
-from loadtest.report.budget import MISSED, PASSED, UNDECIDED, check, judge, known_fields
-from loadtest.report.grammar import parse
+from loadtest.report.budgets.grammar import parse
+from loadtest.report.budgets.judgement import MISSED, PASSED, UNDECIDED, judge
+from loadtest.report.budgets.names import check
+from loadtest.results.summary import figure_names
 
 from .summaries import arm, summary
 
@@ -100,7 +102,7 @@ ARMS = ["managed", "ideal"]
         ("managed.latency_ms.p98 == 0", "(did you mean latency_ms.p"),
         ("managed.latency_ms == 0", "no figure is called 'latency_ms'"),
         ("managed.valid == 1", "no figure is called 'valid'"),
-        ("managed.parts.cashed.error_ratio == 0", "names no part of a mixed fleet; managed has managed"),
+        ("managed.parts.cashed.error_ratio == 0", "managed is a single strategy and has no parts"),
         ("managed.error_ratio <= baseline.managed.error_ratio", "needs a --baseline RUN"),
     ],
 )
@@ -111,7 +113,7 @@ def test_unknown_names_are_refused_before_anything_runs(text, said):
 
 
 def test_every_figure_of_a_summary_can_be_asked_for():
-    budgets = [parse(f"managed.{field} >= 0") for field in known_fields()]
+    budgets = [parse(f"managed.{field} >= 0") for field in figure_names()]
     assert len(budgets) > 30
     check(budgets, ARMS, None)
     mixed = '"managed:0.5+cached:0.5".parts.cached'
@@ -150,10 +152,10 @@ def test_a_figure_that_carries_nothing_decides_nothing(run, text, reason):
 
 def test_a_figure_that_some_repetitions_disturbed_is_the_median_of_the_others():
     run = summary({"managed": arm(1000, mean=30.0)})
-    other = arm(1000, mean=400.0, disturbed=["p99"])["repetitions"]
-    run["arms"]["managed"]["repetitions"] += other
+    other = arm(1000, mean=400.0, disturbed=["p99"]).repetitions
+    run.arms["managed"].repetitions += other
     assert state("managed.latency_ms.p99 <= 30", run) == PASSED
-    run["arms"]["managed"]["repetitions"] += other
+    run.arms["managed"].repetitions += other
     assert state("managed.latency_ms.p99 <= 30", run) == UNDECIDED
 
 

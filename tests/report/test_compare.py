@@ -1,10 +1,13 @@
 """What two summaries say of each other."""
 
+import msgspec
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.report.compare import Rules, Side, compare
+from loadtest.report.compare import compare
+from loadtest.report.comparison import Rules, Side
 from loadtest.report.measures import MEASURES
+from loadtest.results.summary import Arm, ArmFigures, Summary
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 
@@ -20,11 +23,11 @@ def repetition(ms=25.0, errors_ratio=0.0, *, valid=True, disturbed=(), arrivals=
 
 
 def side(name, /, more=(), **arms):
-    found = {
-        arm: {"repetitions": [r if isinstance(r, dict) else repetition(r) for r in values]}
-        for arm, values in arms.items()
-    }
-    return Side(name, {"arms": found, **dict(more)})
+    found = {}
+    for arm, values in arms.items():
+        repetitions = [r if isinstance(r, dict) else repetition(r) for r in values]
+        found[arm] = Arm(msgspec.convert(repetitions, list[ArmFigures]), ArmFigures(valid=True))
+    return Side(name, Summary(arms=found, **dict(more)))
 
 
 def verdicts(comparison, arm="managed"):

@@ -9,11 +9,11 @@ from junitparser import JUnitXml
 
 from loadtest.bench.interrupts import Interrupts
 from loadtest.cli import outcome
-from loadtest.report.recompute import summarise_run
 from loadtest.results import files
 from loadtest.results.rows import ConnectionLife, Invocation, Sample
 
 from .conftest import Writer, generator_second
+from .summaries import summary_of
 
 STORED = Path(__file__).parent / "stored" / "schema-1"
 
@@ -38,7 +38,7 @@ def make(path, repetitions=3, ms=25.0, errors=0, arms=("managed", "ideal"), **se
                 invocations=rows,
                 connections=[ConnectionLife(0, 0, 1, 10.0, reaped_s=12.0, gone_s=13.0)],
             )
-    files.write_json(writer.folder.summary, summarise_run(writer.folder))
+    files.write_json(writer.folder.summary, summary_of(writer.folder))
     return path
 
 

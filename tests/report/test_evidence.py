@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadtest.report.evidence import Sample, difference, holm, needed_repetitions, zero_bound
-from loadtest.report.student import quantile, two_sided_p
+from loadtest.report.evidence import Term, difference, holm, needed_repetitions, zero_bound
+from loadtest.report.t_distribution import quantile, two_sided_p
 
 
 @given(st.floats(0, 60), st.floats(0.5, 300))
@@ -27,29 +27,29 @@ SPREAD = st.lists(st.floats(10, 1000), min_size=2, max_size=12).filter(lambda v:
 
 @given(SPREAD, SPREAD)
 def test_the_interval_is_welch_s(base, candidate):
-    found = difference([Sample(base, -1), Sample(candidate, 1)], 0.0)
+    found = difference([Term(base, -1), Term(candidate, 1)], 0.0)
     theirs = stats.ttest_ind(candidate, base, equal_var=False).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-6, abs=1e-6)
 
 
 def test_a_verdict_needs_the_whole_interval_beyond_the_threshold():
-    samples = [Sample([1.0, 1.1, 0.9], -1), Sample([2.0, 2.1, 1.9], 1)]
+    terms = [Term([1.0, 1.1, 0.9], -1), Term([2.0, 2.1, 1.9], 1)]
     half = float(stats.t.ppf(0.975, 4)) * math.sqrt(2 * 0.01 / 3)
     for threshold, told in ((1 - half - 1e-6, True), (1 - half + 1e-6, False), (1.5, False)):
-        assert (difference(samples, float(threshold)).p <= 0.05) is told
+        assert (difference(terms, float(threshold)).p <= 0.05) is told
 
 
 def test_repetitions_that_are_all_the_same_leave_no_doubt_but_that_of_the_bound():
-    samples = [Sample([0.0] * 3, -1), Sample([0.0] * 3, 1)]
-    found = difference(samples, 0.005, slack=0.0002)
+    terms = [Term([0.0] * 3, -1), Term([0.0] * 3, 1)]
+    found = difference(terms, 0.005, slack=0.0002)
     assert (found.low, found.high, found.p) == (-0.0002, 0.0002, 1.0)
-    samples = [Sample([0.0] * 3, -1), Sample([1.0] * 3, 1)]
-    assert difference(samples, 0.005, slack=0.0004).p == 0.0
-    assert difference(samples, 0.005, slack=0.999).p == 1.0
+    terms = [Term([0.0] * 3, -1), Term([1.0] * 3, 1)]
+    assert difference(terms, 0.005, slack=0.0004).p == 0.0
+    assert difference(terms, 0.005, slack=0.999).p == 1.0
 
 
 def test_a_spread_smaller_than_chance_allows_is_not_believed():
-    equal = [Sample([0.01] * 3, -1, least_variance=1e-4), Sample([0.02] * 3, 1, least_variance=2e-4)]
+    equal = [Term([0.01] * 3, -1, least_variance=1e-4), Term([0.02] * 3, 1, least_variance=2e-4)]
     found = difference(equal, 0.0)
     assert found.half == pytest.approx(stats.t.ppf(0.975, 3.6) * math.sqrt(1e-4), rel=0.01)
 
@@ -72,15 +72,15 @@ def test_holm_stops_at_the_first_that_fails():
 def test_the_repetitions_that_would_tell_do_tell():
     """Of runs that spread as much, with a change as large as the one that was seen."""
     base, candidate = [1.0, 1.1, 1.2], [1.1, 1.2, 1.3]
-    needed = needed_repetitions([Sample(base, -1), Sample(candidate, 1)], 0.05)
+    needed = needed_repetitions([Term(base, -1), Term(candidate, 1)], 0.05)
     for n, told in ((needed, True), (needed - 1, False)):
         half = stats.t.ppf(0.975, 2 * (n - 1)) * math.sqrt(2 * 0.01 / n)
         assert bool(half < 0.1 - 0.05) is told
 
 
 def test_no_number_of_repetitions_tells_what_lies_on_the_threshold():
-    assert needed_repetitions([Sample([1.0, 1.5], -1), Sample([1.25, 1.75], 1)], 0.25) is None
-    assert needed_repetitions([Sample([1.0, 9.0], -1), Sample([1.2, 9.1], 1)], 0.149) is None
+    assert needed_repetitions([Term([1.0, 1.5], -1), Term([1.25, 1.75], 1)], 0.25) is None
+    assert needed_repetitions([Term([1.0, 9.0], -1), Term([1.2, 9.1], 1)], 0.149) is None
 
 
 @pytest.mark.parametrize("n", [3, 5, pytest.param(10, marks=pytest.mark.nightly)])
@@ -90,6 +90,6 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(n):
     covered = 0
     for _ in range(1000):
         base, candidate = rng.normal(3, 0.05, n), rng.normal(3.1, 0.08, n)
-        found = difference([Sample(list(base), -1), Sample(list(candidate), 1)], 0.0)
+        found = difference([Term(list(base), -1), Term(list(candidate), 1)], 0.0)
         covered += found.low <= 0.1 <= found.high
     assert 0.93 <= covered / 1000 <= 0.985

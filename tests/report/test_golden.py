@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from loadtest.report.files import write_report
-from loadtest.report.recompute import summarise_run
 from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag, Sample
 
 from .conftest import Writer, generator_second
+from .summaries import summary_of
 
 NEVER = float("nan")
 
@@ -154,7 +154,7 @@ def rounded(value):
 
 
 def test_every_figure_of_a_tiny_repetition_is_what_a_hand_computes(golden):
-    summary = summarise_run(golden.folder)
+    summary = summary_of(golden.folder)
     found = summary["arms"]["managed"]["repetitions"][0]
     for key, value in EXPECTED.items():
         assert rounded(found[key]) == rounded(value), key
@@ -162,7 +162,7 @@ def test_every_figure_of_a_tiny_repetition_is_what_a_hand_computes(golden):
 
 
 def test_the_whole_summary_carries_the_run_and_its_warnings(golden):
-    summary = summarise_run(golden.folder)
+    summary = summary_of(golden.folder)
     assert list(summary) == ["schema", "scenario", "server", "environment", "valid", "warnings", "arms"]
     assert summary["schema"] == 1
     assert summary["valid"] is False
@@ -177,7 +177,7 @@ def test_the_whole_summary_carries_the_run_and_its_warnings(golden):
 
 
 def test_the_median_has_no_times_where_no_repetition_is_valid_but_all_counts(golden):
-    median = summarise_run(golden.folder)["arms"]["managed"]["median"]
+    median = summary_of(golden.folder)["arms"]["managed"]["median"]
     assert median["latency_ms"] == dict.fromkeys(("mean", "p50", "p90", "p95", "p99", "p999", "max")) | {
         "disturbed": []
     }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from loadtest.report.files import write_report
 from loadtest.report.render import palette
-from loadtest.report.render.comparison import escaped
+from loadtest.report.render.markdown import escaped
 from loadtest.report.series import Series, _pressure
 from loadtest.results.rows import ConnectionLife, Invocation, Sample
 
@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 def test_it_leads_with_the_finding_and_has_every_section(folder):
     page = folder.report_html.read_text("utf-8")
     text = re.sub(r"<[^>]+>", " ", page[page.index("<body>") : page.index("<script>")])
-    assert "Without the manager 33% of 1,800 invocations failed, all with 1040" in " ".join(text.split())
+    assert "Without the manager, 33% of 1,800 invocations failed (all 1040)" in " ".join(text.split())
     for section in (
         "Connections over time",
         "Latency",
@@ -75,7 +75,7 @@ def test_it_is_one_file_of_bounded_size_that_asks_nobody_for_anything(folder):
 
 def test_markdown_and_junit_say_the_same(folder):
     md = folder.report_md.read_text("utf-8")
-    assert md.startswith("Without the manager 33% of 1,800 invocations failed, all with 1040")
+    assert md.startswith("Without the manager, 33% of 1,800 invocations failed (all 1040)")
     assert "| cached | 900 | 67% | 33% 1040 |" in md
     assert '<testcase classname="tiny" name="managed"' in folder.junit.read_text("utf-8")
 
@@ -101,7 +101,7 @@ def test_ten_thousand_error_codes_and_arms_of_any_name_make_a_page_of_bounded_si
         rows = [Invocation(0, i, 0, 0, arm, 10 + i / 2000, error=f"{i} <i>{i}") for i in range(10_000)]
         writer.repetition(arm, invocations=rows)
     summary, _ = write_report(writer.folder)
-    assert len(summary["arms"]["x"]["repetitions"][0]["errors"]) == 10_000
+    assert len(summary.arms["x"].repetitions[0].errors) == 10_000
     page = writer.folder.report_html.read_text("utf-8")
     assert len(page) < 3_000_000
     assert "<i>" not in page[: page.index("<script>")]
@@ -172,7 +172,7 @@ def test_the_distribution_is_over_the_rows_of_all_repetitions_that_count():
             Invocation(0, i, 0, 1, "x", 10 + i / 100, 10 + i / 100, 10 + i / 100 + ms / 1000)
             for i in range(100)
         ]
-        series.look("x", f"{ms}", frames_of(META, invocations=rows), valid)
+        series.add("x", f"{ms}", frames_of(META, invocations=rows), valid)
     found = series.arms["x"]
     assert found.course.number == "20"
     share, latency_ms = found.levels()

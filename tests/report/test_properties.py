@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtest.report.lives import alive_at_once, judge_kills, zombies
-from loadtest.report.summary import summarise_repetition
-from loadtest.report.times import moved, statistics
+from loadtest.report.connections import alive_at_once, judge_kills, zombies
+from loadtest.report.figures import summarise_repetition
+from loadtest.report.times import STATISTICS, moved, statistics
 from loadtest.report.validity import Rule, stalled
 from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag
 from loadtest.results.run_folder import RunFolder
+from loadtest.results.summary import Kills
 from loadtest.settings.plan import Settings
 
 from .conftest import Writer, frame_of, frames_of
+from .summaries import summary_of as summary_json
 
 NAN = float("nan")
 META = {"start_s": 0.0, "deadline_s": 10.0, "ended_s": 11.0, "cut_off": False}
@@ -74,7 +76,6 @@ def test_permuting_the_rows_changes_nothing(rows, lives, stalls, random):
 
 @pytest.mark.parametrize("parts_count", [1, 2, 7])
 def test_splitting_the_rows_into_parts_changes_nothing(tmp_path, parts_count):
-    from loadtest.report.recompute import summarise_run
     from loadtest.results import parquet
 
     from .conftest import table_of
@@ -91,7 +92,7 @@ def test_splitting_the_rows_into_parts_changes_nothing(tmp_path, parts_count):
             parquet.write_parquet(
                 repetition.part_file("invocations", 0, part), table_of("invocations", rows[part::count])
             )
-        return summarise_run(RunFolder.open(writer.folder.path))
+        return summary_json(RunFolder.open(writer.folder.path))
 
     assert summary_of("parts", parts_count) == summary_of("whole", 1)
 
@@ -101,16 +102,16 @@ def test_splitting_the_rows_into_parts_changes_nothing(tmp_path, parts_count):
 def test_the_parts_of_the_whole_add_up(rows):
     found = summarise_repetition(frames_of(META, invocations=rows), Settings())
     due = [row for row in rows if 0 <= row.due_s < 10]
-    assert found["arrivals_count"] == len(due)
-    failed = sum(found["errors"].values())
+    assert found.arrivals_count == len(due)
+    failed = sum(found.errors.values())
     assert failed + sum(row.error == "" for row in due) == len(due)
-    assert found["throttled_count"] == found["errors"].get("throttled", 0)
+    assert found.throttled_count == found.errors.get("throttled", 0)
     if due:
-        assert found["error_ratio"] == failed / len(due)
-        assert found["good_ratio"] + found["error_ratio"] <= 1
+        assert found.error_ratio == failed / len(due)
+        assert found.good_ratio + found.error_ratio <= 1
     else:
-        assert found["error_ratio"] is None
-        assert found["good_ratio"] is None
+        assert found.error_ratio is None
+        assert found.good_ratio is None
 
 
 @few
@@ -122,8 +123,9 @@ def test_percentiles_are_numpys_over_all_rows(values):
         "p95": np.percentile(values, 95), "p99": np.percentile(values, 99),
         "p999": np.percentile(values, 99.9), "max": max(values),
     }  # fmt: skip
-    assert found == pytest.approx(expected)
-    assert all(type(value) is float for value in found.values())
+    values_by_name = {name: getattr(found, name) for name in STATISTICS}
+    assert values_by_name == pytest.approx(expected)
+    assert all(type(value) is float for value in values_by_name.values())
 
 
 @few
@@ -133,11 +135,11 @@ def test_the_zombies_of_the_sweep_are_those_that_brute_force_counts(lives):
     moments_of_change = [c.reaped_s for c in left]
     alive = [sum(c.reaped_s <= t and not c.gone_s <= t for c in left) for t in moments_of_change]
     found = zombies(frame_of(ConnectionLife, lives))
-    assert found["left_count"] == len(left)
-    assert found["peak_count"] == max(alive, default=0)
+    assert found.left_count == len(left)
+    assert found.peak_count == max(alive, default=0)
     gone = [c.gone_s - c.reaped_s for c in left if not isnan(c.gone_s)]
     expected = float(np.median(gone)) if gone and len(gone) * 2 >= len(left) else None
-    assert found["reclaim_p50_s"] == expected
+    assert found.reclaim_p50_s == expected
 
 
 @few
@@ -188,7 +190,7 @@ def test_kills_are_judged_as_brute_force_judges_them(sent, lives, rows):
         frame_of(ConnectionLife, lives).astype({"opened_s": float, "server_id": int}),
         frame_of(Invocation, rows).astype({"worker": "int64", "container": "int64", "started_s": float}),
     )
-    assert judged == (counts["zombie"], counts["idle"], counts["busy"], counts["unknown"])
+    assert judged == (Kills(counts["zombie"], counts["idle"], counts["busy"]), counts["unknown"])
 
 
 def test_an_interval_that_ends_where_the_next_begins_does_not_overlap_it():

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from loadtest.report.render.terminal import COLUMNS, table, text
+from loadtest.report.render.run_table import COLUMNS
+from loadtest.report.render.terminal import run_text, table
 
 from .summaries import arm, summary
 
@@ -20,7 +21,7 @@ ARMS = {
 @pytest.mark.parametrize("width", [1, 20, 40, 60, 80, 120, 200])
 @pytest.mark.parametrize("color", [False, True])
 def test_no_line_is_wider_than_the_terminal(width, color):
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", text(summary(ARMS, ["x" * 30 + " " + "y" * 100]), width, color))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", run_text(summary(ARMS, ["x" * 30 + " " + "y" * 100]), width, color))
     assert max(map(len, shown.splitlines())) <= max(width, 20)
 
 
@@ -28,7 +29,7 @@ def test_no_line_is_wider_than_the_terminal(width, color):
 def test_what_is_left_out_is_named_and_the_rest_is_whole(width):
     shown = table(summary(ARMS), width, False)
     header = shown.splitlines()[0].split()
-    _, _, said = " ".join(shown.splitlines()).partition("Left out for want of room: ")
+    _, _, said = " ".join(shown.splitlines()).partition("Not shown, for lack of space: ")
     left_out = said.split(".")[0].split(", ")
     assert sorted([*header, *filter(None, left_out)]) == sorted(["strategy", *(c.title for c in COLUMNS)])
     assert "…" not in shown
@@ -88,15 +89,15 @@ def test_color_is_the_callers_choice(monkeypatch):
 
 def test_what_a_stranger_named_is_neither_markup_nor_control():
     evil = {"x": arm(10, {"[red]boom\x1b[2J\n": 10})}
-    shown = text(summary(evil, ["a\x1b[2Jb"]), 200, False)
+    shown = run_text(summary(evil, ["a\x1b[2Jb"]), 200, False)
     assert "[red]boom" in shown
     assert "\x1b" not in shown
 
 
 def test_the_text_leads_with_the_finding_and_ends_with_the_warnings():
-    shown = text(summary(ARMS, ["direct/01: something"]), 120, False)
+    shown = run_text(summary(ARMS, ["direct/01: something"]), 120, False)
     assert shown.startswith(
-        "Without the manager 97% of 15,000 invocations failed as cached, all with 1040, and"
+        "Without the manager, 97% of 15,000 invocations failed with cached (all 1040), and"
     )
     assert shown.endswith("\n\nwarning: direct/01: something\n")
 
@@ -104,4 +105,4 @@ def test_the_text_leads_with_the_finding_and_ends_with_the_warnings():
 def test_unknown_is_a_dash_and_an_empty_summary_has_no_traceback():
     shown = table(summary({"x": arm(0)}), 200, False)
     assert shown.splitlines()[3].split().count("–") >= 5  # noqa: RUF001
-    assert text(summary({}), 80, False).startswith("No arrival counted")
+    assert run_text(summary({}), 80, False).startswith("No arrivals were counted")

@@ -13,7 +13,7 @@ from statistics import fmean
 import pytest
 
 from loadtest.fleet.arrivals import Profile, client_arrivals
-from loadtest.report.evidence import Sample, difference
+from loadtest.report.evidence import Term, difference
 from tests.server.pressure import server_process
 from tests.swarm.locusts import Ran, run, running
 from tests.waiting import wait_until
@@ -249,7 +249,7 @@ def test_two_processes_measure_what_one_does(mariadb_target, tmp_path):
             assert ran.errors() == {""}
             latencies = [r["finished_s"] - r["due_s"] - r["cold_start_s"] for r in ran.invocations]
             found.append(log(fmean(latencies)))
-    samples = [Sample(means[2], 1), Sample(means[1], -1)]
-    seen = difference(samples, log(1.1))
+    terms = [Term(means[2], 1), Term(means[1], -1)]
+    seen = difference(terms, log(1.1))
     assert seen.low < log(1.1), means
     assert seen.high > -log(1.1), means

@@ -1,31 +1,52 @@
-"""JUnit XML, as CI servers read it."""
+"""JUnit XML, as CI servers read it: the budgets of a run, and suites of other cases."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from loadtest.report.render.figures import plain
+from loadtest.report.budgets import judgement
+from loadtest.report.budgets.judgement import Judgement
+from loadtest.report.wording import plain
+from loadtest.results.summary import Summary
 
 PASSED, FAILED, SKIPPED = "passed", "failure", "skipped"
+STATES = {judgement.PASSED: PASSED, judgement.MISSED: FAILED, judgement.UNDECIDED: SKIPPED}
 
 
 class Case(NamedTuple):
-    """``state`` is one of the three above; ``message`` says why, unless it passed."""
+    """``state`` is PASSED, FAILED or SKIPPED; ``message`` says why, unless it passed."""
 
     group: str
     name: str
     state: str
     message: str = ""
-    seconds: float | None = None
 
 
 class Suite(NamedTuple):
+    """Cases under one name."""
+
     name: str
     cases: Sequence[Case]
 
 
+def run_junit(summary: Summary, judgements: Sequence[Judgement] = ()) -> str:
+    """A case for each arm and each budget.
+
+    An arm passes however many of its invocations fail, since that is a result. It is skipped where no
+    repetition is valid, and so is a budget that is undecided.
+    """
+    scenario = summary.scenario
+    name = str(scenario.get("scenario", "run")) if isinstance(scenario, dict) else "run"
+    cases = [
+        Case(name, arm, PASSED if a.median.valid else SKIPPED, "; ".join(a.median.reasons))
+        for arm, a in summary.arms.items()
+    ]
+    cases += [Case(name, f"budget: {j.budget.text}", STATES[j.state], j.line()) for j in judgements]
+    return junit([Suite(f"loadtest {name}", cases)])
+
+
 def junit(suites: Sequence[Suite]) -> str:
-    """Never empty: a file without a case is taken for a run that never was."""
+    """The XML of all suites. Each needs a case: CI servers take an empty file for a run that failed."""
     root = ET.Element("testsuites", name="loadtest")
     for suite in suites:
         counts = {state: sum(case.state == state for case in suite.cases) for state in (FAILED, SKIPPED)}
@@ -46,8 +67,6 @@ def junit(suites: Sequence[Suite]) -> str:
 
 def _add(suite: ET.Element, case: Case) -> None:
     node = ET.SubElement(suite, "testcase", classname=plain(case.group), name=plain(case.name))
-    if case.seconds is not None:
-        node.set("time", f"{case.seconds:.3f}")
     if case.state != PASSED:
         # Jenkins and GitHub's readers show the attribute, GitLab the text alone.
         message = plain(case.message)

@@ -1,28 +1,29 @@
 """A run as one HTML file that needs nothing else. Returns text."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from loadtest.report.budget import MISSED, PASSED, Outcome
-from loadtest.report.finding import sentence
+from loadtest.report.budgets.judgement import MISSED, PASSED, Judgement
+from loadtest.report.headline import headline
 from loadtest.report.render import palette, plots
-from loadtest.report.render.budgets import line
-from loadtest.report.render.figures import NOTHING, count, number, percent, plain, shortened
-from loadtest.report.render.terminal import COLUMNS, lines, notes
+from loadtest.report.render.run_table import COLUMNS, INVALID, Line, is_valid, lines, notes
 from loadtest.report.series import ArmSeries, Pressure
+from loadtest.report.wording import NOTHING, count, number, percent, plain, shortened
+from loadtest.results.summary import Summary
 
-ARMS_DRAWN = 12  # more cannot be told apart, and the page would grow without bound
+ARMS_DRAWN_COUNT = 12  # more lines cannot be told apart, and the page would become too large
 VALUE_LENGTH = 200
 WARNING_LENGTH = 500
-ROWS = 300  # of a table that strangers fill
+ROWS_COUNT = 300  # the most that a table has, since a run may hold anything
 CLASSES = {PASSED: "good", MISSED: "bad"}
 
 
-def template(file: str) -> Any:
+def template(file: str) -> Template:
+    """A template of this folder, with everything escaped that it is given."""
     environment = Environment(
         loader=PackageLoader("loadtest.report.render"),
         autoescape=True,
@@ -34,36 +35,43 @@ def template(file: str) -> Any:
 
 
 def run_page(
-    summary: Mapping[str, Any],
+    summary: Summary,
     series: Mapping[str, ArmSeries],
     run: Mapping[str, Any],
-    outcomes: Sequence[Outcome] = (),
+    judgements: Sequence[Judgement] = (),
 ) -> str:
-    """``run`` is what ``run.json`` says. Everything in all three may come from strangers."""
-    styles = palette.styles(summary["arms"])
-    drawn = {arm: series[arm] for arm in list(summary["arms"])[:ARMS_DRAWN] if arm in series}
+    """The page of a run. Texts in its arguments may have been written by anyone.
+
+    Args:
+        summary: the figures.
+        series: what the plots show, by arm.
+        run: the contents of ``run.json``.
+        judgements: the judged budgets.
+    """
+    styles = palette.styles(summary.arms)
+    drawn = {arm: series[arm] for arm in list(summary.arms)[:ARMS_DRAWN_COUNT] if arm in series}
     figures = _figures(drawn, styles)
     drawing, places = plots.embedded(figures)
     numbers = sorted({s.course.number for s in drawn.values() if s.course is not None})
-    settings = _words(summary.get("scenario"))
+    settings = _object(summary.scenario)
     return str(
         template("run.html").render(
             title=f"loadtest: {_text(settings.get('scenario', 'a run'))}",
             scenario=_text(settings.get("scenario", "unknown")),
             began=_began(run.get("t0")),
-            sentence=plain(sentence(dict(summary))),
-            budgets=[{"text": line(o), "class": CLASSES.get(o.state, "")} for o in outcomes],
-            warnings=[shortened(plain(str(text)), WARNING_LENGTH) for text in summary["warnings"]],
-            heads=[" ".join(filter(None, (c.title, c.unit))) for c in COLUMNS],
-            table=list(_table(summary, styles))[:ROWS],
-            notes=notes(dict(summary)),
+            sentence=plain(headline(summary)),
+            budgets=[{"text": j.line(), "class": CLASSES.get(j.state, "")} for j in judgements],
+            warnings=[shortened(plain(text), WARNING_LENGTH) for text in summary.warnings],
+            heads=[column.head for column in COLUMNS],
+            table=list(_table(summary, styles))[:ROWS_COUNT],
+            notes=notes(summary),
             places=places,
             pressure=[key for key in figures if key.startswith("pressure ")],
             errors=[key for key in figures if key.startswith("errors ")],
-            shown=", ".join(numbers) or NOTHING,
+            repetitions_shown=", ".join(numbers) or NOTHING,
             command=_text(run.get("command", "unknown")),
             facts=list(_facts(summary)),
-            validity=list(_validity(summary))[:ROWS],
+            validity=list(_validity(summary))[:ROWS_COUNT],
             bokeh=plots.script() if drawing else "",
             drawing=drawing,
         )
@@ -86,71 +94,69 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
         "containers": plots.containers(arms, styles),
         "cold": plots.cold_starts(arms, styles),
     }
-    if any(len(waits) for series in arms.values() for waits in series.reclaims):
+    if any(len(waits) for series in arms.values() for waits in series.reclaims_s):
         found |= {"zombies": plots.zombies(arms, styles), "reclaim": plots.reclaim(arms, styles)}
     return {key: figure for key, figure in found.items() if figure is not None}
 
 
 def _highest(seen: Pressure) -> float:
-    """A little above whatever is drawn."""
+    """The top of the axis: a little above everything that is drawn."""
     tops = np.append(seen.used, [seen.limit, 1.0])
     return 1.15 * float(np.nanmax(tops))
 
 
-def _table(summary: Mapping[str, Any], styles: Mapping[str, plots.Style]) -> Any:
-    for name, median in lines(dict(summary)):
-        cells = [{"text": c.cell(median).strip(), "bad": _is_bad(c.title, median)} for c in COLUMNS]
+def _table(summary: Summary, styles: Mapping[str, plots.Style]) -> Iterator[dict[str, Any]]:
+    for name, line in lines(summary):
+        cells = [{"text": c.cell(line).strip(), "bad": _is_bad(c.title, line)} for c in COLUMNS]
         colour = styles[name][0] if name in styles else ""
-        yield {"name": plain(name) + ("" if median["valid"] else "†"), "colour": colour, "cells": cells}
+        mark = "" if is_valid(line) else INVALID
+        yield {"name": plain(name) + mark, "colour": colour, "cells": cells}
 
 
-def _is_bad(title: str, median: Mapping[str, Any]) -> bool:
-    return title == "errors" and bool(median["error_ratio"])
+def _is_bad(title: str, line: Line) -> bool:
+    return title == "errors" and bool(line.error_ratio)
 
 
-def _facts(summary: Mapping[str, Any]) -> Any:
-    server = _words(summary.get("server"))
-    environment = _words(summary.get("environment"))
-    yield "Settings", _pairs(_words(summary.get("scenario")))
+def _facts(summary: Summary) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    server, environment = _object(summary.server), _object(summary.environment)
+    yield "Settings", _pairs(_object(summary.scenario))
     yield "Server", _pairs({k: v for k, v in server.items() if k != "variables"})
-    yield "Server variables", _pairs(_words(server.get("variables")))
+    yield "Server variables", _pairs(_object(server.get("variables")))
     yield "Machine", _pairs({k: v for k, v in environment.items() if k != "versions"})
-    yield "Versions", _pairs(_words(environment.get("versions")))
+    yield "Versions", _pairs(_object(environment.get("versions")))
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(_text(name), _text(_value(value))) for name, value in list(values.items())[:ROWS]]
+    return [(_text(name), _text(_value(value))) for name, value in list(values.items())[:ROWS_COUNT]]
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
-    return (
-        {True: "yes", False: "no", None: NOTHING, "": NOTHING}.get(value, str(value))
-        if isinstance(value, bool | str | None)
-        else str(value)
-    )
+    return NOTHING if value is None or value == "" else str(value)
 
 
-def _validity(summary: Mapping[str, Any]) -> Any:
-    for arm, figures in summary["arms"].items():
-        for index, repetition in enumerate(figures["repetitions"], 1):
-            generator = repetition["generator"]
+def _validity(summary: Summary) -> Iterator[tuple[str, ...]]:
+    for name, arm in summary.arms.items():
+        for number_of, repetition in enumerate(arm.repetitions, 1):
+            generator = repetition.generator
             yield (
-                plain(arm),
-                f"{index:02d}",
-                count(repetition["arrivals_count"]),
-                percent(generator["disturbed_ratio"]),
-                number(generator["lateness_p99_ms"]),
-                percent(generator["cpu_ratio"]),
-                "yes" if repetition["valid"] else f"no: {plain('; '.join(repetition['reasons']))}",
+                plain(name),
+                f"{number_of:02d}",
+                count(repetition.arrivals_count),
+                percent(generator.disturbed_ratio),
+                number(generator.lateness_p99_ms),
+                percent(generator.cpu_ratio),
+                "yes" if repetition.valid else f"no: {plain('; '.join(repetition.reasons))}",
             )
 
 
-def _words(value: Any) -> Mapping[str, Any]:
-    """What should be an object and may be anything."""
+def _object(value: Any) -> Mapping[str, Any]:
+    """What should be an object, and may be anything."""
     return value if isinstance(value, dict) else {}
 
 

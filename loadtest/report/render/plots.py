@@ -10,10 +10,10 @@ from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, H
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-from loadtest.report.measured import Floats
+from loadtest.report.frames import Floats
 from loadtest.report.render import palette
-from loadtest.report.render.figures import plain, shortened
 from loadtest.report.series import ArmSeries, Course, Pressure
+from loadtest.report.wording import plain, shortened
 
 HEIGHT = 320
 INK = "#767676"  # to be read on white and on black

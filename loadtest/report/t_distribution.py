@@ -1,6 +1,6 @@
 """Student's t distribution, for intervals of a handful of repetitions. Pure.
 
-By our own hand because scipy takes three seconds to import; in the tests it is the oracle.
+Written here because scipy takes three seconds to import; the tests check it against scipy.
 """
 
 from math import exp, inf, lgamma, log, log1p
@@ -11,7 +11,7 @@ CLOSE = 1e-15
 
 
 def two_sided_p(t: float, df: float) -> float:
-    """The probability of a value beyond ±``t`` with ``df`` degrees of freedom, which need not be whole.
+    """The probability of a value beyond ±``t`` with ``df`` degrees of freedom (not necessarily an integer).
 
     I_x(df/2, 1/2) with x = df / (df + t²): Abramowitz and Stegun, "Handbook of Mathematical Functions"
     (1964), 26.7.1.
@@ -20,7 +20,10 @@ def two_sided_p(t: float, df: float) -> float:
 
 
 def quantile(level: float, df: float) -> float:
-    """The ``t`` with ``level`` of the distribution within ±``t``: 0.95 with 4 degrees gives 2.776."""
+    """The ``t`` for which ``level`` of the distribution lies within ±``t``, found by bisection.
+
+    For example 2.776 for a level of 0.95 and 4 degrees of freedom. Infinite where it exceeds a float.
+    """
     low, high = 0.0, 1.0
     while two_sided_p(high, df) > 1 - level:
         low, high = high, high * 2

@@ -3,8 +3,8 @@
 
 import pytest
 
-from loadtest.report.finding import sentence
-from loadtest.report.render.figures import code, count, number, percent, times
+from loadtest.report.headline import sentence
+from loadtest.report.wording import code, count, number, percent, times
 
 from .summaries import arm, summary
 

@@ -1,25 +1,28 @@
-"""What became of the connections: zombies over time, and whom each KILL hit. Pure."""
-
-from typing import NamedTuple
+"""What became of the connections: how many turned into zombies, and what each KILL hit. Pure."""
 
 import numpy as np
 import pandas as pd
 
-from loadtest.report.measured import Bools, Floats
+from loadtest.report.frames import Bools, Floats
+from loadtest.results.summary import Kills, Zombies
 
-KILL_RACE_S = 1.0  # a victim may have let go of its connection while the KILL was on its way
+KILL_RACE_S = 1.0  # the victim may have closed its connection while the KILL was on its way
 
 
 def _seconds(frame: pd.DataFrame, name: str) -> Floats:
     return frame[name].to_numpy(dtype=np.float64)
 
 
-def zombies(connections: pd.DataFrame) -> dict[str, int | float | None]:
-    """``left_count``, ``peak_count`` (alive at once) and ``reclaim_p50_s`` (seconds until the server let go).
+def zombies(connections: pd.DataFrame) -> Zombies:
+    """How many zombies there were, and how long the server kept them.
 
-    A zombie is a connection whose container went without closing it, while the server still had it.
-    The median time to reclaim is over those that are gone. It is None when none was left, and also when
-    fewer than half are gone: the others took longer than anybody looked, so the median is not known.
+    A zombie is a connection whose container was reaped without closing it, while the server still had it.
+    ``reclaim_p50_s`` is the median time from the reap until the server dropped the connection, over those
+    that it dropped. It is None when there were no zombies, and when fewer than half were dropped: the others
+    outlived the repetition, so the median is unknown.
+
+    Args:
+        connections: rows of :class:`loadtest.results.rows.ConnectionLife`.
     """
     reaped, gone = _seconds(connections, "reaped_s"), _seconds(connections, "gone_s")
     left = ~np.isnan(reaped) & ~(gone < reaped)
@@ -27,65 +30,63 @@ def zombies(connections: pd.DataFrame) -> dict[str, int | float | None]:
     seen_gone = ~np.isnan(gone)
     waits = np.sort((gone - reaped)[seen_gone])
     known = len(waits) > 0 and 2 * len(waits) >= len(reaped)
-    return {
-        "left_count": len(reaped),
-        "peak_count": alive_at_once(reaped, gone),
-        "reclaim_p50_s": float(np.median(waits)) if known else None,
-    }
+    return Zombies(
+        left_count=len(reaped),
+        peak_count=alive_at_once(reaped, gone),
+        reclaim_p50_s=float(np.median(waits)) if known else None,
+    )
 
 
 def alive_at_once(begins: Floats, ends: Floats) -> int:
-    """The most intervals [begin, end) that hold one moment; a NaN end is never."""
+    """The largest number of intervals [begin, end) that overlap. An end of NaN means that there is none."""
     real = ~(ends <= begins)
     begins, ends = begins[real], ends[real]
     ends = ends[~np.isnan(ends)]
     times = np.concatenate([ends, begins])
     steps = np.concatenate([np.full(len(ends), -1), np.full(len(begins), 1)])
-    # Stable, ends first: at a moment shared by both the one that ends is not alive any more.
+    # Stable, ends first: an interval that ends at a moment no longer counts at that moment.
     alive = np.cumsum(steps[np.argsort(times, kind="stable")])
     return int(alive.max(initial=0))
 
 
-class Kills(NamedTuple):
-    """How many KILLs hit whom. ``unknown_count``: victims that no row tells about."""
+def judge_kills(
+    kills: pd.DataFrame, connections: pd.DataFrame, invocations: pd.DataFrame
+) -> tuple[Kills, int]:
+    """The KILLs that the server carried out, by the victim's state; and how many had an unknown victim.
 
-    zombie_count: int
-    idle_count: int
-    busy_count: int
-    unknown_count: int
+    The victim is the connection, of any worker, that had this ``server_id`` at that moment: the last one
+    opened before, because a container has several in turn and the server's ids may wrap around.
 
-
-def judge_kills(kills: pd.DataFrame, connections: pd.DataFrame, invocations: pd.DataFrame) -> Kills:
-    """Each KILL that the server carried out, judged by its victim's state at that moment.
-
-    The victim is the connection that had this ``server_id`` then, in whatever worker: the latest that
-    was opened before, because a container has several one after another and the ids may wrap around.
+    Args:
+        kills: rows of :class:`loadtest.results.rows.Kill`.
+        connections: rows of :class:`loadtest.results.rows.ConnectionLife`.
+        invocations: rows of :class:`loadtest.results.rows.Invocation`.
     """
     done = kills.loc[(kills["error"] == "").to_numpy(dtype=np.bool_), ["server_id", "at_s"]]
     if done.empty:
-        return Kills(0, 0, 0, 0)
+        return Kills(0, 0, 0), 0
     columns = ["server_id", "worker", "container", "opened_s", "closed_s", "reaped_s", "gone_s"]
     victims = _latest_before(done, connections[columns], "server_id", "opened_s")
     at = _seconds(victims, "at_s")
     found = ~np.isnan(_seconds(victims, "opened_s"))
-    # Otherwise the server has given the id to a connection that nobody recorded.
+    # Otherwise the server had given the id to a connection that was not recorded.
     for end in ("closed_s", "gone_s"):
         found &= ~(_seconds(victims, end) < at - KILL_RACE_S)
-    # A connection of the shared pool of `ideal` belongs to no container, so nobody knows whom it served.
+    # A connection of the shared pool of `ideal` has no container, so its state is unknown.
     found &= ~(_seconds(victims, "container") < 0)
     zombie = _seconds(victims, "reaped_s") <= at
     busy = found.copy()
     busy[found] = _running(victims[found], invocations)
-    return Kills(
+    judged = Kills(
         zombie_count=int((found & zombie & ~busy).sum()),
         idle_count=int((found & ~zombie & ~busy).sum()),
         busy_count=int(busy.sum()),
-        unknown_count=int((~found).sum()),
     )
+    return judged, int((~found).sum())
 
 
 def _running(victims: pd.DataFrame, invocations: pd.DataFrame) -> Bools:
-    """Whether the victim's container was serving at ``at_s``; it serves one invocation at a time."""
+    """Whether the victim's container was serving an invocation at ``at_s``; it serves one at a time."""
     rows = invocations.loc[
         invocations["started_s"].notna() & invocations["container"].isin(victims["container"].unique()),
         ["worker", "container", "started_s", "finished_s"],
@@ -98,7 +99,7 @@ def _running(victims: pd.DataFrame, invocations: pd.DataFrame) -> Bools:
 
 
 def _latest_before(asked: pd.DataFrame, rows: pd.DataFrame, by: str | list[str], on: str) -> pd.DataFrame:
-    """To each row of ``asked``, in its order, the last one of ``rows`` with ``on`` <= ``at_s``."""
+    """For each row of ``asked``, in order, the last of ``rows`` whose ``on`` is at most ``at_s``."""
     left = asked.reset_index(drop=True).reset_index(names="order").sort_values("at_s", kind="stable")
     right = rows.sort_values(on, kind="stable")
     merged = pd.merge_asof(left, right, left_on="at_s", right_on=on, by=by)

@@ -1,0 +1,216 @@
+"""The rows of a repetition in, its figures out. Pure; unknown is None, never an invented zero."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from loadtest.report.connections import judge_kills, zombies
+from loadtest.report.frames import Bools, Floats, Frames, Window
+from loadtest.report.times import moved, statistics
+from loadtest.report.validity import RULE, GeneratorHealth, Rule, reasons_against, stalled, stalls
+from loadtest.results.rows import THROTTLED, UNFINISHED, latency
+from loadtest.results.summary import (
+    ArmFigures,
+    Connections,
+    GeneratorLoad,
+    Integrity,
+    Kills,
+    PartFigures,
+    Zombies,
+)
+from loadtest.settings.plan import Settings
+
+MS = 1000.0
+
+
+def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) -> ArmFigures:
+    """One entry of ``repetitions`` in ``summary.json``.
+
+    Args:
+        frames: the rows of the repetition.
+        settings: ``slo_ms`` says which answers are good, ``warmup_s`` where the window begins.
+        rule: when stalls of the load generator make a figure invalid.
+    """
+    window = frames.window(settings.warmup_s)
+    rows = frames.invocations[window.holds(frames.invocations["due_s"])]
+    disturbed = stalled(rows, stalls(frames.lags, frames.generator, rule), rule)
+    started = rows["started_s"].notna().to_numpy()
+    times = _times(rows, disturbed)
+    generator = _generator(frames, window)
+    lags_known = "lags" not in frames.unknown
+    if lags_known:
+        generator.disturbed_ratio = _ratio(int(disturbed[started].sum()), int(started.sum()))
+    health = GeneratorHealth(
+        cut_off=frames.cut_off,
+        window_known=window.known,
+        arrivals_count=len(rows),
+        lags_known=lags_known,
+        disturbed_ratio=generator.disturbed_ratio,
+        cpu_ratio=generator.cpu_ratio,
+        wrong_load=tuple(frames.wrong_load),
+    )
+    reasons = reasons_against(health, rule)
+    figures = ArmFigures(
+        valid=not reasons,
+        reasons=reasons,
+        cold_starts_count=int(rows["cold"].sum()),
+        containers_peak_count=_containers_peak(frames.generator),
+        connections=_connections(frames),
+        zombies=Zombies() if "connections" in frames.unknown else zombies(frames.connections),
+        kills=_kills(frames),
+        generator=generator,
+        integrity=_integrity(frames.meta),
+    )
+    _add_answers(figures, rows, times, rule, settings.slo_ms, window)
+    parts = _parts(rows, disturbed, settings, window, rule)
+    if parts:
+        figures.parts = parts
+    for some in figures.with_parts():
+        if frames.wrong_load or "invocations" in frames.unknown:
+            _drop_counts(some)
+        if frames.wrong_load:  # what the whole load would have met is unknown
+            some.good_ratio = some.error_ratio = some.throughput_per_s = None
+    return figures
+
+
+def _drop_counts(figures: ArmFigures | PartFigures) -> None:
+    figures.arrivals_count = figures.throttled_count = figures.unfinished_count = None
+    if isinstance(figures, ArmFigures):
+        figures.cold_starts_count = None
+
+
+def _parts(
+    rows: pd.DataFrame, disturbed: Bools, settings: Settings, window: Window, rule: Rule
+) -> dict[str, PartFigures]:
+    """The figures of each function of a mixed fleet; empty where there is only one."""
+    names = sorted({str(name) for name in rows["part"].unique()})
+    if len(names) < 2:
+        return {}
+    parts = {}
+    for name in names:
+        own = (rows["part"] == name).to_numpy(dtype=np.bool_)
+        parts[name] = PartFigures()
+        _add_answers(parts[name], rows[own], _times(rows[own], disturbed[own]), rule, settings.slo_ms, window)
+    return parts
+
+
+SortedTimes = Mapping[str, tuple[Floats, Bools]]  # by field: the sorted times in ms, and which are disturbed
+
+
+def _times(rows: pd.DataFrame, disturbed: Bools) -> SortedTimes:
+    answered = _answered(rows)
+    finished = rows["finished_s"].to_numpy(dtype=np.float64)[answered]
+    started = rows["started_s"].to_numpy(dtype=np.float64)[answered]
+    due = rows["due_s"].to_numpy(dtype=np.float64)[answered]
+    cold = rows["cold_start_s"].to_numpy(dtype=np.float64)[answered]
+    hit = disturbed[answered]
+    times = {"latency_ms": latency(due, finished, cold) * MS, "duration_ms": (finished - started) * MS}
+    return {name: _sorted(values, hit) for name, values in times.items()}
+
+
+def _answered(rows: pd.DataFrame) -> Bools:
+    return (rows["error"] == "").to_numpy(dtype=np.bool_)
+
+
+def _sorted(values: Floats, hit: Bools) -> tuple[Floats, Bools]:
+    order = np.lexsort((hit, values))  # ties too, so that the order of rows changes nothing
+    return values[order], hit[order]
+
+
+def _add_answers(
+    figures: ArmFigures | PartFigures,
+    rows: pd.DataFrame,
+    times: SortedTimes,
+    rule: Rule,
+    slo_ms: float,
+    window: Window,
+) -> None:
+    """The figures that an arm and each of its parts have."""
+    answered = _answered(rows)
+    started = rows["started_s"].notna().to_numpy()
+    counts = rows["error"][~answered].value_counts()
+    errors = {str(name): int(count) for name, count in counts.items() if count}
+    latency_ms, duration_ms = times["latency_ms"], times["duration_ms"]
+    good_count = int(np.searchsorted(latency_ms[0], slo_ms, side="right"))
+    throughput = float(answered.sum()) / window.length_s
+    figures.arrivals_count = len(rows)
+    figures.good_ratio = _ratio(good_count, len(rows))
+    figures.error_ratio = _ratio(int((~answered).sum()), len(rows))
+    figures.errors = dict(sorted(errors.items(), key=lambda item: (-item[1], item[0])))
+    figures.throttled_count = errors.get(THROTTLED, 0)
+    figures.unfinished_count = errors.get(UNFINISHED, 0)
+    figures.throughput_per_s = throughput if len(rows) and np.isfinite(throughput) else None
+    figures.latency_ms, figures.duration_ms = statistics(latency_ms[0]), statistics(duration_ms[0])
+    figures.latency_ms.disturbed = moved(*latency_ms, rule.moved_ratio)
+    figures.duration_ms.disturbed = moved(*duration_ms, rule.moved_ratio)
+    figures.overhead_queries_per_invocation = _ratio(
+        int(rows["overhead_queries_count"].to_numpy()[started].sum()), int(started.sum())
+    )
+
+
+def _connections(frames: Frames) -> Connections:
+    opened = frames.connections["opened_s"].to_numpy(dtype=np.float64)
+    within = ~(opened < frames.start_s) & ~(opened > frames.ended_s)  # an unknown bound excludes nothing
+    unknown = "connections" in frames.unknown
+    peak = frames.samples["connections_count"].max()
+    return Connections(
+        peak_count=None if np.isnan(peak) else int(peak),
+        opened_count=None if unknown else int(within.sum()),
+        refused_count=_growth(frames.samples),
+        expired_count=None if unknown else int((frames.connections["fate"] == "expired").sum()),
+    )
+
+
+def _growth(samples: pd.DataFrame) -> int | None:
+    """Of the server's counter of refusals; None if it fell, as after a restart, or was read only once."""
+    seen = samples.sort_values("at_s", kind="stable")["refused_count"].dropna().to_numpy(dtype=np.float64)
+    if len(seen) < 2 or (np.diff(seen) < 0).any():
+        return None
+    return int(seen[-1] - seen[0])
+
+
+def _kills(frames: Frames) -> Kills:
+    if {"connections", "kills"} & frames.unknown:
+        return Kills()
+    return judge_kills(frames.kills, frames.connections, frames.invocations)[0]
+
+
+def _containers_peak(generator: pd.DataFrame) -> int | None:
+    """The most containers at once: the workers' counts of the same second, added up."""
+    if generator.empty:
+        return None
+    second = np.floor(generator["at_s"]).rename("second")
+    by_worker = generator.groupby([second, "worker"])["containers_count"].max().unstack()
+    # The workers' clocks tick at different moments, so sometimes one of them has no row for a second.
+    return int(by_worker.ffill(limit=1).sum(axis=1).max())
+
+
+def _generator(frames: Frames, window: Window) -> GeneratorLoad:
+    rows = frames.generator[window.holds_seconds_ending(frames.generator["at_s"])]
+    if rows.empty:
+        return GeneratorLoad()
+    by_worker = rows.sort_values("at_s", kind="stable").groupby("worker")["cpu_ratio"].mean()
+    return GeneratorLoad(
+        lateness_p99_ms=_p99(rows["lateness_p99_ms"]),
+        loop_lag_p99_ms=_p99(rows["loop_lag_max_ms"]),
+        cpu_ratio=float(by_worker.max()),
+    )
+
+
+def _p99(values: "pd.Series[float]") -> float | None:
+    known = values.dropna()  # a second in which no arrival was due has no lateness
+    return None if known.empty else float(np.percentile(known, 99, method="linear"))
+
+
+def _integrity(meta: Mapping[str, Any]) -> Integrity | None:
+    ledger = meta.get("ledger")
+    if not isinstance(ledger, dict):
+        return None
+    counts = {name: ledger.get(name) for name in Integrity.__struct_fields__}
+    return Integrity(**{name: value if type(value) is int else None for name, value in counts.items()})
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

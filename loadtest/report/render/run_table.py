@@ -1,0 +1,114 @@
+"""The table of a run: its columns, lines and notes, the same in every format. Pure."""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
+
+from loadtest.report.validity import RULE
+from loadtest.report.wording import code, count, number, percent, seconds, shortened
+from loadtest.results.summary import Arm, ArmFigures, PartFigures, Summary
+
+DISTURBED, INVALID = "~", "†"
+
+Line = ArmFigures | PartFigures
+
+
+class Column(NamedTuple):
+    """A title, a unit and how a cell is made of the medians of a line.
+
+    The higher ``keep``, the longer the column stays when the terminal is narrow.
+    """
+
+    title: str
+    unit: str
+    keep: int
+    cell: Callable[[Line], str]
+
+    @property
+    def head(self) -> str:
+        """Title and unit on one line."""
+        return f"{self.title} {self.unit}".rstrip()
+
+
+def lines(summary: Summary) -> Iterator[tuple[str, Line]]:
+    """Name and medians of each arm, and below a mixed fleet those of each of its functions."""
+    for name, arm in summary.arms.items():
+        yield name, arm.median
+        for part, figures in arm.median.by_part().items():
+            yield f"- {part}", figures
+
+
+def is_valid(line: Line) -> bool:
+    """For times; a part of a mixed fleet is not marked itself."""
+    return isinstance(line, PartFigures) or line.valid
+
+
+def _latency(statistic: str) -> Callable[[Line], str]:
+    def cell(line: Line) -> str:
+        value: float | None = getattr(line.latency_ms, statistic)
+        marked = statistic in line.latency_ms.disturbed and value is not None
+        return number(value) + (DISTURBED if marked else "")
+
+    return cell
+
+
+def _errors(line: Line) -> str:
+    """The share of arrivals without an answer, and the most frequent error."""
+    leading = next((name for name, n in line.errors.items() if n), None)
+    return f"{percent(line.error_ratio):>6}" + (f" {shortened(code(leading), 14)}" if leading else "")
+
+
+def _of_arm(figure: Callable[[ArmFigures], float | None]) -> Callable[[Line], float | None]:
+    """Connections are known for a whole arm only, not for the parts of a mixed fleet."""
+    return lambda line: figure(line) if isinstance(line, ArmFigures) else None
+
+
+_connections_peak = _of_arm(lambda arm: arm.connections.peak_count)
+_zombies_peak = _of_arm(lambda arm: arm.zombies.peak_count)
+_reclaim_s = _of_arm(lambda arm: arm.zombies.reclaim_p50_s)
+
+COLUMNS = (
+    Column("arrivals", "", 7, lambda line: count(line.arrivals_count)),
+    Column("good", "", 13, lambda line: percent(line.good_ratio)),
+    Column("errors", "", 12, _errors),
+    Column("throttled", "", 2, lambda line: count(line.throttled_count)),
+    Column("mean", "ms", 11, _latency("mean")),
+    Column("p50", "ms", 9, _latency("p50")),
+    Column("p99", "ms", 10, _latency("p99")),
+    Column("max", "ms", 4, _latency("max")),
+    Column("conns", "peak", 8, lambda line: count(_connections_peak(line))),
+    Column("zombies", "peak", 6, lambda line: count(_zombies_peak(line))),
+    Column("reclaim", "time", 5, lambda line: seconds(_reclaim_s(line))),
+    Column("extra", "stmts", 3, lambda line: number(line.overhead_queries_per_invocation)),
+)
+
+
+def notes(summary: Summary, shown: Collection[int] = range(len(COLUMNS))) -> list[str]:
+    """What a reader has to know about the table.
+
+    Args:
+        summary: of the run.
+        shown: the columns that are shown, by index.
+    """
+    all_lines = [line for _, line in lines(summary)]
+    cells = [COLUMNS[i].cell(line) for line in all_lines for i in shown if COLUMNS[i].unit == "ms"]
+    marks = {cell[-1:] for cell in cells} | {INVALID for line in all_lines if not is_valid(line)}
+    hidden = [c.title for i, c in enumerate(COLUMNS) if i not in shown]
+    found = _repetitions(list(summary.arms.values()))
+    if hidden:
+        found.append(f"Not shown, for lack of space: {', '.join(hidden)}.")
+    if DISTURBED in marks:
+        found.append(
+            f"{DISTURBED} disturbed by the load generator: without the invocations that its stalls delayed, "
+            f"this figure changes by more than {RULE.moved_ratio:.0%}, so it gets no verdict."
+        )
+    if INVALID in marks:
+        found.append(f"{INVALID} no repetition is valid for times: see the warnings.")
+    return found
+
+
+def _repetitions(arms: Collection[Arm]) -> list[str]:
+    counts = sorted({len(arm.repetitions) for arm in arms})
+    if not counts or counts[-1] < 2:
+        return []
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return [f"Medians of {span} repetitions."]

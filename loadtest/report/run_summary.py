@@ -1,0 +1,136 @@
+"""A run folder in, its summary out, always from the rows: the same folder gives the same bytes."""
+
+from collections.abc import Callable, Iterable
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from loadtest.errors import NothingMeasured, UsageError
+from loadtest.report import medians
+from loadtest.report.connections import judge_kills
+from loadtest.report.figures import summarise_repetition
+from loadtest.report.frame_reader import read_repetition
+from loadtest.report.frames import Frames
+from loadtest.report.validity import RULE, Rule
+from loadtest.results.run_folder import Repetition, RunFolder
+from loadtest.results.summary import Arm, ArmFigures, Integrity, Summary, asked_arms
+from loadtest.settings.plan import Settings
+
+Collect = Callable[[str, str, Frames, bool], None]  # arm, number of the repetition, rows, valid for times
+
+
+def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None = None) -> Summary:
+    """Reads all rows of a run and computes its figures.
+
+    Args:
+        folder: the run.
+        rule: when stalls of the load generator make figures invalid.
+        collect: called with each repetition's rows, for whatever else is made of them.
+
+    Raises:
+        NothingMeasured: the run has not a single arrival.
+        UsageError: ``run.json`` does not say what was asked for.
+    """
+    run = folder.read_run()
+    settings = _settings(folder, run)
+    asked = asked_arms(run["settings"])
+    repetitions: dict[str, list[ArmFigures]] = {}
+    warnings = [str(text) for text in _list(run.get("warnings"))]
+    measured = False
+    for arm in _in_order(folder.arms(), asked):
+        for repetition in folder.repetitions(arm):
+            frames = read_repetition(repetition)
+            measured = measured or not frames.invocations.empty
+            figures = summarise_repetition(frames, settings, rule)
+            _drop_infinite(figures)
+            repetitions.setdefault(arm, []).append(figures)
+            warnings += _warnings(repetition, frames, figures)
+            if collect is not None:
+                collect(arm, repetition.number, frames, figures.valid)
+    if not measured:
+        raise NothingMeasured(f"{folder.path}: nothing was measured: it holds not a single arrival")
+    warnings += [f"{arm} was not run" for arm in asked if arm not in repetitions]
+    server = run.get("server")
+    return Summary(
+        scenario=_finite(run.get("settings")),
+        server=_finite(
+            {
+                **dict.fromkeys(("version", "max_connections", "path")),
+                **(server if isinstance(server, dict) else {}),
+            }
+        ),
+        environment=_finite(run.get("environment")),
+        valid=all(any(r.valid for r in found) for found in repetitions.values()),
+        warnings=list(dict.fromkeys(warnings)),
+        arms={arm: Arm(found, medians.of_repetitions(found)) for arm, found in repetitions.items()},
+    )
+
+
+def warmup_s_of(run: dict[str, Any]) -> float:
+    """The warm-up that ``run.json`` names, in seconds; 0 where it names none."""
+    settings = run.get("settings")
+    value = settings.get("warmup_s") if isinstance(settings, dict) else None
+    return float(value) if isinstance(value, int | float) and isfinite(value) else 0.0
+
+
+def _settings(folder: RunFolder, run: dict[str, Any]) -> Settings:
+    """What the run was asked for; fields that a later version added are ignored."""
+    values = run.get("settings")
+    if not isinstance(values, dict):
+        raise UsageError(f"{folder.run}: it has no settings, so nothing says what the figures mean")
+    known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
+    try:
+        settings = msgspec.convert(known, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{folder.run}: settings: {error}") from None
+    if not (isfinite(settings.slo_ms) and isfinite(settings.warmup_s)):
+        raise UsageError(f"{folder.run}: settings: slo_ms and warmup_s have to be finite")
+    return settings
+
+
+def _in_order(arms: Iterable[str], asked: list[str]) -> list[str]:
+    """As they were asked for; then any others, by name."""
+    return sorted(arms, key=lambda arm: (asked.index(arm) if arm in asked else len(asked), arm))
+
+
+def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> list[str]:
+    where = f"{repetition.arm}/{repetition.number}"
+    texts = list(frames.warnings)
+    if figures.reasons:
+        for_what = "" if frames.wrong_load else " for times"
+        texts.append(f"{where} is not valid{for_what}: {'; '.join(figures.reasons)}")
+    _, unknown_count = judge_kills(frames.kills, frames.connections, frames.invocations)
+    if unknown_count:
+        texts.append(f"{where}: KILLs counted nowhere, since no row tells of their victim: {unknown_count}")
+    integrity = figures.integrity or Integrity()
+    if integrity.lost_count or integrity.doubled_count:
+        texts.append(
+            f"{where}: of {integrity.acknowledged_count} acknowledged writes "
+            f"{integrity.lost_count} are lost and {integrity.doubled_count} doubled"
+        )
+    return texts
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _drop_infinite(figures: msgspec.Struct) -> None:
+    """JSON has no infinity; sums over the huge numbers of a garbled file may reach it."""
+    for name in figures.__struct_fields__:
+        value = getattr(figures, name)
+        for group in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(group, msgspec.Struct):
+                _drop_infinite(group)
+        if isinstance(value, float) and not isfinite(value):
+            setattr(figures, name, None)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN; what comes from ``run.json`` may have been written by anyone."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
