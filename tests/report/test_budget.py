@@ -119,6 +119,8 @@ def test_every_figure_of_a_summary_can_be_asked_for():
     mixed = '"managed:0.5+cached:0.5".parts.cached'
     texts = [f"{mixed}.latency_ms.p99 >= 0", f"{mixed}.errors.1040 == 0", "managed.errors.1040 == 0"]
     check([parse(text) for text in texts], [*ARMS, "managed:0.5+cached:0.5"], None)
+    named = "a=managed:0.5+b=cached:0.5"
+    check([parse(f'"{named}".parts.b.latency_ms.p99 >= 0')], [named], None)
     check([parse("managed.error_ratio <= baseline.old.error_ratio")], ARMS, ["old"])
 
 

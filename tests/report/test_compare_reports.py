@@ -173,6 +173,37 @@ def test_a_verdict_that_was_asked_for_and_cannot_be_had_ends_with_4(said, tmp_pa
     assert said(*one)[0] == 0
 
 
+NAMED_MIX = "a=managed:0.5+b=cached:0.5"
+
+
+@pytest.mark.parametrize(("text", "arm"), [(NAMED_MIX, NAMED_MIX), ("new=shop:New", "new")])
+def test_an_arm_that_the_candidate_was_asked_for_and_lacks_ends_with_4(said, tmp_path, text, arm):
+    base = make(tmp_path / "a", arms=("direct", arm))
+    candidate = make(tmp_path / "b", arms=("direct",))
+    run = json.loads((candidate / "run.json").read_text("utf-8"))
+    run["settings"]["strategies"].append(text)
+    (candidate / "run.json").write_text(json.dumps(run), "utf-8")
+    code, _, err = said(base, candidate, "--fail-on", "regression")
+    assert code == 4
+    assert f"{arm} was to be run in {candidate}, and was not" in err
+    assert said(base, candidate)[0] == 0
+
+
+def test_only_the_arms_of_a_summary_have_to_be_there(said, runs, tmp_path):
+    """Whatever else a file has, lacks or has wrong is no reason not to compare it."""
+    summary = json.loads((runs[0] / "summary.json").read_text("utf-8"))
+    bare = {"arms": {"managed": {"repetitions": summary["arms"]["managed"]["repetitions"]}}}
+    bare["arms"]["managed"]["repetitions"][0]["a_field_of_tomorrow"] = {"x": 1}
+    del bare["arms"]["managed"]["repetitions"][1]["kills"]
+    odd = {**bare, "scenario": 7, "server": [], "environment": None, "valid": "maybe", "warnings": "none"}
+    odd["arms"]["managed"]["median"] = {"arrivals_count": "many"}
+    for name, content in {"bare": bare, "odd": odd}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), "utf-8")
+        code, out, err = said(runs[1], tmp_path / f"{name}.json", "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out)["verdict"] == "better"
+
+
 def test_strict_ends_with_4_at_any_warning(said, runs, tmp_path):
     other = make(tmp_path / "c", seed=2)
     base = make(tmp_path / "d", seed=1)

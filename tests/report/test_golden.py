@@ -6,6 +6,7 @@ import pytest
 
 from loadtest.report.files import write_report
 from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag, Sample
+from loadtest.results.summary import figure_names
 
 from .conftest import Writer, generator_second
 from .summaries import summary_of
@@ -183,6 +184,24 @@ def test_the_median_has_no_times_where_no_repetition_is_valid_but_all_counts(gol
     }
     assert median["error_ratio"] == 0.5
     assert median["errors"] == EXPECTED["errors"]
+
+
+def test_every_arm_that_was_asked_for_and_is_not_there_is_named(tmp_path):
+    strategies = ["managed", "new=shop:New", "a=managed:0.5+b=cached:0.5"]
+    writer = Writer(tmp_path / "run", strategies=strategies)
+    writer.repetition("managed", invocations=INVOCATIONS)
+    warnings = summary_of(writer.folder)["warnings"]
+    assert warnings[-2:] == ["new was not run", "a=managed:0.5+b=cached:0.5 was not run"]
+
+
+def test_the_schema_names_every_figure_of_a_repetition():
+    numbers = {
+        f"{group}.{name}" if name else group
+        for group, values in EXPECTED.items()
+        for name in (values if isinstance(values, dict) else [""])
+    }
+    numbers = {name for name in numbers if name.split(".")[0] not in ("valid", "reasons", "errors")}
+    assert {name for name in numbers if not name.endswith(".disturbed")} == set(figure_names())
 
 
 def test_the_same_folder_gives_the_same_bytes(golden):
