@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadtest.errors import UsageError
-from loadtest.report.compare import compare
-from loadtest.report.comparison import NONE, WORSE, Compared, Comparison, Rules, Side
-from loadtest.report.measures import BY_NAME
+from loadtest.report.comparisons.compare import compare
+from loadtest.report.comparisons.comparison import NONE, WORSE, Compared, Comparison, Rules, Side
+from loadtest.report.comparisons.measures import BY_NAME
 from loadtest.report.render.comparison_json import as_json
 from loadtest.report.render.comparison_table import rows
 from loadtest.report.render.junit import FAILED, PASSED, SKIPPED, Case, Suite, junit
@@ -99,15 +99,15 @@ def _sides(paths: Sequence[Path], *, with_series: bool) -> list[Side]:
 
 
 def _pair(text: str, base: Side, candidate: Side) -> tuple[str, str]:
-    """The arms that ``A:B`` names. Names of mixed fleets contain colons, too, so every split is tried."""
-    parts = text.split(":")
-    splits = [(":".join(parts[:i]), ":".join(parts[i:])) for i in range(1, len(parts))] + [(text, text)]
+    """The arms that ``A:B`` names. They are matched, not split: names of mixed fleets contain colons."""
     arms, others = base.summary.arms, candidate.summary.arms
-    found = [pair for pair in splits if pair[0] in arms and pair[1] in others]
+    found = [(arm, other) for arm in arms for other in others if f"{arm}:{other}" == text]
+    if not found and text in arms and text in others:
+        found = [(text, text)]
     if not found:
         known = ", ".join(dict.fromkeys([*arms, *others]))
         raise UsageError(f"--arms {text!r} names no arms that are there: {known}")
-    return found[0]
+    return min(found, key=lambda pair: len(pair[0]))
 
 
 def _asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str, Compared]]:
@@ -146,7 +146,7 @@ def _suite(comparison: Comparison, fail_on: Sequence[str], prefix: str) -> Suite
 
 
 def _why(c: Compared) -> str:
-    return "; ".join(c.warnings) or "it needs two repetitions a side at least"
+    return "; ".join(c.warnings) or "each side needs at least two repetitions"
 
 
 def _line(comparison: Comparison, arm: str, c: Compared) -> str:

@@ -1,7 +1,7 @@
-"""A repetition's folder in, checked frames out.
+"""Reads the rows of a repetition from its folder, and checks them.
 
-What is missing or broken becomes a warning and what is left is used: a run that was killed at any
-moment has a report. Rows that cannot be true are left out and counted.
+What is missing or broken becomes a warning, and the rest is used, so a run that was killed at any moment
+still has a report. Impossible rows are left out and counted.
 """
 
 import csv
@@ -17,11 +17,11 @@ from loadtest.results.parquet import read_rows
 from loadtest.results.rows import ROW_TYPES, GeneratorSecond, Sample
 from loadtest.results.run_folder import Repetition
 
-CLOCK_NOISE_S = 1e-6  # differences of floats; no clock goes back by this much
-EARLY_S = 0.01  # a timer may fire a little before its time, and nothing can be answered much before it is due
+CLOCK_NOISE_S = 1e-6  # rounding errors of differences; no clock goes back by this much
+EARLY_S = 0.01  # a timer may fire a little early; no answer comes earlier than that
 
-# A duration below zero means that a clock or a writer was wrong. `manage_s` is a remainder of measured and
-# nominal times, so a little below zero is natural there.
+# A negative duration means that a clock or a writer was wrong. `manage_s` is not listed: it is a difference
+# of measured and nominal times, and may be slightly negative.
 NOT_NEGATIVE = {"invocations": ("cold_start_s", "connect_s", "query_s")}
 SPANS = {
     "invocations": (("started_s", "finished_s"),),
@@ -31,11 +31,11 @@ SPANS = {
 
 
 def read_repetition(repetition: Repetition) -> Frames:
-    """All tables of one repetition. Raises nothing for what is broken inside its files."""
+    """All tables of one repetition. Broken files become warnings, never errors."""
     warnings: list[str] = []
     unknown: set[str] = set()
     tables = {kind: _rows(repetition, kind, warnings, unknown) for kind in ROW_TYPES}
-    if tables["invocations"].empty:  # else no file means that there was nothing to write
+    if tables["invocations"].empty:  # otherwise a missing file means that there was nothing to write
         unknown |= {kind for kind in ("kills", "lags") if not repetition.row_files(kind)}
     return Frames(
         **tables,
@@ -54,7 +54,7 @@ def _meta(repetition: Repetition, warnings: list[str]) -> dict[str, Any]:
         warnings.append(str(error))
         return {}
     if not meta:
-        warnings.append("when it began and ended is not known: it has no repetition.json")
+        warnings.append("its start and end are unknown: it has no repetition.json")
     return meta
 
 
@@ -64,7 +64,7 @@ def _rows(repetition: Repetition, kind: str, warnings: list[str], unknown: set[s
     try:
         table, problems = read_rows(repetition, kind)
         frame: pd.DataFrame = table.to_pandas(strings_to_categorical=True)
-    except (ValueError, OSError, NotImplementedError) as error:  # ValueError: Arrow's own and bad UTF-8
+    except (ValueError, OSError, NotImplementedError) as error:  # ValueError: Arrow's errors, and bad UTF-8
         table, frame = None, _empty(ROW_TYPES[kind])
         problems = [f"{kind} left out: {(str(error).splitlines() or [type(error).__name__])[0]}"]
     warnings += [problem.removeprefix(prefix) for problem in problems]
@@ -72,13 +72,13 @@ def _rows(repetition: Repetition, kind: str, warnings: list[str], unknown: set[s
         unknown.add(kind)
     elif not files and kind in ("invocations", "connections"):
         warnings.append(f"no {kind} were recorded")
-        if kind == "connections":  # nobody answers an invocation without one
+        if kind == "connections":  # no invocation is answered without one
             unknown.add(kind)
     return _checked(kind, frame, warnings)
 
 
 def _checked(kind: str, frame: pd.DataFrame, warnings: list[str]) -> pd.DataFrame:
-    """Without the rows that cannot be true; columns have their plain types afterwards."""
+    """Drops impossible rows, and gives the columns their plain types."""
     row_type = ROW_TYPES[kind]
     hints = get_type_hints(row_type)
     wrong = np.zeros(len(frame), dtype=np.bool_)
@@ -137,7 +137,7 @@ def _csv(
 
 
 def _numbers(name: str, rows: list[dict[str, str]], row_type: Any, warnings: list[str]) -> pd.DataFrame:
-    """CSV fields as floats (an empty one NaN) and ``error`` as text."""
+    """CSV fields as floats (NaN for an empty one), but ``error`` as text."""
     wrong = np.array([None in row or None in row.values() for row in rows], dtype=np.bool_)
     columns: dict[str, Any] = {}
     for field in row_type._fields:

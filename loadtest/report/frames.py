@@ -1,6 +1,6 @@
-"""What one repetition left behind, checked: the values that every figure is made from.
+"""The rows of one repetition, from which all figures are computed. Pure.
 
-Pure: no I/O and no clock. :mod:`loadtest.report.frame_reader` fills it from the run folder.
+:mod:`loadtest.report.frame_reader` reads them from the run folder.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Frames:
-    """The tables of one repetition; columns as in :mod:`loadtest.results.rows`, times in seconds."""
+    """The tables of one repetition; columns as in :mod:`loadtest.results.rows`, times in seconds.
+
+    ``meta`` is the content of ``repetition.json``. ``unknown`` names the tables that could not be read, and
+    are therefore empty.
+    """
 
     invocations: pd.DataFrame
     connections: pd.DataFrame
@@ -27,25 +31,26 @@ class Frames:
     generator: pd.DataFrame
     meta: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
-    unknown: frozenset[str] = frozenset()  # tables that are empty because nothing of them could be read
+    unknown: frozenset[str] = frozenset()
 
     @property
     def start_s(self) -> float:
-        """When arrivals began; NaN when nobody wrote it down."""
+        """When arrivals began; NaN when it was not recorded."""
         return _number(self.meta, "start_s")
 
     @property
     def deadline_s(self) -> float:
-        """The planned end of arrivals; NaN when nobody wrote it down."""
+        """The planned end of arrivals; NaN when it was not recorded."""
         return _number(self.meta, "deadline_s")
 
     @property
     def ended_s(self) -> float:
-        """When the repetition was over, drained; NaN when it was killed."""
+        """When the last invocations had ended, too; NaN when the repetition was killed."""
         return _number(self.meta, "ended_s")
 
     @property
     def cut_off(self) -> bool:
+        """Whether the repetition was interrupted or killed."""
         return self.meta.get("cut_off") is True or isnan(self.ended_s)
 
     @property
@@ -55,33 +60,35 @@ class Frames:
         return [str(text) for text in reasons] if isinstance(reasons, list) else []
 
     def window(self, warmup_s: float) -> "Window":
-        """The part that counts: arrivals due in [start + warm-up, deadline)."""
+        """The part that counts: arrivals due in [start + ``warmup_s``, deadline)."""
         from_s = -inf if isnan(self.start_s) else self.start_s + warmup_s
         until_s = inf if isnan(self.deadline_s) else self.deadline_s
-        # Whoever interrupts a run shortens its window. When it was killed instead, nobody knows by how much.
+        # An interrupted run has a shorter window; how much shorter is unknown if it was killed.
         open_s = nan if isnan(self.ended_s) else min(until_s, self.ended_s) - from_s
         return Window(from_s, until_s, open_s if isfinite(open_s) and open_s > 0 else nan)
 
 
 @dataclass(frozen=True)
 class Window:
-    """[``from_s``, ``until_s``), and how many seconds of it arrivals came in (NaN when unknown)."""
+    """[``from_s``, ``until_s``), and for how many seconds of it arrivals came (NaN when unknown)."""
 
     from_s: float
     until_s: float
     length_s: float
 
     def holds(self, times: pd.Series) -> Bools:
+        """Which of the times, in seconds, lie within it."""
         values = times.to_numpy(dtype=np.float64)
         return (values >= self.from_s) & (values < self.until_s)
 
     def holds_seconds_ending(self, times: pd.Series) -> Bools:
-        """For rows that are written at the end of the second that they speak of."""
+        """Which rows belong to it, where each is written at the end of the second that it describes."""
         values = times.to_numpy(dtype=np.float64)
         return (values > self.from_s) & (values <= self.until_s)
 
     @property
     def known(self) -> bool:
+        """Whether its start and its end were recorded."""
         return isfinite(self.from_s) and isfinite(self.until_s)
 
 

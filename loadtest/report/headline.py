@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from loadtest.report.wording import code, count, percent, times
+from loadtest.report.wording import code, count, multiple, percent
 from loadtest.results.summary import Arm, Summary
 
 WITHOUT = ("cached", "direct")
@@ -136,7 +136,7 @@ def _errors(failures: Failures) -> str:
 def _latency(arms: Mapping[str, Arm], failures: Mapping[str, Failures]) -> str:
     """The mean of managed as a multiple of ideal's; empty where one of them cannot be used."""
     managed_ms, reference_ms = (_mean_ms(arms.get(a), failures.get(a)) for a in (WITH[0], REFERENCE))
-    return times(managed_ms / reference_ms) if managed_ms is not None and reference_ms else ""
+    return multiple(managed_ms / reference_ms) if managed_ms is not None and reference_ms else ""
 
 
 def _mean_ms(arm: Arm | None, failures: Failures | None) -> float | None:

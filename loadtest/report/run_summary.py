@@ -49,7 +49,7 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
             if collect is not None:
                 collect(arm, repetition.number, frames, figures.valid)
     if not measured:
-        raise NothingMeasured(f"{folder.path}: nothing was measured: it holds not a single arrival")
+        raise NothingMeasured(f"{folder.path}: nothing was measured: it has not a single arrival")
     warnings += [f"{arm} was not run" for arm in asked if arm not in repetitions]
     server = run.get("server")
     return Summary(
@@ -78,7 +78,7 @@ def _settings(folder: RunFolder, run: dict[str, Any]) -> Settings:
     """What the run was asked for; fields that a later version added are ignored."""
     values = run.get("settings")
     if not isinstance(values, dict):
-        raise UsageError(f"{folder.run}: it has no settings, so nothing says what the figures mean")
+        raise UsageError(f"{folder.run}: it has no settings, so the meaning of the figures is unknown")
     known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
     try:
         settings = msgspec.convert(known, Settings)
@@ -102,12 +102,12 @@ def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> li
         texts.append(f"{where} is not valid{for_what}: {'; '.join(figures.reasons)}")
     _, unknown_count = judge_kills(frames.kills, frames.connections, frames.invocations)
     if unknown_count:
-        texts.append(f"{where}: KILLs counted nowhere, since no row tells of their victim: {unknown_count}")
+        texts.append(f"{where}: KILLs not counted, because no row shows what they hit: {unknown_count}")
     integrity = figures.integrity or Integrity()
     if integrity.lost_count or integrity.doubled_count:
         texts.append(
-            f"{where}: of {integrity.acknowledged_count} acknowledged writes "
-            f"{integrity.lost_count} are lost and {integrity.doubled_count} doubled"
+            f"{where}: of {integrity.acknowledged_count} acknowledged writes, "
+            f"{integrity.lost_count} were lost and {integrity.doubled_count} doubled"
         )
     return texts
 

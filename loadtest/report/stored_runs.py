@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from loadtest.errors import UsageError
-from loadtest.report.comparison import Side
-from loadtest.report.measures import MEASURES
+from loadtest.report.comparisons.comparison import Side
+from loadtest.report.comparisons.measures import MEASURES
 from loadtest.report.medians import of_repetitions
 from loadtest.report.run_summary import summarise_run, warmup_s_of
 from loadtest.report.series import Series
@@ -60,7 +60,7 @@ def read(path: Path, *, with_series: bool = False) -> Side:
 def _from_folder(path: Path, name: str, with_series: bool) -> Side:
     folder = RunFolder.open(path)
     if not folder.arms() and folder.summary.is_file():
-        return Side(name, _from_file(folder.summary), (f"{name} has no rows: its summary.json is believed",))
+        return Side(name, _from_file(folder.summary), (f"{name} has no rows, so its summary.json is used",))
     series = Series(warmup_s_of(folder.read_run()))
     summary = summarise_run(folder, collect=series.add if with_series else None)
     where = ""
@@ -69,7 +69,7 @@ def _from_folder(path: Path, name: str, with_series: bool) -> Side:
             where = _disagreement(summary, _from_file(folder.summary))
         except UsageError:
             where = "it cannot be read"
-    text = f"{name}: summary.json disagrees with its rows ({where}); the rows count"
+    text = f"{name}: summary.json differs from its rows ({where}), so the rows are used"
     return Side(name, summary, (text,) if where else (), series.arms)
 
 

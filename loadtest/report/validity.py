@@ -58,7 +58,7 @@ def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
     if generator.cut_off:
         reasons.append("it was cut off before its end")
     if not generator.window_known:
-        reasons.append("when its arrivals began and ended is not known")
+        reasons.append("the times at which its arrivals began and ended are unknown")
     if not generator.arrivals_count:
         reasons.append("no arrival was due in its window")
     ratio, cpu = generator.disturbed_ratio, generator.cpu_ratio
@@ -66,14 +66,14 @@ def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
         reasons.append(
             f"{ratio:.1%} of its invocations were disturbed by a stall of the generator over "
             f"{rule.lag_s * 1000:g} ms, or a second in which the machine was over "
-            f"{rule.machine_cpu_ratio:.0%} busy ({rule.disturbed_ratio:.0%} may)"
+            f"{rule.machine_cpu_ratio:.0%} busy (limit: {rule.disturbed_ratio:.0%})"
         )
     if cpu is None or not generator.lags_known:
-        reasons.append("the generator's own figures are missing, so nothing says that it kept up")
+        reasons.append("the generator's own figures are missing, so it is unknown whether it kept up")
     if cpu is not None and cpu > rule.cpu_ratio:
         reasons.append(
-            f"a generator process used {cpu:.0%} of a core ({rule.cpu_ratio:.0%} may); "
-            "more --processes or a lower rate"
+            f"a generator process used {cpu:.0%} of a core (limit: {rule.cpu_ratio:.0%}); "
+            "use more --processes or a lower rate"
         )
     return reasons
     return reasons

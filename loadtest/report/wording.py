@@ -1,11 +1,11 @@
-"""Numbers as people read them: the only place that rounds or scales. Pure."""
+"""Numbers and texts as people read them: the only place that rounds numbers. Pure."""
 
-TIMES = "×"  # noqa: RUF001  a multiplication sign
+TIMES_SIGN = "×"  # noqa: RUF001  a multiplication sign
 NOTHING = "–"  # noqa: RUF001  an unknown figure
 
 
 def count(value: float | None) -> str:
-    """15000 as ``15,000``; a median may lie between two counts."""
+    """15000 as ``15,000``; one decimal where a median lies between two counts."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
@@ -25,7 +25,7 @@ def number(value: float | None) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """``0%`` and ``100%`` only when exactly so: ``<0.1%`` and ``>99.9%`` beside them."""
+    """A ratio from 0 to 1. ``0%`` and ``100%`` are exact: next to them are ``<0.1%`` and ``>99.9%``."""
     if ratio is None:
         return NOTHING
     if ratio in (0, 1):
@@ -34,19 +34,20 @@ def percent(ratio: float | None) -> str:
         return "<0.1%"
     if ratio > 0.999:
         return ">99.9%"
-    # Rounding up to the next power of ten must not make a false 100%.
+    # Rounding must not turn 99.6% into 100%, or 9.96% into 10.0%.
     return f"{ratio:.1%}" if ratio < 0.0995 or ratio >= 0.995 else f"{ratio:.0%}"
 
 
 def seconds(value: float | None) -> str:
+    """Three significant digits and the unit."""
     return NOTHING if value is None else f"{number(value)} s"
 
 
-def times(ratio: float) -> str:
-    """A multiple with two significant digits: 1.2 times."""
+def multiple(ratio: float) -> str:
+    """Two significant digits and the sign: 1.2 for 1.234."""
     rounded = float(f"{ratio:.2g}")
     decimals = 0 if rounded >= 10 else 1 if rounded >= 1 else 2
-    return f"{rounded:,.{decimals}f} {TIMES}"
+    return f"{rounded:,.{decimals}f} {TIMES_SIGN}"
 
 
 def code(error: str) -> str:
@@ -56,9 +57,10 @@ def code(error: str) -> str:
 
 
 def plain(text: str) -> str:
-    """One line without control characters, which a server or a user's function may have put in."""
+    """One line, without the control characters that a server or a user's function may send."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def shortened(text: str, length: int) -> str:
+    """At most ``length`` characters, with an ellipsis at the end if it was longer."""
     return text if len(text) <= length else text[: length - 1] + "…"

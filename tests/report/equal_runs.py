@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from loadtest.report.compare import compare
-from loadtest.report.comparison import Rules, Side
-from loadtest.report.measures import BY_NAME, MEASURES
+from loadtest.report.comparisons.compare import compare
+from loadtest.report.comparisons.comparison import Rules, Side
+from loadtest.report.comparisons.measures import BY_NAME, MEASURES
 from loadtest.results.summary import Arm, ArmFigures, Summary
 
 POOLS = json.loads(Path(__file__).with_name("stored").joinpath("equal-runs.json").read_text("utf-8"))

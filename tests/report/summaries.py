@@ -20,7 +20,7 @@ def arm(arrivals, errors=None, *, mean=25.0, disturbed=(), valid=True):
     statistics = dict.fromkeys(("mean", "p50", "p90", "p95", "p99", "p999", "max"), mean if known else None)
     repetition = {
         "valid": valid,
-        "reasons": [] if valid else ["a generator process used 93% of a core (80% may)"],
+        "reasons": [] if valid else ["a generator process used 93% of a core (limit: 80%)"],
         "arrivals_count": arrivals,
         "good_ratio": 1 - failed / arrivals if known else None,
         "error_ratio": failed / arrivals if known else None,

@@ -108,7 +108,7 @@ def test_a_table_that_cannot_be_read_gives_unknown_not_zero(writer):
     assert found["connections"]["opened_count"] is None
     assert found["zombies"]["left_count"] is None
     assert found["generator"]["disturbed_ratio"] is None
-    assert "the generator's own figures are missing, so nothing says that it kept up" in found["reasons"]
+    assert "the generator's own figures are missing, so it is unknown whether it kept up" in found["reasons"]
     repetition.whole_file("invocations", 0).write_bytes(b"PAR1")
     assert only(summary_of(writer.folder))["arrivals_count"] is None
 
@@ -193,7 +193,7 @@ def test_a_broken_repetition_json_makes_the_repetition_invalid_and_nothing_else(
     repetition.meta.write_text(meta)
     found = only(as_json(write_report(writer.folder)[0]))
     assert found["valid"] is False
-    assert "when its arrivals began and ended is not known" in found["reasons"]
+    assert "the times at which its arrivals began and ended are unknown" in found["reasons"]
     assert found["arrivals_count"] == 3
     assert found["throughput_per_s"] is None
 
@@ -247,7 +247,7 @@ def test_a_busy_generator_makes_times_invalid_but_not_the_count_of_errors(writer
     writer.repetition("x", generator=busy, invocations=rows(100), connections=[LIFE])
     summary = summary_of(writer.folder)
     assert only(summary)["reasons"] == [
-        "a generator process used 93% of a core (80% may); more --processes or a lower rate"
+        "a generator process used 93% of a core (limit: 80%); use more --processes or a lower rate"
     ]
     median = summary["arms"]["x"]["median"]
     assert (median["latency_ms"]["p50"], median["error_ratio"]) == (None, 0.0)

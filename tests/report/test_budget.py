@@ -57,13 +57,13 @@ def test_a_budget_is_arithmetic_over_the_arms_medians(text, expected):
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("", "at its end; there should be a number or an arm's figure"),
-        ("managed.error_ratio", "at its end; there should be one of <= >="),
+        ("", "at its end; expected a number or an arm's figure"),
+        ("managed.error_ratio", "at its end; expected one of <= >="),
         ("managed.error_ratio = 0", "at '='"),
         ("managed.error_ratio == 0 and 1 == 1", "at 'and'"),
         ("managed == 0", "a field of managed, as in managed.error_ratio"),
-        ("managed. == 0", "at '=='; there should be a field"),
-        ("(1 + 2 == 3", "at '=='; there should be )"),
+        ("managed. == 0", "at '=='; expected a field"),
+        ("(1 + 2 == 3", "at '=='; expected )"),
         ("1 < 2 < 3", "at '<'"),
         ("__import__('os') == 0", "'os')"),
         ("managed.error_ratio == 0; 1", "at ';'"),

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.report.compare import compare
-from loadtest.report.comparison import Rules, Side
-from loadtest.report.measures import MEASURES
+from loadtest.report.comparisons.compare import compare
+from loadtest.report.comparisons.comparison import Rules, Side
+from loadtest.report.comparisons.measures import MEASURES
 from loadtest.results.summary import Arm, ArmFigures, Summary
 
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
@@ -112,7 +112,7 @@ def test_what_is_not_valid_is_left_out_of_times_and_said():
     assert found["latency_ms.mean"].n == (3, 5)
     assert found["latency_ms.mean"].base == pytest.approx(25.0, rel=0.01)
     assert found["latency_ms.mean"].warnings == (
-        "a, managed: 2 of 5 repetitions are not valid for times, and left out",
+        "a, managed: 2 of 5 repetitions are not valid for times, and are left out",
     )
     assert found["error_ratio"].warnings == ()
     assert found["error_ratio"].n == (5, 5)  # errors do not depend on how well the generator kept time

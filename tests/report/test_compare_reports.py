@@ -169,7 +169,7 @@ def test_a_verdict_that_was_asked_for_and_cannot_be_had_ends_with_4(said, tmp_pa
     one = [make(tmp_path / name, repetitions=1) for name in ("a", "b")]
     code, _, err = said(*one, "--fail-on", "regression")
     assert code == 4
-    assert "has no verdict: it needs two repetitions a side at least" in err
+    assert "has no verdict: each side needs at least two repetitions" in err
     assert said(*one)[0] == 0
 
 
@@ -235,7 +235,7 @@ def test_a_summary_that_disagrees_with_its_rows_is_not_believed(said, runs):
     _, out, _ = said(*runs, "--json")
     found = json.loads(out)
     assert found["warnings"] == [
-        f"{runs[1]}: summary.json disagrees with its rows (latency_ms.mean of managed/02); the rows count"
+        f"{runs[1]}: summary.json differs from its rows (latency_ms.mean of managed/02), so the rows are used"
     ]
     assert found["arms"]["managed"]["measures"]["latency_ms.mean"]["verdict"] == "worse"
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadtest.report.evidence import Term, difference, holm, needed_repetitions, zero_bound
-from loadtest.report.t_distribution import quantile, two_sided_p
+from loadtest.report.comparisons.evidence import Term, difference, holm, needed_repetitions, zero_bound
+from loadtest.report.comparisons.t_distribution import quantile, two_sided_p
 
 
 @given(st.floats(0, 60), st.floats(0.5, 300))

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from loadtest.report.comparison import Rules
+from loadtest.report.comparisons.comparison import Rules
 from tests.report import equal_runs
 
 PAIRS_COUNT = 60  # docs/compare.md has 200 of them: python -m tests.report.equal_runs

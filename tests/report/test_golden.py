@@ -78,7 +78,7 @@ EXPECTED = {
     "reasons": [
         (
             "14.3% of its invocations were disturbed by a stall of the generator over 5 ms, "
-            "or a second in which the machine was over 90% busy (5% may)"
+            "or a second in which the machine was over 90% busy (limit: 5%)"
         ),
     ],
     "arrivals_count": 8,
@@ -171,8 +171,8 @@ def test_the_whole_summary_carries_the_run_and_its_warnings(golden):
     reason = EXPECTED["reasons"][0]
     assert summary["warnings"] == [
         f"managed/01 is not valid for times: {reason}",
-        "managed/01: KILLs counted nowhere, since no row tells of their victim: 1",
-        "managed/01: of 5 acknowledged writes 0 are lost and 1 doubled",
+        "managed/01: KILLs not counted, because no row shows what they hit: 1",
+        "managed/01: of 5 acknowledged writes, 0 were lost and 1 doubled",
         "ideal was not run",
     ]
 

@@ -4,7 +4,7 @@
 import pytest
 
 from loadtest.report.headline import headline
-from loadtest.report.wording import code, count, number, percent, times
+from loadtest.report.wording import code, count, multiple, number, percent
 
 from .summaries import arm, summary
 
@@ -193,7 +193,7 @@ def test_a_time_has_three_significant_digits(value, expected):
 
 def test_counts_multiples_and_codes_are_short():
     assert [count(15000), count(2.5), count(None)] == ["15,000", "2.5", "–"]
-    assert [times(r) for r in (0.5, 0.999, 1.04, 9.96, 12.3, 1234)] == [
+    assert [multiple(r) for r in (0.5, 0.999, 1.04, 9.96, 12.3, 1234)] == [
         "0.50 ×", "1.0 ×", "1.0 ×", "10 ×", "12 ×", "1,200 ×",
     ]  # fmt: skip
     assert code("1040 ER_CON_COUNT_ERROR") == "1040"

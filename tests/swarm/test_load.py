@@ -13,7 +13,7 @@ from statistics import fmean
 import pytest
 
 from loadtest.fleet.arrivals import Profile, client_arrivals
-from loadtest.report.evidence import Term, difference
+from loadtest.report.comparisons.evidence import Term, difference
 from tests.server.pressure import server_process
 from tests.swarm.locusts import Ran, run, running
 from tests.waiting import wait_until

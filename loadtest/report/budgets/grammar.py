@@ -1,4 +1,4 @@
-"""The grammar of budgets: ``managed.latency_ms.p99 <= 3 * ideal.latency_ms.p99`` as a tree. Pure.
+"""The grammar of budgets such as ``managed.latency_ms.p99 <= 3 * ideal.latency_ms.p99``. Pure.
 
 ::
 
@@ -9,8 +9,8 @@
     factor     = number [ "%" ] | path | "(" sum ")" | "-" factor
     path       = [ "baseline" "." ] arm "." field { "." field }
 
-An arm whose name has other signs than letters, digits and ``_`` stands in double quotes. A path reads
-the arm's median in ``summary.json``; ``errors.1040`` is the number of errors with that code.
+The name of an arm with characters other than letters, digits and ``_`` is put in double quotes. A path
+reads the arm's median in ``summary.json``; ``errors.1040`` is the number of errors with that code.
 """
 
 import re
@@ -28,18 +28,20 @@ TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?P<percent>\s*%)?"
     r"|(?P<name>[A-Za-z_]\w*)|\"(?P<quoted>[^\"]*)\"|(?P<sign><=|>=|==|!=|[<>+\-*/().]))"
 )
-LONGEST = 300  # signs, numbers and names
-DEEPEST = 50  # of parentheses: no budget needs more, and Python's own stack ends somewhere
+LONGEST = 300  # tokens: signs, numbers and names
+DEEPEST = 50  # levels of parentheses: no budget needs more, and Python's stack is limited
 
 
 @dataclass(frozen=True)
 class Number:
+    """A literal; percentages are divided by 100."""
+
     value: float
 
 
 @dataclass(frozen=True)
 class Path:
-    """``arm`` of this run, or of the baseline."""
+    """A figure of an arm of this run, or of the baseline."""
 
     arm: str
     fields: tuple[str, ...]
@@ -52,6 +54,8 @@ class Path:
 
 @dataclass(frozen=True)
 class Operation:
+    """``+``, ``-``, ``*`` or ``/`` between two nodes."""
+
     sign: str
     left: "Node"
     right: "Node"
@@ -62,7 +66,7 @@ Node = Number | Path | Operation
 
 @dataclass(frozen=True)
 class Budget:
-    """``text`` as it was given."""
+    """A comparison of two sides; ``text`` is what the user wrote."""
 
     text: str
     left: Node
@@ -70,6 +74,7 @@ class Budget:
     right: Node
 
     def paths(self) -> Iterator[Path]:
+        """All figures that it reads."""
         yield from _paths(self.left)
         yield from _paths(self.right)
 
@@ -83,7 +88,11 @@ def _paths(node: Node) -> Iterator[Path]:
 
 
 def parse(text: str) -> Budget:
-    """Raises :class:`UsageError` with the place where it stops making sense."""
+    """Parses a budget.
+
+    Raises:
+        UsageError: it makes no sense; says where, and what was expected there.
+    """
     return _Parser(text).budget()
 
 
@@ -184,5 +193,5 @@ class _Parser:
 
     def _wrong(self, found: str, expected: str = "") -> UsageError:
         where = f"at {found.strip()!r}" if found.strip() else "at its end"
-        wanted = f"; there should be {expected}" if expected else ""
+        wanted = f"; expected {expected}" if expected else ""
         return UsageError(f"budget {self._text.strip()!r} makes no sense {where}{wanted}")

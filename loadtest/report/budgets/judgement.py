@@ -71,7 +71,7 @@ def _unusable(path: Path, summary: Summary | None) -> str:
     if not arm.median.arrivals_count:
         return f"{path}: nothing was counted in {path.arm}"
     if not arm.median.valid and _is_timed(path):
-        reasons = "; ".join(arm.median.reasons) or "its reasons are not known"
+        reasons = "; ".join(arm.median.reasons) or "the reasons are unknown"
         return f"{path}: no repetition is valid for times: {reasons}"
     if _figure(path, summary) is None:
         disturbed = any(_is_disturbed(r, path) for r in arm.repetitions)

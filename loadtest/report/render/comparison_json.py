@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from loadtest.report.comparison import Compared, Comparison
+from loadtest.report.comparisons.comparison import Compared, Comparison
 
 SCHEMA = 1  # of --json
 

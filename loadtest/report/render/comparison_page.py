@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from loadtest.report.comparison import BETTER, WORSE, Comparison
+from loadtest.report.comparisons.comparison import BETTER, WORSE, Comparison
 from loadtest.report.render import comparison_table, plots
 from loadtest.report.render.page import template
 from loadtest.report.series import ArmSeries

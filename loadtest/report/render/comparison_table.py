@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from loadtest.report.comparison import BETTER, NOISE, NONE, WORSE, Compared, Comparison, Rules
-from loadtest.report.wording import NOTHING, TIMES, number, percent, shortened
+from loadtest.report.comparisons.comparison import BETTER, NOISE, NONE, WORSE, Compared, Comparison, Rules
+from loadtest.report.wording import NOTHING, TIMES_SIGN, number, percent, shortened
 
 HEADS = ("measure", "base", "candidate", "change", "95% interval", "verdict", "n")
 NOTE_LENGTH = 300
@@ -31,7 +31,7 @@ def rows(comparison: Comparison) -> Iterator[Row]:
         for c in measures.values():
             title = TITLES[c.measure.name]
             if rules.reference:
-                title = title.replace(", ms", f", {TIMES} {rules.reference}")
+                title = title.replace(", ms", f", {TIMES_SIGN} {rules.reference}")
             show = number if c.measure.is_time else percent
             figures = (title, show(c.base), show(c.candidate), _change(c), _interval(c))
             yield Row(arm, c, (*figures, _verdict(c, rules), f"{c.n[0]}, {c.n[1]}"), c.warnings)
@@ -39,7 +39,7 @@ def rows(comparison: Comparison) -> Iterator[Row]:
 
 def _change(c: Compared) -> str:
     if c.measure.is_time:
-        return NOTHING if c.ratio is None else f"{c.ratio:.3g} {TIMES}"
+        return NOTHING if c.ratio is None else f"{c.ratio:.3g} {TIMES_SIGN}"
     return NOTHING if c.difference is None else _points(c.difference)
 
 
@@ -68,7 +68,7 @@ def _verdict(c: Compared, rules: Rules) -> str:
     if c.is_small:
         time, points = f"{rules.threshold * 100:.3g}%", f"{rules.threshold_ratio * 100:.3g} pp"
         return f"~ (less than {time if c.measure.is_time else points})"
-    return f"~ ({c.needed_repetitions:,} a side would tell)" if c.needed_repetitions else NOISE
+    return f"~ (needs {c.needed_repetitions:,} a side)" if c.needed_repetitions else NOISE
 
 
 def headline(comparison: Comparison) -> str:

@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 from io import StringIO
 
-GAP = 2  # blanks between two columns; rich draws one of them as the invisible divider of its box
+GAP = 2  # spaces between two columns; rich draws one of them as an invisible divider
 
 
 def grid(
     heads: Sequence[tuple[str, bool]], rows: Sequence[Sequence[tuple[str, str]]], width: int, color: bool
 ) -> str:
-    """``heads``: title, and whether its column is one of numbers. ``rows``: cells, each with its style."""
+    """Draws a table.
+
+    Args:
+        heads: the title of each column, and whether it is one of numbers, aligned to the right.
+        rows: for each row its cells, each a text and its style in rich's words.
+        width: of the terminal, in characters.
+        color: whether to add escape sequences for colours.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -19,7 +26,7 @@ def grid(
     for title, numbers in heads:
         table.add_column(title, justify="right" if numbers else "left", no_wrap=True)
     for row in rows:
-        # As Text, since a name or an error of a stranger's may look like rich's markup.
+        # As Text, since names and errors may contain what rich would take for markup.
         table.add_row(*(Text(text, style=style) for text, style in row))
     out = StringIO()
     console = Console(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from loadtest.report.budgets.judgement import Judgement
-from loadtest.report.comparison import Comparison
+from loadtest.report.comparisons.comparison import Comparison
 from loadtest.report.headline import headline
 from loadtest.report.render import comparison_table
 from loadtest.report.render.run_table import COLUMNS, INVALID, is_valid, lines, notes

@@ -1,7 +1,7 @@
 """One colour and one dash for each strategy, the same on every page. Pure.
 
 The colours are those of M. Okabe and K. Ito, "Color Universal Design" (2008), which most colour-blind
-people can tell apart; the dashes help the rest, and a printer without colours.
+people can tell apart. The dashes help the others, and in print without colours.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ CODES = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F7
 
 
 def styles(arms: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and dash of each arm; a user's own take the others in their order."""
+    """The colour and dash of each arm; a user's own strategies take the remaining ones in turn."""
     found: dict[str, tuple[str, str]] = {}
     others = 0
     for arm in arms:

@@ -1,4 +1,4 @@
-"""Series as bokeh figures. Their colours and words are the same on every page."""
+"""Series as bokeh figures, with the same colours and words on every page."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from loadtest.report.series import ArmSeries, Course, Pressure
 from loadtest.report.wording import plain, shortened
 
 HEIGHT = 320
-INK = "#767676"  # to be read on white and on black
+INK = "#767676"  # readable on white and on black
 LOG = {"y_axis_type": "log"}
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 NAME_LENGTH = 28
@@ -25,18 +25,17 @@ Style = tuple[str, str]
 
 
 def script() -> str:
-    """Bokeh's own, from its package: a page asks no other host for anything."""
+    """Bokeh's JavaScript, from its Python package: a page loads nothing from elsewhere."""
     return "\n".join(INLINE.clone(components=["bokeh"]).js_raw)
 
 
 def embedded(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """The script that draws them, and the place of each."""
+    """The script that draws the figures, and the HTML element of each, by key."""
     if not figures:
         return "", {}
     document = Document()
-    with (
-        document.models.freeze()
-    ):  # else all models are collected anew for each figure, half of a report's time
+    # Without freeze() all models are collected again for each figure, which is half of a report's time.
+    with document.models.freeze():
         for one in figures.values():
             document.add_root(one)
     drawing, places = components(dict(figures), wrap_script=False)
@@ -44,6 +43,7 @@ def embedded(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def framed(title: str, x: str, y: str, **more: Any) -> Any:
+    """An empty plot. ``x`` and ``y`` label its axes; ``more`` is passed to bokeh's ``figure()``."""
     plot = figure(
         title=title,
         x_axis_label=x,
@@ -70,7 +70,7 @@ def framed(title: str, x: str, y: str, **more: Any) -> Any:
 
 
 def with_legend(plot: Any, columns: int = 3) -> Any:
-    """Above the plot, where it hides nothing; a click switches a line off."""
+    """Puts the legend above the plot, where it hides nothing; a click hides a line."""
     if plot.legend:
         legend = plot.legend[0]
         plot.add_layout(legend, "above")
@@ -82,11 +82,18 @@ def with_legend(plot: Any, columns: int = 3) -> Any:
 
 
 def name(arm: str) -> str:
+    """As legends and titles show it."""
     return shortened(plain(arm), NAME_LENGTH)
 
 
 def pressure(arm: str, seen: Pressure, highest: float) -> Any:
-    """``highest``: the top of the axis, the same for all arms of a page."""
+    """Connections over time, stacked by what they do, with the limit and the refused connects.
+
+    Args:
+        arm: the title.
+        seen: the connections.
+        highest: the top of the axis in connections, the same for all arms of a page.
+    """
     plot = framed(name(arm), "seconds", "connections", y_range=Range1d(0, highest))
     lower = np.zeros(len(seen.at_s))
     for label, values, colour in (
@@ -124,7 +131,7 @@ def pressure(arm: str, seen: Pressure, highest: float) -> Any:
 
 
 def _areas(at: Floats, lower: Floats, upper: Floats) -> tuple[list[list[float]], list[list[float]]]:
-    """A polygon for each stretch without a gap."""
+    """The x and y values of a polygon for each period without a gap."""
     known = np.isfinite(upper) & np.isfinite(lower)
     cuts = np.flatnonzero(np.diff(known.astype(np.int8))) + 1
     xs, ys = [], []
@@ -144,7 +151,16 @@ def over_time(
     of: Callable[[Course], tuple[Floats, Floats]],
     **more: Any,
 ) -> Any:
-    """A line for each arm that has a course."""
+    """A line for each arm that has a course.
+
+    Args:
+        title: of the plot.
+        unit: of the y axis.
+        arms: the series, by arm.
+        styles: colour and dash, by arm.
+        of: returns the seconds and the values of a course.
+        more: passed to bokeh's ``figure()``.
+    """
     plot = framed(title, "seconds", unit, **more)
     for arm, series in arms.items():
         if series.course is not None:
@@ -194,6 +210,7 @@ LEVELS = {"50%": 0.5, "90%": 0.9, "99%": 0.99, "99.9%": 0.999, "99.99%": 0.9999}
 
 
 def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    """The latency in ms within which a share of the arrivals was answered."""
     plot = framed("Latency within which so many were answered", "of all answered", "ms", y_axis_type="log")
     for arm, series in arms.items():
         share, latency_ms = series.levels()
@@ -208,7 +225,7 @@ def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> 
 
 
 def errors(arm: str, series: ArmSeries) -> Any:
-    """None where there are none."""
+    """Errors over time, stacked by code; None where there were none."""
     course = series.course
     if course is None or not course.errors:
         return None
@@ -224,10 +241,11 @@ def errors(arm: str, series: ArmSeries) -> Any:
 
 
 def spent(arms: Mapping[str, ArmSeries]) -> Any:
+    """The mean time in ms of an answered invocation, by what it was spent on."""
     means: dict[str, Any] = {}
     for arm, series in arms.items():
         found = series.spent_ms()
-        if found:  # two names may be cut to the same
+        if found:  # two names may be the same once they are shortened
             means[name(arm) if name(arm) not in means else f"{len(means) + 1}: {name(arm)}"] = found
     plot = framed("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
     columns: dict[str, Any] = {"arm": list(means)}
@@ -248,6 +266,7 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
 
 
 def reclaim(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    """The share of zombies that the server had dropped so many seconds after the reap."""
     plot = framed("Zombies gone within", "seconds after the reap", "share of all zombies")
     for arm, series in arms.items():
         seconds, share = series.reclaimed()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from textwrap import fill
 
-from loadtest.report.comparison import BETTER, NOISE, NONE, WORSE, Comparison
+from loadtest.report.comparisons.comparison import BETTER, NOISE, NONE, WORSE, Comparison
 from loadtest.report.headline import headline
 from loadtest.report.render import comparison_table
 from loadtest.report.render.comparison_table import HEADS, Row

@@ -8,11 +8,11 @@ one soon looks changed; the others are for reading, and are not corrected.
 from collections.abc import Sequence
 
 from loadtest.errors import UsageError
-from loadtest.report.comparability import Mismatch, mismatches
-from loadtest.report.comparison import BETTER, NOISE, WORSE, Compared, Comparison, Rules, Side
-from loadtest.report.evidence import LEVEL, holm, needed_repetitions
-from loadtest.report.measures import MEASURES, values
-from loadtest.report.weighing import Weighed, weigh
+from loadtest.report.comparisons.comparability import Mismatch, mismatches
+from loadtest.report.comparisons.comparison import BETTER, NOISE, WORSE, Compared, Comparison, Rules, Side
+from loadtest.report.comparisons.evidence import LEVEL, holm, needed_repetitions
+from loadtest.report.comparisons.measures import MEASURES, values
+from loadtest.report.comparisons.weighing import Weighed, weigh
 from loadtest.results.summary import asked_arms
 
 

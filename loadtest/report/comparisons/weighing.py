@@ -5,9 +5,9 @@ from math import exp, log, log1p
 from statistics import fmean
 from typing import NamedTuple
 
-from loadtest.report.comparison import NONE, Compared, Rules
-from loadtest.report.evidence import Difference, Term, difference, zero_bound
-from loadtest.report.measures import SHORTEST_MS, Measure, Values
+from loadtest.report.comparisons.comparison import NONE, Compared, Rules
+from loadtest.report.comparisons.evidence import Difference, Term, difference, zero_bound
+from loadtest.report.comparisons.measures import SHORTEST_MS, Measure, Values
 
 NOT_SEEN = Difference(0.0, 0.0, 1.0)
 SIGNS = (-1, 1, 1, -1)  # of base and candidate, and of the reference of each

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from loadtest.report.measures import Measure
+from loadtest.report.comparisons.measures import Measure
 from loadtest.report.series import ArmSeries
 from loadtest.results.summary import ArmFigures, Summary
 

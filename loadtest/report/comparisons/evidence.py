@@ -13,7 +13,7 @@ from math import inf, sqrt
 from statistics import fmean, variance
 from typing import NamedTuple
 
-from loadtest.report.t_distribution import quantile, two_sided_p
+from loadtest.report.comparisons.t_distribution import quantile, two_sided_p
 
 LEVEL = 0.95
 MOST_REPETITIONS = 1000  # beyond, nobody will run them

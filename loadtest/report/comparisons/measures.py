@@ -74,7 +74,7 @@ def values(repetitions: Sequence[ArmFigures], measure: Measure, whose: str) -> V
     if len(valid) < len(repetitions) and timed:
         warnings.append(
             f"{whose}: {len(repetitions) - len(valid)} of {len(repetitions)} repetitions are not valid for "
-            "times, and left out"
+            "times, and are left out"
         )
     trusted = True
     if measure.is_time:
@@ -84,7 +84,7 @@ def values(repetitions: Sequence[ArmFigures], measure: Measure, whose: str) -> V
             trusted = 2 * disturbed_count <= len(used)
             warnings.append(
                 f"{whose}: {measure.name} of {disturbed_count} of {len(used)} repetitions was disturbed by "
-                f"the load generator{', and left out' if trusted else ': no verdict'}"
+                f"the load generator{', and is left out' if trusted else ': no verdict'}"
             )
             used = kept if trusted else used
     known = [(value, r) for r in used if (value := measure.of(r)) is not None]
