@@ -166,7 +166,9 @@ class Figures:
         self.path = path
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._values:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._values:
             raise AttributeError(
                 f"{self._at or self._arm} has no {name!r}; there are {', '.join(self._values)}"
             )

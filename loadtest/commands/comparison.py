@@ -1,25 +1,28 @@
 """The command ``compare-reports``: reads the runs, compares, writes what was asked for, judges."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from loadtest.errors import UsageError
 from loadtest.report.comparisons.compare import compare
-from loadtest.report.comparisons.comparison import NONE, WORSE, Compared, Comparison, Rules, Side
+from loadtest.report.comparisons.comparison import NONE, WORSE, Comparison, Rules, Side
 from loadtest.report.comparisons.measures import BY_NAME
 from loadtest.report.render.comparison_json import as_json
-from loadtest.report.render.comparison_table import rows
-from loadtest.report.render.junit import FAILED, PASSED, SKIPPED, Case, Suite, junit
+from loadtest.report.render.comparison_verdicts import (
+    REGRESSION,
+    asked,
+    comparison_junit,
+    line,
+    why_none,
+)
 from loadtest.report.render.markdown import comparison_markdown
 from loadtest.report.render.terminal import comparison_text
 from loadtest.report.stored_runs import read
 from loadtest.results.files import write_text
 from loadtest.settings.nearest import nearest
-
-REGRESSION = "regression"
 
 
 class Request(NamedTuple):
@@ -66,7 +69,7 @@ def compare_runs(request: Request) -> Answer:
     if request.md is not None:
         write_text(request.md, "\n".join(map(comparison_markdown, comparisons)))
     if request.junit is not None:
-        write_text(request.junit, junit(_suites(comparisons, request.fail_on)))
+        write_text(request.junit, comparison_junit(comparisons, request.fail_on))
     if request.html is not None:
         from loadtest.report.render.comparison_page import comparison_page
 
@@ -110,61 +113,18 @@ def _pair(text: str, base: Side, candidate: Side) -> tuple[str, str]:
     return min(found, key=lambda pair: len(pair[0]))
 
 
-def _asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str, Compared]]:
-    """The measures whose verdict counts: the gating ones unless others were named, and those named."""
-    for arm, measures in comparison.arms.items():
-        for name, c in measures.items():
-            if name in fail_on or (c.measure.gates and (REGRESSION in fail_on or not fail_on)):
-                yield arm, c
-
-
-def _suites(comparisons: Sequence[Comparison], fail_on: Sequence[str]) -> list[Suite]:
-    """CI servers tell cases apart by class and name only, so of several candidates the class has the name."""
-    several = len(comparisons) > 1
-    seen: dict[str, int] = {}
-    suites = []
-    for comparison in comparisons:
-        name = comparison.candidate
-        seen[name] = seen.get(name, 0) + 1
-        group = f"{name} ({seen[name]})" if seen[name] > 1 else name
-        suites.append(_suite(comparison, fail_on, f"{group}: " if several else ""))
-    return suites
-
-
-def _suite(comparison: Comparison, fail_on: Sequence[str], prefix: str) -> Suite:
-    states = {WORSE: FAILED, NONE: SKIPPED}
-    cases = [
-        Case(
-            f"{prefix}{arm}",
-            c.measure.name,
-            states.get(c.verdict, PASSED),
-            _why(c) if c.verdict == NONE else _line(comparison, arm, c),
-        )
-        for arm, c in _asked(comparison, fail_on)
-    ]
-    return Suite(f"{comparison.candidate} against {comparison.base}", cases)
-
-
-def _why(c: Compared) -> str:
-    return "; ".join(c.warnings) or "each side needs at least two repetitions"
-
-
-def _line(comparison: Comparison, arm: str, c: Compared) -> str:
-    row = next(r for r in rows(comparison) if r.arm == arm and r.compared is c)
-    _, base, candidate, change, interval, verdict, _ = row.cells
-    return f"{arm}: {c.measure.name} {verdict}: {base} to {candidate}, {change} ({interval})"
-
-
 def _judge(comparisons: Sequence[Comparison], request: Request) -> tuple[list[str], int]:
     """The lines for stderr, and the exit code."""
-    asked = (
-        [(c, arm, m) for c in comparisons for arm, m in _asked(c, request.fail_on)] if request.fail_on else []
+    counting = (
+        [(c, arm, m) for c in comparisons for arm, m in asked(c, request.fail_on)] if request.fail_on else []
     )
-    worse = [_line(c, arm, m) for c, arm, m in asked if m.verdict == WORSE]
+    worse = [line(c, arm, m) for c, arm, m in counting if m.verdict == WORSE]
     if worse:
         return worse, 1
     missing = [
-        f"{arm}: {m.measure.name} has no verdict: {_why(m)}" for _, arm, m in asked if m.verdict == NONE
+        f"{arm}: {m.measure.name} has no verdict: {why_none(m)}"
+        for _, arm, m in counting
+        if m.verdict == NONE
     ]
     if request.fail_on:
         missing += [
