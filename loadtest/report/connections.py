@@ -3,14 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from loadtest.report.frames import Bools, Floats
+from loadtest.report.frames import Bools, Floats, column
 from loadtest.results.summary import Kills, Zombies
 
 KILL_RACE_S = 1.0  # the victim may have closed its connection while the KILL was on its way
-
-
-def _seconds(frame: pd.DataFrame, name: str) -> Floats:
-    return frame[name].to_numpy(dtype=np.float64)
 
 
 def zombies(connections: pd.DataFrame) -> Zombies:
@@ -24,7 +20,7 @@ def zombies(connections: pd.DataFrame) -> Zombies:
     Args:
         connections: rows of :class:`loadtest.results.rows.ConnectionLife`.
     """
-    reaped, gone = _seconds(connections, "reaped_s"), _seconds(connections, "gone_s")
+    reaped, gone = column(connections, "reaped_s"), column(connections, "gone_s")
     left = ~np.isnan(reaped) & ~(gone < reaped)
     reaped, gone = reaped[left], gone[left]
     seen_gone = ~np.isnan(gone)
@@ -67,14 +63,14 @@ def judge_kills(
         return Kills(0, 0, 0), 0
     columns = ["server_id", "worker", "container", "opened_s", "closed_s", "reaped_s", "gone_s"]
     victims = _latest_before(done, connections[columns], "server_id", "opened_s")
-    at = _seconds(victims, "at_s")
-    found = ~np.isnan(_seconds(victims, "opened_s"))
+    at = column(victims, "at_s")
+    found = ~np.isnan(column(victims, "opened_s"))
     # Otherwise the server had given the id to a connection that was not recorded.
     for end in ("closed_s", "gone_s"):
-        found &= ~(_seconds(victims, end) < at - KILL_RACE_S)
+        found &= ~(column(victims, end) < at - KILL_RACE_S)
     # A connection of the shared pool of `ideal` has no container, so its state is unknown.
-    found &= ~(_seconds(victims, "container") < 0)
-    zombie = _seconds(victims, "reaped_s") <= at
+    found &= ~(column(victims, "container") < 0)
+    zombie = column(victims, "reaped_s") <= at
     busy = found.copy()
     busy[found] = _running(victims[found], invocations)
     judged = Kills(
@@ -93,7 +89,7 @@ def _running(victims: pd.DataFrame, invocations: pd.DataFrame) -> Bools:
     ]
     asked = victims[["worker", "container", "at_s"]].astype({"worker": "int64", "container": "int64"})
     last = _latest_before(asked, rows, ["worker", "container"], "started_s")
-    began, ended, at = _seconds(last, "started_s"), _seconds(last, "finished_s"), _seconds(last, "at_s")
+    began, ended, at = column(last, "started_s"), column(last, "finished_s"), column(last, "at_s")
     running: Bools = ~np.isnan(began) & ~(ended <= at)
     return running
 

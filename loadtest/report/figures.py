@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.report.connections import judge_kills, zombies
-from loadtest.report.frames import Bools, Floats, Frames, Window
+from loadtest.report.frames import Bools, Floats, Frames, Window, column
 from loadtest.report.times import moved, statistics
 from loadtest.report.validity import RULE, GeneratorHealth, Rule, reasons_against, stalled, stalls
 from loadtest.results.rows import THROTTLED, UNFINISHED, latency
@@ -101,10 +101,10 @@ SortedTimes = Mapping[str, tuple[Floats, Bools]]  # by field: the sorted times i
 
 def _times(rows: pd.DataFrame, disturbed: Bools) -> SortedTimes:
     answered = _answered(rows)
-    finished = rows["finished_s"].to_numpy(dtype=np.float64)[answered]
-    started = rows["started_s"].to_numpy(dtype=np.float64)[answered]
-    due = rows["due_s"].to_numpy(dtype=np.float64)[answered]
-    cold = rows["cold_start_s"].to_numpy(dtype=np.float64)[answered]
+    finished = column(rows, "finished_s")[answered]
+    started = column(rows, "started_s")[answered]
+    due = column(rows, "due_s")[answered]
+    cold = column(rows, "cold_start_s")[answered]
     hit = disturbed[answered]
     times = {"latency_ms": latency(due, finished, cold) * MS, "duration_ms": (finished - started) * MS}
     return {name: _sorted(values, hit) for name, values in times.items()}
@@ -151,7 +151,7 @@ def _add_answers(
 
 
 def _connections(frames: Frames) -> Connections:
-    opened = frames.connections["opened_s"].to_numpy(dtype=np.float64)
+    opened = column(frames.connections, "opened_s")
     within = ~(opened < frames.start_s) & ~(opened > frames.ended_s)  # an unknown bound excludes nothing
     unknown = "connections" in frames.unknown
     peak = frames.samples["connections_count"].max()

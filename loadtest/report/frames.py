@@ -97,3 +97,8 @@ def _number(values: dict[str, Any], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return nan
     return float(value) if isfinite(value) else nan
+
+
+def column(frame: pd.DataFrame, name: str) -> Floats:
+    """A column of numbers, unknown ones as NaN; in seconds if its name ends in ``_s``."""
+    return frame[name].to_numpy(dtype=np.float64)

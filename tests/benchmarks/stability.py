@@ -9,8 +9,11 @@ import statistics
 import sys
 from pathlib import Path
 
+import msgspec
+
 from loadtest.report.budgets.grammar import parse
 from loadtest.report.budgets.judgement import MISSED, UNDECIDED, judge
+from loadtest.results.summary import Summary
 
 TIMES = ("mean", "p50", "p90", "p95", "p99")
 BUDGETS = (
@@ -46,7 +49,8 @@ def main(paths):
         for name in TIMES:
             print(f"| `{arm}` {name} {of_times(runs, arm, name)} |")
     budgets = [parse(text) for text in BUDGETS]
-    outcomes = [[judge(budget, run, None) for budget in budgets] for run in runs]
+    summaries = [msgspec.convert(run, Summary) for run in runs]
+    outcomes = [[judge(budget, summary, None) for budget in budgets] for summary in summaries]
     red = sum(any(one.state == MISSED for one in of_run) for of_run in outcomes)
     open_ = sum(any(one.state == UNDECIDED for one in of_run) for of_run in outcomes)
     print(f"\n{len(runs)} runs: {red} red, {open_} with a budget that nothing decides")

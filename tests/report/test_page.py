@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtest.report.courses import pressure_of
 from loadtest.report.files import write_report
 from loadtest.report.render import palette
 from loadtest.report.render.markdown import escaped
-from loadtest.report.series import Series, _pressure
+from loadtest.report.series import Series
 from loadtest.results.rows import ConnectionLife, Invocation, Sample
 
 from .conftest import Writer, frames_of, generator_second
@@ -150,7 +151,7 @@ def test_connections_are_split_by_what_they_do():
         ],
         samples=[Sample(12.0, 10, 1, 9, 1.0, 0, 0, 0, 90), Sample(13.0, 9, 1, 8, 1.0, 4, 0, 0, 90)],
     )  # fmt: skip
-    seen = _pressure(frames, 10.0)
+    seen = pressure_of(frames, 10.0)
     assert list(seen.at_s) == [2.0, 3.0]
     assert list(seen.working) == [1.0, 0.0]
     assert list(seen.zombies) == [2.0, 1.0]
@@ -161,7 +162,7 @@ def test_connections_are_split_by_what_they_do():
 def test_what_nobody_saw_is_a_gap():
     samples = [Sample(at, 10, 1, 9, 1.0, 0, 0, 0, 90) for at in (10.0, 10.25, 14.0, 14.25)]
     samples.insert(1, Sample(10.1, error="no answer"))
-    seen = _pressure(frames_of(META, samples=samples), 10.0)
+    seen = pressure_of(frames_of(META, samples=samples), 10.0)
     assert [value == value for value in seen.idle] == [True, False, True, False, True]
 
 

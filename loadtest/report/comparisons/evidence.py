@@ -16,7 +16,7 @@ from typing import NamedTuple
 from loadtest.report.comparisons.t_distribution import quantile, two_sided_p
 
 LEVEL = 0.95
-MOST_REPETITIONS = 1000  # beyond, nobody will run them
+MOST_REPETITIONS = 1000  # more would never be run
 
 
 class Term(NamedTuple):
@@ -36,7 +36,7 @@ class Term(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """``at`` ± ``half``. ``p``: how likely a change of just the threshold would look at least as large."""
+    """``at`` ± ``half``. ``p``: the probability that a change of just the threshold looks this large."""
 
     at: float
     half: float

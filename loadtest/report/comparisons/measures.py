@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from loadtest.results.summary import ArmFigures, number_at
 
-SHORTEST_MS = 1e-9  # anything below cannot be told from 0
+SHORTEST_MS = 1e-9  # anything below is 0, as far as a clock can tell
 
 
 class Measure(NamedTuple):

@@ -8,10 +8,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from loadtest.report.budgets.judgement import MISSED, PASSED, Judgement
+from loadtest.report.courses import Pressure
 from loadtest.report.headline import headline
 from loadtest.report.render import palette, plots
 from loadtest.report.render.run_table import COLUMNS, INVALID, Line, is_valid, lines, notes
-from loadtest.report.series import ArmSeries, Pressure
+from loadtest.report.series import ArmSeries
 from loadtest.report.wording import NOTHING, count, number, percent, plain, shortened
 from loadtest.results.summary import Summary
 

@@ -10,9 +10,10 @@ from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, H
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
+from loadtest.report.courses import Course, Pressure
 from loadtest.report.frames import Floats
 from loadtest.report.render import palette
-from loadtest.report.series import ArmSeries, Course, Pressure
+from loadtest.report.series import ArmSeries
 from loadtest.report.wording import plain, shortened
 
 HEIGHT = 320
