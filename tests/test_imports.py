@@ -28,13 +28,14 @@ ALSO = {
     "commands": {"bench", "report", "server", "manager"},
 }
 PURE = (
-    "manager/policy", "manager/classic", "manager/managed", "manager/decision",
-    "manager/checks", "manager/backoff", "fleet/container", "fleet/arrivals",
-    "fleet/scaling", "report/summary", "report/validity", "report/finding", "report/compare",
-    "report/evidence", "report/student", "report/measures", "report/likeness", "report/grammar",
-    "manager/retry", "manager/invocation", "manager/session_state", "settings/load_shape",
-    "settings/strategy", "swarm/roster", "swarm/phases", "fleet/lifecycle",
-    "webui/form", "webui/points",
+    "manager/policy", "manager/classic", "manager/managed", "manager/decision", "manager/checks",
+    "manager/backoff", "manager/retry", "manager/invocation", "manager/session_state", "fleet/container",
+    "fleet/arrivals", "fleet/lifecycle", "fleet/scaling", "report/figures", "report/medians",
+    "report/validity", "report/headline", "report/comparisons/compare", "report/comparisons/comparison",
+    "report/comparisons/comparability", "report/comparisons/evidence", "report/comparisons/measures",
+    "report/comparisons/t_distribution", "report/comparisons/weighing", "report/budgets/grammar",
+    "report/budgets/judgement", "report/budgets/names", "results/summary", "settings/load_shape",
+    "settings/strategy", "swarm/roster", "swarm/phases", "webui/form", "webui/points",
 )  # fmt: skip
 IMPURE = {
     "asyncio", "datetime", "gevent", "glob", "http", "io", "locust", "logging", "os", "pathlib", "psutil",
