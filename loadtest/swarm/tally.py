@@ -63,7 +63,7 @@ class Tally:
             "connections": book.open_count,
             "zombies": book.zombies_count,
             "lag_ms": newest.loop_lag_max_ms if newest else 0.0,
-            "cpu": newest.cpu_ratio if newest else 0.0,
+            "cpu_percent": 100 * newest.cpu_ratio if newest else 0.0,
         }
         self._begin()
         if len(self._born_s) > 2 * fleet.containers_count + CELLS_AT_MOST:

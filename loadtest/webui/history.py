@@ -10,7 +10,7 @@ from loadtest.webui.points import Points
 
 SERIES = (
     "working", "idle", "zombie", "limit", "refused", "containers", "cold_starts", "p50_ms", "p99_ms",
-    "arrivals", "kept", "closed", "expired", "killed", "lag_ms", "cpu",
+    "arrivals", "kept", "closed", "expired", "killed", "lag_ms", "cpu_percent",
 )  # fmt: skip
 CODES = ("1040", "1203", "1226", "2006", "2013", "timeout", "throttled", "unfinished", "other")
 
@@ -70,7 +70,7 @@ class PageTest:
             "running": self.running,
             "arrivals": self.arrivals_count,
             "errors": self.errors_count,
-            "error_ratio": self.errors_count / self.arrivals_count if self.arrivals_count else None,
+            "errors_percent": 100 * self.errors_count / self.arrivals_count if self.arrivals_count else None,
             "codes": dict(self.errors.most_common(5)),
             "peak": self.peak_count,
             "load": load(self.settings),

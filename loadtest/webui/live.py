@@ -141,7 +141,15 @@ class Live:
         test.workers = [
             {
                 name: one[name]
-                for name in ("worker", "arrivals", "containers", "connections", "zombies", "lag_ms", "cpu")
+                for name in (
+                    "worker",
+                    "arrivals",
+                    "containers",
+                    "connections",
+                    "zombies",
+                    "lag_ms",
+                    "cpu_percent",
+                )
             }
             | {"errors": sum(one["errors"].values())}
             for _, one in sorted(seen.items())
@@ -181,7 +189,7 @@ def _of_workers(seen: list[dict[str, Any]]) -> dict[str, float | None]:
         "p50_ms": None if p50 is None else float(p50),
         "p99_ms": None if p99 is None else float(p99),
         "lag_ms": max(one["lag_ms"] for one in seen),
-        "cpu": max(one["cpu"] for one in seen),
+        "cpu_percent": max(one["cpu_percent"] for one in seen),
     }
 
 

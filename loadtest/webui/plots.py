@@ -72,7 +72,7 @@ def decisions(live: Any, other: Any) -> Any:
 
 def generator(live: Any) -> Any:
     plot = _plot("The generator itself", "lag of its loop in ms, CPU in %")
-    _lines(plot, live, {"lag_ms": palette.ZOMBIE, "cpu": palette.WORKING})
+    _lines(plot, live, {"lag_ms": palette.ZOMBIE, "cpu_percent": palette.WORKING})
     return with_legend(plot, columns=6)
 
 

@@ -20,7 +20,7 @@ def test_errors_count_by_their_code_and_strange_ones_together():
     assert test.points.columns["1040"] == [3.0]
     assert test.points.columns["timeout"] == [1.0]
     assert test.points.columns["other"] == [2.0]
-    assert test.line()["error_ratio"] == 6 / 20
+    assert test.line()["errors_percent"] == 100 * 6 / 20
 
 
 def test_most_connections_leave_out_seconds_that_nobody_sampled():
@@ -32,7 +32,7 @@ def test_most_connections_leave_out_seconds_that_nobody_sampled():
 
 
 def test_without_arrivals_the_ratio_is_unknown():
-    assert a_test().line()["error_ratio"] is None
+    assert a_test().line()["errors_percent"] is None
 
 
 def test_the_load_in_a_few_words():

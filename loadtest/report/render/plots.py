@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from bokeh.document import Document
 from bokeh.embed import components
-from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
@@ -218,10 +218,8 @@ def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> 
         if len(share):
             beyond = -np.log10(1 - share)
             _line(plot, arm, beyond, latency_ms, styles[arm], "@y{0.0} ms")
-    plot.xaxis.ticker = FixedTicker(ticks=[float(-np.log10(1 - level)) for level in LEVELS.values()])
-    plot.xaxis.formatter = CustomJSTickFormatter(
-        code="return (100 - Math.pow(10, 2 - tick)).toFixed(Math.max(0, Math.round(tick) - 2)) + '%'"
-    )
+    labels = {float(-np.log10(1 - level)): label for label, level in LEVELS.items()}
+    plot.xaxis.ticker, plot.xaxis.major_label_overrides = FixedTicker(ticks=list(labels)), labels
     return with_legend(plot)
 
 

@@ -9,12 +9,12 @@
     ["p50_ms", "p50 ms", 1], ["p99_ms", "p99 ms", 1], ["containers", "containers", 0],
     ["cold_starts", "cold starts / s", 0], ["kept", "kept / s", 0], ["closed", "closed / s", 0],
     ["expired", "expired / s", 0], ["killed", "killed / s", 0], ["lag_ms", "generator lag ms", 1],
-    ["cpu", "generator CPU %", 0],
+    ["cpu_percent", "generator CPU %", 0],
   ];
   const BAD = new Set(["refused", "errors"]);
   const WORKER = [
     ["worker", "worker"], ["arrivals", "arrivals"], ["errors", "errors"], ["containers", "containers"],
-    ["connections", "connections"], ["zombies", "zombies"], ["lag_ms", "lag ms"], ["cpu", "CPU %"],
+    ["connections", "connections"], ["zombies", "zombies"], ["lag_ms", "lag ms"], ["cpu_percent", "CPU %"],
   ];
 
   const panel = document.getElementById("loadtest-panel").content.firstElementChild.cloneNode(true);
@@ -159,7 +159,6 @@
     columns.used = sum([columns.working, columns.idle, columns.zombie]);
     columns.errors = sum(codes.map((code) => columns[code]));
     columns.refused = columns.refused.map((value) => (value > 0 ? value : NaN));
-    columns.cpu = columns.cpu.map((value) => value * 100);
     return columns;
   }
 
@@ -176,7 +175,6 @@
     const now = { ...(news ? news.now : {}) };
     const known = now.working !== undefined && now.working !== null;
     now.used = known ? now.working + now.idle + now.zombie : undefined;
-    now.cpu = now.cpu === undefined ? undefined : now.cpu * 100;
     const columns = shown.live.columns;
     now.errors = codes.reduce((all, code) => all + (columns[code] ? columns[code].at(-1) || 0 : 0), 0);
     find(".lt-now").replaceChildren(
@@ -199,7 +197,7 @@
     table.tBodies[0].replaceChildren(
       ...workers.map((one) => {
         const row = element("tr");
-        const value = (name) => (name === "cpu" ? figure(one.cpu * 100, 0) : figure(one[name], name === "lag_ms" ? 1 : 0));
+        const value = (name) => figure(one[name], name === "lag_ms" ? 1 : 0);
         row.append(...WORKER.map(([name]) => element("td", value(name))));
         return row;
       }),
@@ -232,7 +230,7 @@
     find(".lt-tests tbody").replaceChildren(
       ...tests.map((test) => {
         const row = element("tr");
-        const share = test.error_ratio === null ? "–" : `${(100 * test.error_ratio).toFixed(1)}%`;
+        const share = test.errors_percent === null ? "–" : `${test.errors_percent.toFixed(1)}%`;
         const codes = Object.keys(test.codes).map((code) => code.split(" ")[0]).join(", ");
         const links = element("td");
         for (const [name, kind] of [["report", "report"], ["CSV", "rows.csv"], ["Parquet", "rows.parquet"]]) {
