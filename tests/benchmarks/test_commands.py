@@ -12,6 +12,7 @@ import pymysql
 import pytest
 
 from loadtest.fleet.connection import Meter
+from loadtest.fleet.strategies import factory_of
 from loadtest.fleet.workload import Work
 from loadtest.results.summary import as_json
 from loadtest.settings.strategy import parse
@@ -63,7 +64,7 @@ def variants():
 def _answers(name, arguments):
     """In a process of its own: a variant replaces a decision in it."""
     (part,) = parse(f"{name}={POLICIES}:{name}")
-    function = part.factory()(lambda **more: pymysql.connect(**arguments, **more))
+    function = factory_of(part)(lambda **more: pymysql.connect(**arguments, **more))
     for number in range(5):
         function.invoke(Work("select-1", 0.0, 0, number, Meter(0)), None)
     function.close()
