@@ -23,7 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # Started first, where several workers take a file each: the whole ends when its longest file does.
-LONGEST = ("test_readme", "test_interrupted", "test_browser", "test_ci_examples", "test_pytest_plugin")
+LONGEST = (
+    "test_readme", "test_interrupted", "test_browser", "test_pytest_plugin", "test_load", "test_bad_input",
+    "test_ci_examples", "test_costs", "test_local", "test_docker_bench", "test_workers",
+    "test_started_otherwise", "test_locust_command", "test_plain_locust", "test_over_http",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
