@@ -25,7 +25,7 @@ SATURATED = {
 
 @pytest.fixture
 def seconds(pick):
-    return pick(6.0, 2.0)
+    return pick(6.0, 3.0)
 
 
 @pytest.fixture

@@ -123,10 +123,13 @@ def test_without_a_deadline_patience_has_an_end(made, target):
 
 def test_a_statement_ends_before_the_function_does(made):
     """A function that is cut in the middle can tell nobody, and leaves its connection behind."""
-    db, started = made(), time.monotonic()
-    with pytest.raises(QueryTimeout), db.invocation(Context(800)):
-        db.query("SELECT SLEEP(5)")
-    assert time.monotonic() - started < 0.8
+    db, started = (
+        made(policy=Managed(margin_s=1.5)),
+        time.monotonic(),
+    )  # a busy machine may stand still for 1 s
+    with pytest.raises(QueryTimeout), db.invocation(Context(2500)):
+        db.query("SELECT SLEEP(8)")
+    assert time.monotonic() - started < 2.5
 
 
 # Freezes
