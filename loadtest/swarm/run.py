@@ -41,6 +41,7 @@ from loadtest.swarm.worker_files import is_shared, own_folder, taken_home
 
 log = logging.getLogger("loadtest")
 FAILED = "loadtest_failed"
+LEAD_S = 1.0  # for the users to join, also on a busy machine: a late one makes the repetition invalid
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 3.0
 LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
@@ -138,7 +139,7 @@ class Run:
         else:
             self._make_generator(settings, assignment)
             # Locust spawns some thousand users a second: all of them have joined by then.
-            start_s = time.monotonic() - t0_monotonic + 0.5 + users_count / 1000
+            start_s = time.monotonic() - t0_monotonic + LEAD_S + users_count / 1000
             self._start_generator(start_s)
         self.repetition.write_meta(
             start_s=start_s, deadline_s=start_s + settings.duration_s, workers_count=workers_count
