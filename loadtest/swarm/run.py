@@ -41,7 +41,7 @@ from loadtest.swarm.worker_files import is_shared, own_folder, taken_home
 
 log = logging.getLogger("loadtest")
 FAILED = "loadtest_failed"
-LEAD_S = 1.0  # for the users to join, also on a busy machine: a late one makes the repetition invalid
+LEAD_S = 1.0  # for the users to join: a late one makes the repetition invalid
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 3.0
 LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
