@@ -258,7 +258,7 @@ class Generator:
             gevent.sleep(LOOK_S)
 
     def _every_second(self) -> None:
-        # In step with the load: writing rows takes some 10 ms of the loop, which would hurt most half a second
+        # In step with the load: writing rows takes some 10 ms of the loop, which hurts most half a second
         # after the start, when cold containers connect.
         next_s = max(self.start_s, self.clock.now())
         going = True
