@@ -162,7 +162,7 @@ def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
 
 def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, workers=2) as found, tab_of(browser, found) as tab:
-        start(tab, strategy="cached", userCount="40", duration="8s", reapProbability="0.2")
+        start(tab, strategy="cached", userCount="40", duration="12s", reapProbability="0.2")
         rows = tab.locator(".lt-workers tbody tr")
         wait_until(lambda: rows.count() == 2, 30, "a row for each worker")
         wait_until(lambda: (shown(tab, "arrivals") or 0) > 28, 40, "the sum of both")
@@ -170,7 +170,7 @@ def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
         ended(tab, 1)
         points = found.live()["live"]["points"]
         assert max(filter(None, points["arrivals"])) > 28
-        assert found.live()["tests"][0]["arrivals"] == pytest.approx(320, rel=0.25)
+        assert found.live()["tests"][0]["arrivals"] == pytest.approx(480, rel=0.25)
 
 
 def test_a_cell_says_what_its_container_is(browser, mariadb_target, tmp_path):
