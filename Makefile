@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test nightly lint benchmarks coverage clean server programs
+.PHONY: help bench test nightly lint benchmarks coverage clean server programs emulator
 .SUFFIXES:
 
 help:  ## this list
@@ -18,7 +18,7 @@ help:  ## this list
 bench: $(VENV)/.bench server  ## run a scenario against a real MySQL: make bench SCENARIO=burst ARGS="--seed 2"
 	@$(BIN)/loadtest bench $(SCENARIO) $(ARGS)
 
-test: programs $(VENV)/.dev server  ## run the tests on real servers, and each benchmark in short
+test: programs $(VENV)/.dev server emulator  ## run the tests on real servers, and each benchmark in short
 	@./.ci/setup tests $(BIN)/python $(TESTS)
 
 nightly: programs $(VENV)/.dev server  ## run the tests that make test leaves out, which take long
@@ -32,7 +32,7 @@ lint: $(VENV)/.dev  ## check style, format and types
 benchmarks: programs $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
 	$(BIN)/python -m pytest -s tests/benchmarks
 
-coverage: programs $(VENV)/.dev server  ## the tests with the lines of loadtest/ that none of them reaches
+coverage: programs $(VENV)/.dev server emulator  ## the tests with the lines of loadtest/ that none of them reaches
 	@./.ci/setup coverage $(BIN)/python $(TESTS)
 
 clean:  ## remove .venv and caches; results stay
@@ -56,3 +56,6 @@ server: | $(BIN)/python
 
 programs:
 	@./.ci/setup programs
+
+emulator: | $(BIN)/python
+	@./.ci/setup emulator $(BIN)/python

@@ -21,7 +21,10 @@ class Dsn:
 
     @classmethod
     def parse(cls, text: str) -> "Dsn":
-        """Raises :class:`UsageError`, which never repeats the text: it may hold a password."""
+        """The DSN in ``text``, mysql://user:password@host:3306/database; the port may be left out.
+
+        Raises :class:`UsageError`, which never repeats the text: it may hold a password.
+        """
         try:
             parts = urlsplit(text)
             port = parts.port or 3306

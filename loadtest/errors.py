@@ -1,5 +1,6 @@
 """Our own few exceptions. Each message is for a person: what happened, why, what to do next."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -13,6 +14,21 @@ class UsageError(LoadtestError):
     """What was asked for cannot be: an unknown name, an impossible value, a bad file."""
 
     exit_code = 2
+
+
+class MissingHere(UsageError):
+    """A runtime or packages that a strategy needs are not on this machine: others can run without it."""
+
+    check_code = 5  # of the process that checks a strategy
+
+    def __init__(self, message: str, npm_folder: str = "", packages: Sequence[str] = ()) -> None:
+        """``message`` says what to do about it.
+
+        ``npm_folder`` is where npm can install the ``packages``; "" where that is not for us to do.
+        """
+        super().__init__(message)
+        self.npm_folder = npm_folder
+        self.packages = list(packages)
 
 
 class ServerUnavailable(LoadtestError):

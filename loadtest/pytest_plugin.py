@@ -26,6 +26,7 @@ REPETITIONS = 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds ``loadtest_server`` and ``loadtest_max_connections`` to the settings that ``parser`` reads."""
     parser.addini("loadtest_server", "auto, docker, local or mysql://user@host:port/database", default="auto")
     parser.addini("loadtest_max_connections", "of the server that is started", default="90")
 
@@ -76,8 +77,9 @@ def loadtest_fleet(
     """``loadtest_fleet(factory, rate=200)`` runs a handler in a fleet of containers and returns the figures.
 
     ``factory`` makes the handler: it is called with ``connect`` once per container, and returns a function of
-    (event, context). It can also be a strategy's name. The keywords are the settings of a scenario
-    (``loadtest bench --help``, with underscores), such as ``rate``, ``duration="10s"`` or
+    (event, context). It can also be a strategy: ``"managed"``, or a real function such as
+    ``"lambda:node:./shop/index.handler"``. The keywords are the settings of a scenario (``loadtest bench
+    --help``, with underscores), such as ``rate``, ``duration="10s"`` or
     ``reap_probability``, and ``scenario``, whose settings they override. The result has the fields of the arm
     in ``summary.json``: ``error_ratio``, ``latency_ms.p99``. Only one load runs on a machine at a time, so
     xdist's workers wait for each other here.
@@ -89,10 +91,12 @@ def loadtest_fleet(
         from loadtest.errors import LoadtestError
         from loadtest.report.files import write_report
         from loadtest.server.reset import seed
-        from loadtest.settings.plan import plan_with
+        from loadtest.settings.scenario import plan_with
         from loadtest.settings.strategy import arm_name
 
         strategy = factory if isinstance(factory, str) else _spec(factory, monkeypatch)
+        if strategy.startswith("lambda:"):  # which needs a name that a folder can have
+            strategy = f"function={strategy}"
         values = {"duration": DURATION_S, "repetitions": REPETITIONS, **settings, "strategies": [strategy]}
         out = tmp_path_factory.mktemp("fleet") / "run"
         try:
@@ -146,7 +150,8 @@ def _check_signature(handler: Callable[..., Any], name: str) -> None:
 class Figures:
     """The fields of an arm in ``summary.json`` as attributes, such as ``latency_ms.p99``.
 
-    An attribute whose value is unknown fails the test with the reason.
+    An attribute whose value is unknown fails the test with the reason: ``warnings``, those of the run. ``at``
+    is the path from the arm to a group of fields, such as "latency_ms.".
     """
 
     def __init__(

@@ -94,6 +94,22 @@ class Place:
         return any(self.folder.glob("results/*/arms/*/*/invocations/*.parquet"))
 
 
+def path_without(folder: Path, *programs: str) -> str:
+    """A PATH on which everything is found but these programs; ``folder`` gets links to the rest."""
+    kept = []
+    for number, place in enumerate(os.environ["PATH"].split(os.pathsep)):
+        if not any(Path(place, program).exists() for program in programs):
+            kept.append(place)
+            continue
+        instead = folder / f"{number}"
+        instead.mkdir(parents=True)
+        for found in Path(place).iterdir():
+            if found.name not in programs:
+                (instead / found.name).symlink_to(found)
+        kept.append(str(instead))
+    return os.pathsep.join(kept)
+
+
 def unobserved() -> dict[str, str]:
     """For tests that look at what a new Python imports: it is not to measure its own coverage."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

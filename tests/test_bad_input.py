@@ -7,6 +7,7 @@ found: other servers may run on this machine.
 import os
 import socket
 import subprocess
+import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -36,6 +37,35 @@ from tests.places import LONG, QUICK
         (["bench", "--rate", "1e300"], "more than 100,000 clients"),
         (["bench", "--rate", "0"], "rate cannot be '0': expected a number > 0"),
         (["bench", "--rate", "-1"], "rate cannot be '-1': expected a number > 0"),
+        (
+            ["bench", "--workload", "ledger", "--strategies", "a=lambda:node:./x.h"],
+            "a real function has a workload of its own",
+        ),
+        (["bench", "--model", "closed", "--provisioned", "2"], "provisioned is for the open model"),
+        (
+            ["bench", "--provisioned", "20", "--concurrency-limit", "10"],
+            "20 provisioned containers are more than the concurrency-limit of 10",
+        ),
+        (
+            ["bench", "--processes-per-environment", "16"],
+            "with processes-per-environment, give provisioned, the number of environments",
+        ),
+        (
+            ["bench", "--processes-per-environment", "2", "--provisioned", "3", "--deploy-at", "2s"],
+            "deploy-at is for processes-per-environment 1",
+        ),
+        (
+            [
+                "bench", "--processes-per-environment", "2", "--provisioned", "3",
+                "--strategies", f"a=lambda:provided:{sys.executable}",
+            ],
+            "'a' is not in Python, whose runtime alone can have several processes in an environment",
+        ),
+        (
+            ["bench", "--event", "sqss", "--strategies", f"a=lambda:provided:{sys.executable}"],
+            "unknown event 'sqss' (did you mean sqs?); there are plain, api-gateway-rest",
+        ),
+        (["bench", "--graceful-ratio", "2"], "graceful-ratio cannot be '2': expected a number <= 1"),
         (["bench", "--rate", "nan"], "rate cannot be 'nan': expected a number > 0"),
         (["bench", "--rate", "inf"], "every number has to be finite"),
         (["bench", "--rate", "many"], "rate cannot be 'many': expected a number"),

@@ -113,8 +113,11 @@ def test_the_steps_of_the_github_workflow_run(machine):
         {**env, "ADMIN_PASSWORD": env["LOADTEST_ADMIN_DSN"].split(":")[2].split("@")[0]},
     )
     bench = {"run": steps["Bench"]["run"].replace("functions@", f"{functions}@")}
-    # 4: beside other tests the machine may be too busy to tell about times.
-    done = run(bench, folder, env, codes=(0, 4))
+    # Beside other tests the machine may be too busy to tell about times (4). And in a second of cold starts
+    # so many invocations connect that the budget for the mean, made for whole runs, may be missed (1).
+    done = run(bench, folder, env, codes=(0, 1, 4))
+    missed = [line for line in done.stderr.splitlines() if line.startswith("missed")]
+    assert all("latency_ms" in line for line in missed), missed
     assert "managed.error_ratio == 0" in done.stderr
     assert "managed" in Path(env["GITHUB_STEP_SUMMARY"]).read_text()
     assert (folder / "results" / "ci" / "junit.xml").exists()

@@ -16,7 +16,8 @@ from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.runtime import in_process
 from loadtest.results.run_folder import Repetition
-from loadtest.settings.plan import Settings, plan_with
+from loadtest.settings.plan import Settings
+from loadtest.settings.scenario import plan_with
 from loadtest.settings.strategy import parse
 
 NOWHERE = Dsn("127.0.0.1", 1, "nobody", "", "nothing")

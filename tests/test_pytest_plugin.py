@@ -10,6 +10,7 @@ import pytest
 from loadtest.server import reset
 
 pytest_plugins = ["pytester"]
+REAL = Path(__file__).parent / "fleet" / "real" / "functions"
 DOCS = Path(__file__).parent.parent / "docs" / "ci.md"
 
 SHOP = """
@@ -67,9 +68,15 @@ def test_a_handler_that_survives_passes(project):
             assert seen.arrivals_count > 200
             assert 0 < seen.connections.peak_count <= 90
             assert "make_handler" in repr(seen)
+
+        def test_a_real_function_survives_too(loadtest_fleet):
+            few = {{"rate": 20, "duration": "1s", "work_ms": 0, "reruns": 0}}
+            seen = loadtest_fleet("lambda:python:{REAL}/app.cached", **few)
+            assert seen.error_ratio == 0
+            assert seen.starts.count > 0
         """,
     )
-    ran.assert_outcomes(passed=1)
+    ran.assert_outcomes(passed=2)
 
 
 def test_a_handler_that_hoards_fails_and_says_why(project):

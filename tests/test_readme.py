@@ -182,9 +182,9 @@ def test_make_bench_shows_what_each_strategy_does_to_a_real_server(quick: Ran) -
     assert {name: len(found) for name, found in errors.items()} == dict.fromkeys(errors, 2)
     assert all(found.get("1040 ER_CON_COUNT_ERROR", 0) > 500 for found in errors["cached"])
     assert not any(errors["ideal"])
-    # Where the machine has no CPU to spare, a cold burst can sink the manager too, though less than `cached`.
+    # The better of two: in the other one the machine may have had no CPU to spare.
     fewest = {name: min(sum(found.values()) for found in of_arm) for name, of_arm in errors.items()}
-    assert fewest["managed"] < fewest["cached"]
+    assert fewest["managed"] < fewest["cached"] / 20
     assert all(arm["median"]["arrivals_count"] > 2000 for arm in summary["arms"].values())
 
 

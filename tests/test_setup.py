@@ -1,6 +1,7 @@
 """What `make` does on a machine that has nothing: each step of .ci/setup with the programs out of sight.
 
-The script itself runs; only apt-get is a stand-in, which notes what it was asked for and "installs" it.
+The script itself runs; only apt-get and pip are stand-ins, which note what they were asked for and "install"
+it.
 """
 
 import os
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 SETUP = ROOT / ".ci" / "setup"
 # What the script itself uses; everything else is out of sight.
 NEEDED = ("cat", "chmod", "dirname", "env", "id", "ls", "mkdir", "rm", "sed", "sh", "uname")
-PACKAGES = "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core iproute2 openssl"
+PACKAGES = "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core iproute2 openssl nodejs"
 APT = """#!/bin/sh
 echo "$*" >> {log}
 [ "$1" = install ] || exit 0
@@ -24,6 +25,7 @@ for package in "$@"; do
     mariadb-server-core) program=mariadbd ;;
     mariadb-client-core) program=mariadb-install-db ;;
     chromium|openssl) program="$package" ;;
+    nodejs) program=node ;;
     iproute2) program=ip ;;
     python3) program=python3 ;;
     *) continue ;;
@@ -32,6 +34,18 @@ for package in "$@"; do
 done
 """
 INSTALL = "{{ echo '#!/bin/sh'; echo 'exec {python} \"$@\"'; }} > {bin}/$program; chmod +x {bin}/$program"
+# Writes a wheel with a program for each kind of machine, or says that it cannot.
+PIP = """import pathlib, sys, zipfile
+log = pathlib.Path(__file__).with_name("asked")
+arguments = dict(zip(sys.argv, sys.argv[1:]))
+wanted = pathlib.Path(arguments["--requirement"]).read_text()
+log.write_text(wanted)
+if {is_offline}:
+    sys.exit("no route to host")
+with zipfile.ZipFile(pathlib.Path(arguments["--dest"], "a.whl"), "w") as wheel:
+    for machine in ("x86_64", "arm64"):
+        wheel.writestr(f"samcli/local/rapid/aws-lambda-rie-{{machine}}", machine)
+"""
 FAIL = "echo 'E: Unable to locate package' >&2; exit 100"
 
 
@@ -102,6 +116,7 @@ def test_what_the_tests_need_is_said_and_then_installed(machine):
         ("google-chrome", "mariadb-server-core", "chromium"),
         ("ip", "openssl", "iproute2"),
         ("openssl", "iproute2", "openssl"),
+        ("node", "openssl", "nodejs"),
     ],
 )
 def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted):
@@ -114,7 +129,7 @@ def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted
 
 def test_nothing_is_said_where_everything_is_there(machine):
     machine.has_apt()
-    for program in ("mariadbd", "chromium", "ip", "openssl"):
+    for program in ("mariadbd", "chromium", "ip", "openssl", "node"):
         machine.write(program)
     done = machine.setup("programs")
     assert (done.returncode, done.stderr, machine.asked()) == (0, "", "")
@@ -127,7 +142,85 @@ def test_what_cannot_be_installed_is_a_warning_and_in_ci_an_error(machine, has_a
         machine.has_apt(that_works=False)
     done = machine.setup("programs", CI=ci)
     assert done.returncode == code, done.stderr
-    assert "make: mariadbd and Chromium and ip and openssl could not be installed" in done.stderr
+    assert "make: mariadbd and Chromium and ip and openssl and Node.js could not be installed" in done.stderr
+
+
+class Venv(NamedTuple):
+    """An environment whose pip is a stand-in."""
+
+    machine: Machine
+    folder: Path
+
+    @property
+    def emulator(self) -> Path:
+        return self.folder / "aws-lambda-rie"
+
+    @property
+    def asked(self) -> Path:
+        return self.folder / "pip" / "asked"
+
+    def setup(self) -> subprocess.CompletedProcess[str]:
+        return self.machine.setup(
+            "emulator", str(self.folder / "bin" / "python"), PYTHONPATH=str(self.folder)
+        )
+
+
+def venv_on(machine: Machine, *, is_offline: bool = False) -> Venv:
+    venv = Venv(machine, machine.folder / "venv")
+    for name, text in {
+        "bin/python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+        "pip/__init__.py": "",
+        "pip/__main__.py": PIP.format(is_offline=is_offline),
+    }.items():
+        (venv.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (venv.folder / name).write_text(text)
+    (venv.folder / "bin" / "python").chmod(0o755)
+    return venv
+
+
+def pretend(machine: Machine, kernel: str, hardware: str) -> None:
+    (machine.bin / "uname").unlink()  # a link to the real one
+    machine.write("uname", f'#!/bin/sh\n[ "$1" = -s ] && echo {kernel} || echo {hardware}\n')
+
+
+@pytest.mark.parametrize(("hardware", "built"), [("x86_64", "x86_64"), ("aarch64", "arm64")])
+def test_awss_emulator_is_one_file_of_a_wheel_that_is_fetched_once(machine, hardware, built):
+    pretend(machine, "Linux", hardware)
+    venv = venv_on(machine)
+    done = venv.setup()
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "make: fetching AWS's Lambda emulator, which tests compare with (pip download aws-sam-cli, 8 MB)\n"
+    )
+    assert venv.asked.read_text().startswith("aws-sam-cli==")
+    assert "--hash=sha256:" in venv.asked.read_text()
+    assert venv.emulator.read_text() == built
+    assert os.access(venv.emulator, os.X_OK)
+    venv.asked.unlink()
+    assert (venv.setup().stderr, venv.asked.exists()) == ("", False)
+
+
+def test_without_awss_emulator_it_says_so_and_goes_on(machine):
+    pretend(machine, "Linux", "x86_64")
+    venv = venv_on(machine, is_offline=True)
+    done = venv.setup()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[1:] == [
+        "make: AWS's Lambda emulator could not be had: the tests that compare with it are skipped"
+    ]
+    assert not venv.emulator.exists()
+
+
+def test_where_awss_emulator_does_not_run_it_is_not_fetched(machine):
+    pretend(machine, "Darwin", "arm64")
+    venv = venv_on(machine)
+    done = venv.setup()
+    assert done.returncode == 0
+    assert done.stderr == (
+        "make: AWS's Lambda emulator is not built for this machine: "
+        "the tests that compare with it are skipped\n"
+    )
+    assert not venv.asked.exists()
 
 
 def test_a_server_is_installed_where_neither_docker_nor_one_is(machine):
@@ -180,7 +273,8 @@ def test_a_step_that_is_not_there_is_refused(machine, words):
     done = machine.setup(*words)
     assert done.returncode == 2
     assert (
-        "make: setup has the steps python, server, programs, tests, nightly and coverage, not" in done.stderr
+        "make: setup has the steps python, server, programs, emulator, tests, nightly and coverage, not"
+        in done.stderr
     )
 
 
@@ -191,7 +285,7 @@ def test_make_test_installs_before_it_runs_and_ci_calls_it():
         env={**os.environ, "MAKEFLAGS": ""},
     ).stdout.splitlines()  # fmt: skip
     steps = [line.split()[1] for line in plan if line.startswith("./.ci/setup")]
-    assert [step for step in steps if step != "python"] == ["programs", "server", "tests"]
+    assert [step for step in steps if step != "python"] == ["programs", "server", "emulator", "tests"]
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
     assert lines[-1] == "make test"
     assert "make lint" in lines
@@ -199,8 +293,9 @@ def test_make_test_installs_before_it_runs_and_ci_calls_it():
 
 @pytest.mark.parametrize(
     ("outcomes", "code", "tries", "undecided"),
-    [("0", 0, 1, False), ("1", 1, 1, False), ("3", 3, 1, False), ("4 0", 0, 2, False), ("4 1", 1, 2, False),
-     ("4 4", 0, 2, True)],
+    [("0 0", 0, 2, False), ("1", 1, 1, False), ("3", 3, 1, False), ("0 1", 1, 2, False),
+     ("4 0 0", 0, 3, False), ("4 4 0 4 0", 0, 5, False), ("4 1", 1, 2, False), ("4 4 4 0", 0, 4, True),
+     ("0 4 4 4", 0, 4, True)],
 )  # fmt: skip
 def test_the_gate_says_when_the_machine_was_too_busy_to_tell(tmp_path, outcomes, code, tries, undecided):
     """A stand-in for loadtest ends with one code after the other."""
@@ -220,5 +315,5 @@ def test_the_gate_says_when_the_machine_was_too_busy_to_tell(tmp_path, outcomes,
         "a folder is never overwritten"
     )
     assert done.stderr.count("this machine was too busy to tell") == outcomes.count("4")
-    assert ("gate: UNDECIDED" in done.stderr) is undecided
+    assert ("is UNDECIDED" in done.stderr) is undecided
     assert ("::warning" in done.stdout) is undecided

@@ -1,6 +1,7 @@
 """A run: all repetitions of all arms, interleaved, each in its own Locust process."""
 
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import msgspec
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.progress import Progress
+from loadtest.bench.strategy_check import checked
 from loadtest.errors import (
     CANNOT_WRITE,
     Interrupted,
@@ -34,13 +36,13 @@ from loadtest.server.launch import check, launched
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
-from loadtest.settings.plan import Plan, Settings
-from loadtest.settings.strategy import STRATEGIES, arm_name, parse
+from loadtest.settings.plan import Plan, Settings, provisioning_s
+from loadtest.settings.strategy import arm_name
 
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
-IMPORT_S = 30.0  # for a stranger's module
 START_S = 30.0  # for Locust to come up, and to end after the drain
+log = logging.getLogger("loadtest")
 
 
 Tell = Callable[[Progress], None]
@@ -49,7 +51,8 @@ Tell = Callable[[Progress], None]
 class Bench:
     """One run.
 
-    ``tell`` is called with the progress about once a second; ``budgets`` are stored with the run.
+    ``tell`` is called with the progress about once a second; ``budgets`` are stored with the run. ``note`` is
+    told what is installed before the run, and ``warn`` which strategies are left out.
     """
 
     def __init__(
@@ -59,12 +62,17 @@ class Bench:
         interrupts: Interrupts,
         tell: Tell,
         budgets: Sequence[str] = (),
+        note: Callable[[str], None] = log.warning,
+        warn: Callable[[str], None] = log.warning,
     ) -> None:
         self._plan = plan
         self._interrupts = interrupts
         self._tell = tell
         self._budgets = list(budgets)
-        self._t0, self._t0_monotonic = time.time(), time.monotonic()
+        self._note, self._warn = note, warn
+        self._strategies = plan.strategies
+        self._left_out: list[str] = []
+        self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
         self.measured = False
 
@@ -82,8 +90,15 @@ class Bench:
         return self.run_on(launched(choice, self._plan.max_connections))
 
     def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
-        """Runs on the caller's server, which is entered once everything else has been checked."""
-        check_strategies(self._plan.strategies)
+        """Runs on the caller's server, which is entered once everything else has been checked.
+
+        A strategy that needs what is not on this machine is left out, with a warning, if there are others.
+        Raises :class:`UsageError` for strategies that cannot run there, and whatever ends the run; the folder
+        keeps what was measured.
+        """
+        self._strategies, self._left_out = checked(self._plan.strategies, self._plan, self._note)
+        for text in self._left_out:
+            self._warn(text)
         if is_too_small(self._plan):
             raise UsageError(
                 f"ideal has no connection left: --ideal-reserve {self._plan.ideal_reserve} of "
@@ -113,9 +128,9 @@ class Bench:
     def _measure(self, target: Target) -> None:
         plan = self._plan
         check_tls(target, plan.tls)
-        for number, strategy in interleaved(plan.strategies, plan.repetitions):
+        for number, strategy in interleaved(self._strategies, plan.repetitions):
             self._repeat(target, strategy, f"{number}/{plan.repetitions}")
-        for strategy in plan.strategies:
+        for strategy in self._strategies:
             for rerun in range(1, plan.reruns + 1):
                 missing = plan.repetitions - self._valid_count(arm_name(strategy))
                 if missing <= 0:
@@ -128,7 +143,7 @@ class Bench:
         from loadtest.report.frame_reader import read_repetition
 
         return sum(
-            bool(summarise_repetition(read_repetition(repetition), self._plan).valid)
+            summarise_repetition(read_repetition(repetition), self._plan).valid
             for repetition in self.folder.repetitions(arm)
         )
 
@@ -147,7 +162,7 @@ class Bench:
                 "LOADTEST_DSN": target.functions.url(),
                 "LOADTEST_ADMIN_DSN": target.admin.url(),
                 "LOADTEST_REPETITION": str(repetition.path.absolute()),
-                "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic),
+                "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
                 "LOADTEST_SERVER": json.dumps(target.public()),
             },
         )
@@ -155,7 +170,8 @@ class Bench:
         try:
             with self._interrupts.deferred():
                 locust = process_group.start(words, repetition.path, repetition.locust_log, env)
-            ended = self._watch(locust, target, repetition, turn)
+            lead_s = provisioning_s(plan, strategy)
+            ended = self._watch(locust, target, repetition, turn, lead_s)
         finally:
             if locust is not None:
                 with self._interrupts.deferred():
@@ -166,13 +182,17 @@ class Bench:
             repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
 
     def _watch(
-        self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, turn: str
-    ) -> bool:
-        """Whether Locust ended by itself. Raises :class:`ServerLost`."""
+        self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, turn: str,
+        lead_s: float,
+    ) -> bool:  # fmt: skip
+        """Whether Locust ended by itself; ``lead_s`` is the time for what is provisioned.
+
+        Raises :class:`ServerLost`.
+        """
         plan, began, failing_since = self._plan, time.monotonic(), None
         # Locust spawns a thousand users a second at the least.
         spawn_s = locust_command.users_count(plan) / 1000
-        until = began + spawn_s + plan.duration_s + plan.function_timeout_s + START_S
+        until = began + spawn_s + lead_s + plan.duration_s + plan.function_timeout_s + START_S
         while True:
             try:
                 locust.wait(1.0)
@@ -218,7 +238,7 @@ class Bench:
         for row in last_rows(repetition.generator, GeneratorSecond._fields):
             newest[row["worker"]] = row
         start_s = repetition.read_meta().get("start_s")
-        now_s = time.monotonic() - self._t0_monotonic
+        now_s = time.monotonic() - self._t0_monotonic_s
         connections = samples[-1]["connections_count"] if samples else ""
         return Progress(
             arm=repetition.arm,
@@ -258,50 +278,23 @@ class Bench:
                 "settings": plan,
                 "server": target.public(),
                 "environment": {**machine(), "versions": versions()},
-                "t0": self._t0,
+                "t0": self._t0_s,
                 "command": repeat_command(sys.argv),
                 "budgets": self._budgets,
-                "warnings": list(target.warnings),
+                "warnings": [*target.warnings, *self._left_out],
             }
         )
 
 
 def interleaved(strategies: list[str], repetitions: int) -> Iterator[tuple[int, str]]:
-    """A B C, B C A, …: no arm always runs first, and drift of the machine affects all arms."""
+    """The number of the repetition, from 1, and its strategy, for ``repetitions`` of each of ``strategies``.
+
+    A B C, B C A, …: no arm always runs first, and drift of the machine affects all arms.
+    """
     for number in range(repetitions):
         shift = number % len(strategies)
         for strategy in strategies[shift:] + strategies[:shift]:
             yield number + 1, strategy
-
-
-def check_strategies(strategies: list[str]) -> None:
-    """Raises :class:`UsageError`. A user's module is imported in a separate process."""
-    names = [arm_name(text) for text in strategies]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise UsageError(f"two strategies are called {twice!r}: name them, as in base=package.module:attr")
-    for text in strategies:
-        if all(part.spec in STRATEGIES for part in parse(text)):
-            continue
-        try:
-            # -P: nothing of the folder that we are in goes before Python's own modules
-            tried = subprocess.run(
-                [sys.executable, "-P", "-m", "loadtest.swarm.check_strategy", text],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                env=locust_command.environment(Path.home(), {}),
-                timeout=IMPORT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise UsageError(f"strategy {text!r} was not imported in {IMPORT_S:g} s") from None
-        if tried.returncode:
-            said = tried.stderr.strip().splitlines() or [f"its import ended Python ({tried.returncode})"]
-            raise UsageError(
-                f"strategy {text!r}: {said[-1]}".replace(f"strategy {text!r}: strategy", "strategy")
-            )
 
 
 def is_too_small(plan: Settings) -> bool:

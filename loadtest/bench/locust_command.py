@@ -25,13 +25,16 @@ def rate_per_user(settings: Settings) -> float:
 
 
 def command(settings: Settings, strategy: str, processes: int) -> list[str]:
-    """The complete command line for a headless test."""
+    """The complete command line for a headless test of ``strategy`` in so many ``processes``."""
     how = ["--headless", "--exit-code-on-error", "0", "--loglevel", "INFO", "--only-summary"]
     return _locust(settings, strategy, processes, how)
 
 
 def page_command(settings: Settings, strategy: str, processes: int, host: str, port: int) -> list[str]:
-    """The complete command line for a test with Locust's page."""
+    """The complete command line for a test with Locust's page, which listens on ``host`` and ``port``.
+
+    ``strategy`` is the one that the form starts with, ``processes`` the number of Locust's processes.
+    """
     how = ["--web-host", host, "--web-port", str(port), "--exit-code-on-error", "0", "--loglevel", "INFO"]
     return _locust(settings, strategy, processes, how)
 
@@ -59,8 +62,11 @@ def _locust(settings: Settings, strategy: str, processes: int, how: list[str]) -
 
 
 def environment(home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    """Our environment without Locust's settings, since Locust reads LOCUST_* and ~/.locust.conf and refuses
-    unknown ones. A user's strategies are found from the folder in which the command was started."""
+    """Our environment variables without Locust's settings, with ``more`` over them and ``home`` as HOME.
+
+    Locust reads LOCUST_* and ~/.locust.conf, and refuses unknown settings. A user's strategies are found from
+    the folder in which the command was started.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "LOADTEST_"))}
     # The package itself too, so that a checkout works from any folder; user sites hang on HOME.
     given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from loadtest.bench import locust_command, process_group
-from loadtest.bench.bench import check_strategies
 from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.strategy_check import checked
 from loadtest.errors import Interrupted, LoadtestError, ServerLost, UsageError
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
@@ -45,9 +45,9 @@ class Web:
 
     def run(self) -> None:
         """Runs until the page ends. Raises :class:`Interrupted` for Ctrl-C, the usual way to end it."""
-        check_strategies(self._plan.strategies)
+        checked(self._plan.strategies, self._plan, lambda text: self._say(f"loadtest: {text}", err=True))
         check(self._choice, self._plan.max_connections)
-        check_port(self._host, self._port)
+        _check_port(self._host, self._port)
         with launched(self._choice, self._plan.max_connections) as target:
             for warning in target.warnings:
                 self._say(f"loadtest: warning: {warning}", err=True)
@@ -111,8 +111,8 @@ class Web:
         return told + len(whole)
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises :class:`UsageError` if the page cannot listen there."""
+def _check_port(host: str, port: int) -> None:
+    """Raises :class:`UsageError` if the page cannot listen on ``port`` of ``host``."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
@@ -126,6 +126,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def answers(host: str, port: int) -> bool:
+    """Whether something accepts a TCP connection on ``port`` of ``host`` within a second."""
     try:
         with socket.create_connection((reachable(host), port), timeout=1.0):
             return True

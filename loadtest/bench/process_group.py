@@ -15,7 +15,11 @@ END_S = 3.0
 
 
 def start(words: Sequence[str], folder: Path, log: Path, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Starts a process in a new session, so that Ctrl-C in the terminal reaches only us."""
+    """Starts a process in a new session, so that Ctrl-C in the terminal reaches only us.
+
+    ``words`` are its command line, ``folder`` its working directory, ``env`` all of its environment; what it
+    prints is appended to ``log``.
+    """
     with log.open("ab") as output:
         return subprocess.Popen(
             list(words),
@@ -29,7 +33,7 @@ def start(words: Sequence[str], folder: Path, log: Path, env: Mapping[str, str])
 
 
 def end(process: "subprocess.Popen[bytes]", *, hurry: Callable[[], bool] = lambda: False) -> None:
-    """Ends the whole group: SIGTERM, then SIGKILL after :data:`END_S`, or at once if ``hurry()``."""
+    """Ends the group of ``process``: SIGTERM, then SIGKILL after :data:`END_S`, or at once if ``hurry()``."""
     if process.poll() is None:
         process.terminate()
         until = time.monotonic() + END_S
@@ -42,7 +46,10 @@ def end(process: "subprocess.Popen[bytes]", *, hurry: Callable[[], bool] = lambd
 
 
 def wait_for_group(group: int, patience_s: float) -> bool:
-    """Whether the whole group ended in time. Locust's master ends before its workers do."""
+    """Whether the process group with the id ``group`` ended in time.
+
+    Locust's master ends before its workers do.
+    """
     until = time.monotonic() + patience_s
     while alive(group):
         if time.monotonic() > until:
@@ -52,7 +59,7 @@ def wait_for_group(group: int, patience_s: float) -> bool:
 
 
 def alive(group: int) -> bool:
-    """Whether a group has running processes; zombie processes do not count."""
+    """Whether the process group with the id ``group`` has running processes; zombies do not count."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

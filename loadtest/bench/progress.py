@@ -23,7 +23,10 @@ class Progress(NamedTuple):
 
 
 class ProgressLog:
-    """Writes to stderr through ``say(text, err=…, nl=…)``."""
+    """Writes to stderr through ``say(text, err=…, nl=…)``.
+
+    ``as_json`` makes each event a line of JSON; ``on_terminal`` lets a line of progress be overwritten.
+    """
 
     def __init__(self, say: Callable[..., None], *, as_json: bool, on_terminal: bool) -> None:
         self._say = say
@@ -31,7 +34,7 @@ class ProgressLog:
         self._on_terminal = on_terminal
 
     def event(self, name: str, text: str, **values: Any) -> None:
-        """``text`` is for people."""
+        """``text`` is for people; with JSON, ``name`` says what happened, and ``values`` are its fields."""
         if self._as_json:
             text = json.dumps({"event": name, "at": round(time.time(), 3), **values})
         self._say(text, err=True)

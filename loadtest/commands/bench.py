@@ -68,7 +68,15 @@ def bench(
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
     warn_of_password(choice)
     log = ProgressLog(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
-    run = Bench(plan, path, interrupts, log.progress, [b.text for b in gate.budgets])
+    run = Bench(
+        plan,
+        path,
+        interrupts,
+        log.progress,
+        [b.text for b in gate.budgets],
+        lambda text: log.event("installing", f"loadtest: {text}", message=text),
+        lambda text: log.event("warning", f"loadtest: warning: {text}", message=text),
+    )
     try:
         run.run(choice)
     except LoadtestError as error:

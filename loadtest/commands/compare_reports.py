@@ -15,6 +15,10 @@ class Percent(click.ParamType[float]):
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """``value`` is the word of the command line, or a default; ``param`` and ``ctx`` are click's.
+
+        Raises click's error for anything but a share from 0 to below 1.
+        """
         if isinstance(value, float):
             return value
         text = str(value).strip()
@@ -31,7 +35,7 @@ PERCENT = Percent()
 
 
 def compare_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command's own."""
+    """Gives ``command`` the options that it alone has."""
     chosen = (
         click.option(
             "--arms",

@@ -15,7 +15,7 @@ from loadtest.manager.errors import symbols
 from loadtest.report.budgets.grammar import Budget, parse
 from loadtest.report.budgets.judgement import MISSED, UNDECIDED, Judgement, judge
 from loadtest.report.budgets.names import check, unknown_error
-from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED
+from loadtest.results.rows import LAMBDAS, THROTTLED, TIMEOUT, UNFINISHED
 from loadtest.results.summary import Summary
 
 ANNOTATIONS_COUNT = 9  # GitHub shows ten annotations of a step; the last one counts the rest
@@ -74,8 +74,8 @@ def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], 
 def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:
     """The budgets that a run was made with. What can no longer be judged is undecided, not an error.
 
-    Raises:
-        UsageError: a budget makes no sense, or the baseline cannot be read.
+    ``texts`` are in the grammar of budgets; ``baseline`` is the run that they may compare with. Raises
+    :class:`UsageError` for a budget that makes no sense and for a baseline that cannot be read.
     """
     return Gate([parse(text) for text in texts], _read(baseline) if baseline is not None else None)
 
@@ -88,7 +88,7 @@ def _read(run: Path) -> Summary:
 
 def error_names() -> set[str]:
     """The known names of errors: MySQL's codes by number and by name, our own, and exceptions."""
-    names = {THROTTLED, TIMEOUT, UNFINISHED, "WrongAnswer"}
+    names = {THROTTLED, TIMEOUT, UNFINISHED, "WrongAnswer", *LAMBDAS}
     for number, symbol in symbols().items():
         names |= {str(number), symbol, f"{number} {symbol}"}
     for module in (builtins, pymysql.err, manager_errors):

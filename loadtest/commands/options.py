@@ -10,13 +10,15 @@ from loadtest.commands.output import say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Option, Plan, options, plan_with
+from loadtest.settings.plan import Option, Plan, options
+from loadtest.settings.scenario import plan_with
 
 
 class Commands(click.Group):
     """Says the nearest name where there is no such command."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """``args``: the command's name and what follows it. Raises :class:`UsageError` for a wrong name."""
         word = args[0]
         if not word.startswith("-") and self.get_command(ctx, word) is None:
             known = self.list_commands(ctx)
@@ -30,6 +32,7 @@ class ServerType(click.ParamType[ServerChoice]):
     name = "server"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ServerChoice:  # noqa: ARG002
+        """``value`` is the word of the command line, or a choice; ``param`` and ``ctx`` are click's."""
         return value if isinstance(value, ServerChoice) else ServerChoice.parse(str(value))
 
 
@@ -45,7 +48,7 @@ server_option = click.option(
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each field of a plan; what is not given is left to the scenario."""
+    """Gives ``command`` an option for each field of a plan; what is not given is left to the scenario."""
     for option in reversed(list(options(Plan))):
         command = _click_option(option)(command)
     return command
@@ -57,7 +60,11 @@ def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[...
 
 
 def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
-    """The command line before the scenario's file, and that before the defaults."""
+    """The command line before the scenario's file, and that before the defaults.
+
+    ``scenario`` is a name or a TOML file, ``strategies`` are separated by commas, and ``given`` has the
+    values of :func:`plan_options` by field, None where there was no such option. Raises :class:`UsageError`.
+    """
     values = {
         option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
     }
@@ -67,7 +74,7 @@ def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Pla
 
 
 def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Of the commands that judge a run."""
+    """Gives ``command``, one of those that judge a run, its ``--budget`` and ``--baseline``."""
     command = click.option(
         "--baseline",
         type=click.Path(path_type=Path),

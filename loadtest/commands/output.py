@@ -19,7 +19,7 @@ verdict that you asked for rests on figures that are missing or invalid; 130 int
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Prints to stdout, or to stderr.
+    """Prints ``text`` to stdout, or to stderr if ``err``; ends the line if ``nl``.
 
     A reader who has seen enough, as ``head`` has, does not end the work.
     """
@@ -32,7 +32,7 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def say_summary(summary: "Summary", path: Path, as_json: bool) -> None:
-    """A run's summary as JSON, or as a table with the path of its folder."""
+    """A run's summary: JSON if ``as_json``, else a table with ``path``, the run's folder."""
     if as_json:
         from loadtest.results import summary as schema
 

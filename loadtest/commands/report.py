@@ -32,7 +32,7 @@ def report(path: Path, as_json: bool, budgets: tuple[str, ...], baseline: Path |
 
 
 def judged(folder: "RunFolder", gate: "Gate", as_json: bool, log: ProgressLog) -> int:
-    """Writes the reports, shows them, judges the budgets. Returns the exit code."""
+    """Writes the reports, shows them (as JSON if ``as_json``), judges the budgets. Returns the exit code."""
     from loadtest.commands.gate import add_to_job_summary, annotations, exit_code
     from loadtest.report.files import write_report
 

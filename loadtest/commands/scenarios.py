@@ -3,7 +3,7 @@
 import click
 
 from loadtest.commands.output import say
-from loadtest.settings.plan import read_scenario, scenario_names
+from loadtest.settings.scenario import read_scenario, scenario_names
 
 
 @click.command()

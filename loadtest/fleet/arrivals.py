@@ -26,7 +26,10 @@ class Arrival(NamedTuple):
 
 
 class Profile:
-    """A piecewise linear level between 0 and 1 over time, which keeps its last value."""
+    """A piecewise linear level between 0 and 1 over time, which keeps its last value.
+
+    ``points`` are (seconds, level) in the order of time, from 0 s on; without any the level is 1.
+    """
 
     def __init__(self, points: Points = ()) -> None:
         self._points = list(points) or [(0.0, 1.0)]
@@ -71,7 +74,11 @@ def profile(shape: Points, ramp_s: float) -> Profile:
 
 
 def client_arrivals(seed: int, client: int, rate: float, even: bool, over: Profile) -> Iterator[Arrival]:
-    """The endless arrivals of one client. ``rate``: arrivals per second at level 1."""
+    """The endless arrivals of one client, the same whenever ``seed`` and the client's number are.
+
+    ``rate`` is in arrivals per second at level 1 of ``over``. ``even`` spaces them equally where the level is
+    constant; else they are a Poisson process, as the module says.
+    """
     rng = Random(f"{seed}/{client}")
     area = rng.random() / rate if even else 0.0
     number = 0

@@ -8,6 +8,7 @@ is seen when it happens.
 import select
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import auto
 from math import nan
 from typing import Any, Protocol
@@ -66,7 +67,11 @@ class Recorded(Protocol):
 
 
 class Life:
-    """A :class:`~loadtest.results.rows.ConnectionLife` in the making. Times in seconds on the run's clock."""
+    """A :class:`~loadtest.results.rows.ConnectionLife` in the making. Times in seconds on the run's clock.
+
+    ``container`` is the number of the one that opened it (-1: the pool of ``ideal``), ``server_id``
+    the server's id of the connection.
+    """
 
     __slots__ = (
         "closed_s", "connection", "container", "fate", "fd", "gone_s", "held", "killed_by", "opened_s",
@@ -126,7 +131,7 @@ class Book:
         return len(self._by_fd) - self.zombies_count - self._dropped_count
 
     def held_by(self, container: int) -> int:
-        """The server's id of an open connection of the container; 0 if it has none."""
+        """The server's id of an open connection of ``container``, a number; 0 if it has none."""
         lives = self._of_container.get(container, ())
         return next((life.server_id for life in lives if life.state is State.OPEN), 0)
 
@@ -147,10 +152,17 @@ class Book:
         return life
 
     def closed(self, life: Life, *, in_use: bool, dropped: bool) -> None:
-        """The connection is closed on our side. ``dropped``: the server had closed it before."""
+        """The connection is closed on our side. ``dropped``: the server had closed it before.
+
+        ``in_use``: a statement was under way on it.
+        """
         was_seen_dropped = life.state is State.DROPPED
         life.move(Event.CLOSE)
         life.closed_s = self._clock.now()
+        if self._watch is not None and not was_seen_dropped:
+            # Closing it is not enough while a process that is being started still has a copy of it.
+            with suppress(OSError, ValueError):
+                self._watch.unregister(life.fd)
         if in_use:
             life.fate = "killed" if life.killed_by >= 0 else "lost"
         elif dropped or was_seen_dropped:
@@ -193,7 +205,10 @@ class Book:
                 connection._force_close()
 
     def killing(self, killer: int, victim: int) -> Callable[[str], None]:
-        """A KILL is being sent. Returns a function to be called with its error, "" if it succeeded."""
+        """A KILL is being sent. Returns a function to be called with its error, "" if it succeeded.
+
+        ``killer`` is the number of the container that sends it, ``victim`` the server's id of the connection.
+        """
         at_s = self._clock.now()
         known = next((life for life in self._by_fd.values() if life.server_id == victim), None)
         if known is not None:

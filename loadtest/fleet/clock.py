@@ -4,12 +4,12 @@ import time
 
 
 class Clock:
-    """``t0_monotonic``: ``time.monotonic()`` at t0. All processes of a machine share that clock."""
+    """``t0_monotonic_s``: ``time.monotonic()`` at t0. All processes of a machine share that clock."""
 
-    __slots__ = ("t0_monotonic",)
+    __slots__ = ("t0_monotonic_s",)
 
-    def __init__(self, t0_monotonic: float) -> None:
-        self.t0_monotonic = t0_monotonic
+    def __init__(self, t0_monotonic_s: float) -> None:
+        self.t0_monotonic_s = t0_monotonic_s
 
     def now(self) -> float:
-        return time.monotonic() - self.t0_monotonic
+        return time.monotonic() - self.t0_monotonic_s

@@ -20,6 +20,14 @@ class Event(Quick):
     REAP = auto()
 
 
+class Reap(Quick):
+    """What becomes of the connections of a container that is reaped."""
+
+    ZOMBIE = auto()  # nobody closes them, and they stay on the server
+    CLOSED = auto()
+    TOLD = auto()  # the function is told before, and may close them; what it leaves is a zombie
+
+
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.COLD, Event.UP): State.IDLE,
     (State.IDLE, Event.INVOKE): State.BUSY,
@@ -31,7 +39,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 
 class Container:
-    """One execution environment of a function. ``function`` holds its module-level state."""
+    """One execution environment of a function. ``function`` holds its module-level state.
+
+    ``number`` is unique in a repetition, ``part`` the name of its function in a mixed fleet; ``meter`` adds
+    up what its connections do in an invocation.
+    """
 
     __slots__ = ("frozen_at_s", "function", "invocations_count", "meter", "number", "part", "stale", "state")
 

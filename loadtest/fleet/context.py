@@ -13,7 +13,10 @@ class Context:
     __slots__ = ("_clock", "_deadline_s", "aws_request_id")
 
     def __init__(self, clock: Clock, deadline_s: float, request_id: str) -> None:
-        """``deadline_s``: when the function is stopped, on the run's clock."""
+        """``deadline_s``: when the function is stopped, on the run's clock.
+
+        ``request_id`` tells the invocation from all others of a repetition.
+        """
         self._clock = clock
         self._deadline_s = deadline_s
         self.aws_request_id = request_id

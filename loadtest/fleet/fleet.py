@@ -5,20 +5,22 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import accumulate
+from math import nan
 from random import Random
 from typing import Any
 
 import gevent
+from gevent.pool import Group
 
 from loadtest.fleet.arrivals import Arrival
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.connection import Meter
-from loadtest.fleet.container import Container, Event, State
+from loadtest.fleet.container import Container, Event, Reap, State
 from loadtest.fleet.context import Context
 from loadtest.fleet.runtime import Runtime
 from loadtest.fleet.scaling import Scaling, share_of
 from loadtest.fleet.workload import Work
-from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED, Invocation
+from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED, Invocation, Start
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
 
@@ -35,11 +37,14 @@ class Fleet:
         done: Callable[[Invocation], None],
         worker: int = 0,
         workers_count: int = 1,
+        came_up: Callable[[Start], None] = lambda _: None,
     ) -> None:
-        """``done`` is called with every row.
+        """``done`` is called with every row, ``came_up`` with each start of a real function's container.
 
         The limits of ``settings`` are divided among ``workers_count``.
         """
+        self._came_up = came_up
+        self._real = {part.name for part in parts if part.is_real}
         self.settings = settings
         self._runtime = runtime
         self._clock = clock
@@ -47,7 +52,9 @@ class Fleet:
         self._worker = worker
         self._work_s = settings.work_ms / 1000
         self._names = [part.name for part in parts]
+        self._timeouts_s = {name: runtime.timeout_s(name) for name in self._names}
         self._bounds = list(accumulate(part.share for part in parts))
+        self._slots_counts = {name: runtime.slots_count(name) for name in self._names}
         self._idle: dict[str, deque[Container]] = {name: deque() for name in self._names}
         self._concurrency_limit = share_of(settings.concurrency_limit, worker, workers_count)
         self._scaling = Scaling(settings.scaling_per_10s / workers_count)
@@ -56,6 +63,8 @@ class Fleet:
         self._in_service: dict[Container, tuple[float, Any] | None] = {}
         self.resting: set[Container] = set()  # frozen ones of the closed model
         self.containers_count = 0
+        # Of the provisioned ones, how many are not there yet.
+        self.unready_count = share_of(settings.provisioned, worker, workers_count)
 
     def __repr__(self) -> str:
         return f"<Fleet {self.containers_count} containers, {self.busy_count} busy>"
@@ -84,54 +93,118 @@ class Fleet:
     # Open model
 
     def arrive(self, client: int, arrival: Arrival, due_s: float) -> None:
-        """Serves one arrival to its end; runs in its own greenlet."""
+        """Serves one arrival of a client to its end; runs in its own greenlet.
+
+        ``client`` is the client's number, ``due_s`` the time for which it is due, on the run's clock.
+        """
         part = self.part_of(arrival.part_draw)
-        idle = self._idle[part]
-        if idle:
-            self._serve(idle.pop(), client, arrival, due_s)
-        elif len(self._in_service) >= self._concurrency_limit or not self._scaling.take(self._clock.now()):
+        container = self._take_idle(part)
+        if container is not None:
+            self._serve(container, client, arrival, due_s)
+        elif (
+            self._slots_counts[part] > 1  # none is started because an arrival comes
+            or len(self._in_service) >= self._concurrency_limit
+            or not self._scaling.take(self._clock.now())
+        ):
             self._done(Invocation(self._worker, arrival.number, client, -1, part, due_s, error=THROTTLED))
         else:
             self._serve(self.new_container(part), client, arrival, due_s)
+
+    def _take_idle(self, part: str) -> Container | None:
+        """The one that was used last, unless its process has ended since."""
+        idle = self._idle[part]
+        while idle:
+            container = idle.pop()
+            if not self._runtime.is_lost(container):
+                return container
+            self._cut_off(container)
+        return None
 
     def _serve(self, container: Container, client: int, arrival: Arrival, due_s: float) -> None:
         self.invoke(container, client, arrival.number, due_s)
         settings = self.settings
         if container.state is State.GONE:
             return
-        if container.stale or arrival.reap_draw < settings.reap_probability:
-            self.reap(container, leave_zombie=arrival.zombie_draw < settings.zombie_ratio)
+        if self._slots_counts[container.part] > 1:
+            self._idle[container.part].append(container)
+        elif container.stale or arrival.reap_draw < settings.reap_probability:
+            self.reap(container, self.how_reaped(arrival.zombie_draw))
         else:
             self._idle[container.part].append(container)
 
     # Containers
 
     def new_container(self, part: str) -> Container:
+        """A container for the function ``part``, with a number that no other of the repetition has."""
         self._numbers += 1
         self.containers_count += 1
         number = self._worker * 10_000_000 + self._numbers
         return Container(number, part, Meter(number))
 
-    def reap(self, container: Container, *, leave_zombie: bool) -> None:
-        """Reaps a container, leaving a zombie or telling its function."""
+    def provision(self) -> None:
+        """Starts the containers that are to be there before the load, and returns when all of them are."""
+        starting, count = Group(), self.unready_count
+        try:
+            for number in range(count):
+                starting.spawn(self._provision, (number + 0.5) / count)
+            starting.join()
+        finally:  # the run may be over before all are there
+            starting.kill(block=False)
+
+    def _provision(self, draw: float) -> None:
+        container = self.new_container(self.part_of(draw))
+        self._start(container)
+        container.meter.reset()  # no invocation's
+        if self._runtime.is_lost(container):  # an arrival that gets a new one will hear why
+            self._cut_off(container)
+            return
+        self.unready_count -= 1
+        others = [self.new_container(container.part) for _ in range(self._slots_counts[container.part] - 1)]
+        for one in (container, *others):
+            if one is not container:
+                self._runtime.share(container, one)
+            one.move(Event.UP)
+            one.frozen_at_s = self._clock.now()
+            self._idle[one.part].append(one)
+
+    def how_reaped(self, draw: float) -> Reap:
+        """How a container with this ``draw`` in [0, 1) is reaped."""
+        told_from = 1 - self.settings.graceful_ratio
+        if draw >= told_from:
+            return Reap.TOLD
+        return Reap.ZOMBIE if draw < told_from * self.settings.zombie_ratio else Reap.CLOSED
+
+    def _start(self, container: Container) -> float:
+        """Returns how many seconds of it are cold start, and no latency."""
+        at_s = self._clock.now()
+        cold_start_s = self._runtime.start(container)
+        if container.part in self._real:
+            connect_s: float = container.meter.connect_s
+            self._came_up(
+                Start(self._worker, container.number, container.part, at_s, cold_start_s, connect_s)
+            )
+        return cold_start_s
+
+    def reap(self, container: Container, how: Reap) -> None:
+        """Reaps a container; ``how`` says what becomes of its connections."""
         container.move(Event.REAP)
         self.containers_count -= 1
-        self._runtime.reap(container, leave_zombie=leave_zombie)
+        self._runtime.reap(container, how)
 
     def reap_idle(self) -> None:
         """Reaps containers that were idle for longer than the idle timeout; the longest idle come first."""
         before_s = self._clock.now() - self.settings.idle_timeout_s
-        for idle in self._idle.values():
-            while idle and idle[0].frozen_at_s < before_s:
-                self.reap(idle.popleft(), leave_zombie=self._rng.random() < self.settings.zombie_ratio)
+        for part, idle in self._idle.items():
+            while idle and idle[0].frozen_at_s < before_s and self._slots_counts[part] == 1:
+                self.reap(idle.popleft(), self.how_reaped(self._rng.random()))
 
     def deploy(self) -> None:
         """A deployment: idle containers are reaped at once, busy ones when they have answered."""
         for idle in self._idle.values():
             while idle:
-                self.reap(idle.popleft(), leave_zombie=self._rng.random() < self.settings.zombie_ratio)
+                self.reap(idle.popleft(), self.how_reaped(self._rng.random()))
         for container in sorted(self.resting, key=lambda resting: resting.number):
-            self.reap(container, leave_zombie=self._rng.random() < self.settings.zombie_ratio)
+            self.reap(container, self.how_reaped(self._rng.random()))
         self.resting.clear()
         for container in self._in_service:
             container.stale = True
@@ -139,22 +212,25 @@ class Fleet:
     # One invocation
 
     def invoke(self, container: Container, client: int, number: int, due_s: float) -> Invocation:
-        """Starts the container if it is new, runs its function, and records the row."""
+        """Starts the container if it is new, runs its function, and records the row.
+
+        ``client`` is the client's number, ``number`` counts its arrivals from 0, and ``due_s`` is the time
+        for which this one is due, on the run's clock.
+        """
         settings, clock, meter = self.settings, self._clock, container.meter
         self._in_service[container] = None  # coming up: not yet to be cut
-        came_s, cold_start_s, started_s, error, work = 0.0, 0.0, float("nan"), "", None
+        came_s, cold_start_s, started_s, error, work = 0.0, 0.0, nan, "", None
         cold = container.state is State.COLD
         try:
             if cold:
-                came_s, cold_start_s = clock.now(), settings.cold_start_ms / 1000
-                if cold_start_s:
-                    gevent.sleep(cold_start_s)
+                came_s = clock.now()
+                cold_start_s = self._start(container)
                 container.move(Event.UP)
             container.move(Event.INVOKE)
             container.invocations_count += 1
             work = Work(settings.workload, self._work_s, client, number, meter)
             started_s = clock.now()
-            deadline_s = started_s + settings.function_timeout_s
+            deadline_s = started_s + self._timeouts_s[container.part]
             self._in_service[container] = (deadline_s, gevent.getcurrent())
             error = self._runtime.invoke(container, work, Context(clock, deadline_s, work.id))
         except BaseException:  # killed with what is in flight
@@ -162,16 +238,19 @@ class Fleet:
             raise
         finally:
             finished_s = clock.now()
-            if work is None:  # while it was coming up
-                cold_start_s = min(cold_start_s, finished_s - came_s)
+            if work is None and cold:  # while it was coming up
+                cold_start_s = finished_s - came_s
             del self._in_service[container]
             row = self._row(
                 container, client, number, due_s, started_s, finished_s, cold, cold_start_s, work, error
             )
             self._done(row)
             meter.reset()
-        container.frozen_at_s = finished_s
-        if error == TIMEOUT:
+        if error == TIMEOUT and self._slots_counts[container.part] > 1:
+            self._runtime.finish(container)  # nothing stops it
+            error = ""
+        container.frozen_at_s = clock.now()
+        if error == TIMEOUT or self._runtime.is_lost(container):
             self._cut_off(container)
         else:
             container.move(Event.ANSWER)
@@ -195,7 +274,7 @@ class Fleet:
         return self._in_service.get(container) is service
 
     def _cut_off(self, container: Container) -> None:
-        """After a timeout the service starts a new environment, so this container is gone."""
+        """After a timeout or a crash the service starts a new environment, so this container is gone."""
         container.move(Event.REAP)
         self.containers_count -= 1
         container.function = None
@@ -209,10 +288,16 @@ class Fleet:
                 self._worker, number, client, container.number, container.part, due_s, started_s, finished_s,
                 cold, cold_start_s, error=error,
             )  # fmt: skip
-        meter = container.meter
+        meter, query_s = container.meter, work.query_s
         manage_s = finished_s - started_s - meter.connect_s - work.query_s - work.worked_s
+        manage_s = max(0.0, manage_s)
+        connect_s = meter.connect_s
+        if container.part in self._real:
+            query_s = manage_s = nan
+        if self._slots_counts[container.part] > 1:
+            connect_s = nan
         return Invocation(
             self._worker, number, client, container.number, container.part, due_s, started_s, finished_s,
-            cold, cold_start_s, meter.connect_s, work.query_s, max(0.0, manage_s), meter.connects_count,
+            cold, cold_start_s, connect_s, query_s, manage_s, meter.connects_count,
             meter.retries_count, max(0, meter.commands_count - work.statements_count), error,
         )  # fmt: skip

@@ -20,8 +20,9 @@ from loadtest.fleet.clock import Clock
 from loadtest.fleet.container import State
 from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.health import TICK_S, Health
+from loadtest.fleet.real.environment import INIT_S
 from loadtest.fleet.recorder import Recorder
-from loadtest.fleet.runtime import in_process
+from loadtest.fleet.runtimes import runtime_of
 from loadtest.fleet.scaling import share_of
 from loadtest.results.csv_rows import CsvAppender
 from loadtest.results.rows import GeneratorSecond, Invocation
@@ -30,6 +31,7 @@ from loadtest.settings.load_shape import shape_points
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import parse
 
+LOGS = "logs"  # of real functions, a file for each container
 LOOK_S = 0.02  # how exactly the end of a connection is known, and a timeout kept
 
 
@@ -37,7 +39,7 @@ class Assignment(NamedTuple):
     """What a worker needs besides the settings. Only ``worker`` differs between workers."""
 
     strategy: str
-    t0_monotonic: float
+    t0_monotonic_s: float
     repetition: str
     users_count: int
     workers_count: int
@@ -63,7 +65,7 @@ class Generator:
     ) -> None:
         self.settings = settings
         self.assignment = assignment
-        self.clock = Clock(assignment.t0_monotonic)
+        self.clock = Clock(assignment.t0_monotonic_s)
         self.start_s = self.deadline_s = inf
         self.drained = Event()
         self._told = told
@@ -77,14 +79,23 @@ class Generator:
         pool = share_of(
             max(1, assignment.max_connections - settings.ideal_reserve), worker, assignment.workers_count
         )
-        runtime = in_process(settings, parts, server, self.book, pool, home)
-        self.fleet = Fleet(settings, parts, runtime, self.clock, self._done, worker, assignment.workers_count)
+        logs = repetition.path / LOGS
+        self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs)
+        self.fleet = Fleet(
+            settings, parts, self._runtime, self.clock, self._done, worker, assignment.workers_count,
+            self._recorder.start,
+        )  # fmt: skip
         self.health = Health(self.clock, worker, self._recorder.lag)
         self._profile = profile(shape_points(settings.shape, settings.duration_s), settings.ramp_s)
         self._due: list[tuple[float, int, Arrival, Iterator[Arrival]]] = []
         self._left: set[int] = set()
         self._clients: set[int] = set()
         self._unsteady: set[int] = set()  # those that came too late for some of their load, or left early
+        # Processes that wait for a core to start on come up first, and each is then as long at work.
+        starts_s = INIT_S if any(part.is_real for part in parts) else 0.0
+        self._drain_s = settings.function_timeout_s + starts_s
+        self._is_stopped = False
+        self._unready_count = 0
         self._joined = Event()
         self._in_flight = Group()
         self._background = Group()
@@ -107,12 +118,22 @@ class Generator:
         # What is there now lives as long as the repetition: not to be walked by every collection.
         gc.collect()
         gc.freeze()
-        for run in (self._tick, self._look, self._dispatch, self._deploy):
+        for run in (
+            self.fleet.provision,
+            self._see_unready,
+            self._tick,
+            self._look,
+            self._dispatch,
+            self._deploy,
+        ):
             self._background.spawn(run)
         self._writer = gevent.spawn(self._every_second)
 
     def join(self, user: int) -> None:
-        """A client sends from its next arrival on; a container (closed model) begins its first life."""
+        """A client sends from its next arrival on; a container (closed model) begins its first life.
+
+        ``user`` is the client's number, from 0 over all workers.
+        """
         self._left.discard(user)
         if self._closed:
             return
@@ -128,13 +149,20 @@ class Generator:
         self._joined.set()
 
     def leave(self, user: int) -> None:
+        """A client sends no more; before the deadline, it counts as one that was not there throughout.
+
+        ``user`` is the client's number.
+        """
         self._left.add(user)
         if self.clock.now() < self.deadline_s:
             self._unsteady.add(user)
 
-    def presence(self) -> tuple[int, int]:
-        """How many clients took part, and how many of them from start to end."""
-        return len(self._clients), len(self._clients - self._unsteady)
+    def presence(self) -> tuple[int, int, int]:
+        """How many clients took part, and how many of them from start to end.
+
+        Then how many of the provisioned containers were not there at the start.
+        """
+        return len(self._clients), len(self._clients - self._unsteady), self._unready_count
 
     # Open model
 
@@ -151,6 +179,9 @@ class Generator:
         """Hands each arrival to the fleet when it is due, whether or not earlier ones have been answered."""
         while True:
             now_s = self.clock.now()
+            if self._is_stopped and now_s < self.start_s:
+                self._in_flight.kill(timeout=1.0)
+                break
             next_s = min(self._due[0][0] if self._due else inf, self.deadline_s)
             if next_s >= self.deadline_s <= now_s:
                 break  # whatever was due before it has been handed over
@@ -188,7 +219,7 @@ class Generator:
             gone = container.state is State.GONE
             old = container.frozen_at_s - born_s >= settings.lifetime_s
             if not gone and (old or container.stale or reap_draw < settings.reap_probability):
-                fleet.reap(container, leave_zombie=zombie_draw < settings.zombie_ratio)
+                fleet.reap(container, fleet.how_reaped(zombie_draw))
                 gone = True
             if gone:
                 container, born_s = fleet.new_container(container.part), clock.now()
@@ -204,12 +235,13 @@ class Generator:
     # The end
 
     def stop_arrivals(self) -> None:
-        """Makes now the deadline, unless it has passed."""
+        """Makes now the deadline, unless it has passed; before the start there is nothing to wait for."""
+        self._is_stopped = True
         self.deadline_s = min(self.deadline_s, max(self.start_s, self.clock.now()))
         self._joined.set()
 
     def _drain(self) -> None:
-        self._in_flight.join(timeout=self.settings.function_timeout_s)
+        self._in_flight.join(timeout=self._drain_s)
         self._in_flight.kill(timeout=1.0)  # their rows say `unfinished`
         self.drained.set()
 
@@ -221,13 +253,14 @@ class Generator:
         self.stop_arrivals()
         if hurry:
             self._in_flight.kill(timeout=1.0)
-        self.drained.wait(self.settings.function_timeout_s + 2.0)
+        self.drained.wait(self._drain_s + 2.0)
         # Never killed: a part that its thread is still writing must be there when parts become one.
         self._ending.set()
         self._writer.join()
         self._background.kill(timeout=1.0)
         self.book.poll()
         self.book.close()
+        self._runtime.close()
         try:
             self._recorder.close()
         except LoadtestError as error:
@@ -282,8 +315,13 @@ class Generator:
     def _second(self) -> GeneratorSecond:
         fleet, book = self.fleet, self.book
         return self.health.second(
-            fleet.in_service_count, fleet.containers_count, book.open_count, book.zombies_count
-        )
+            fleet.in_service_count, fleet.containers_count, book.open_count, book.zombies_count,
+            self._runtime.cpu_s(),
+        )  # fmt: skip
+
+    def _see_unready(self) -> None:
+        gevent.sleep(max(0.0, self.start_s - self.clock.now()))
+        self._unready_count = self.fleet.unready_count
 
     def _deploy(self) -> None:
         at_s = self.settings.deploy_at_s

@@ -20,7 +20,11 @@ E = TypeVar("E", bound=Enum)
 
 
 def moved(table: Mapping[tuple[S, E], S], state: S, event: E, of: object) -> S:
-    """The next state of the object ``of``. Raises :class:`IllegalMove`, which names it and the event."""
+    """The next state of the object ``of``, by a table from (state, event) to state.
+
+    Raises :class:`IllegalMove`, which names the object and the event, for a move that ``table`` does not
+    have.
+    """
     try:
         return table[state, event]
     except KeyError:

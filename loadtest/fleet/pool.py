@@ -13,7 +13,10 @@ from loadtest.manager.errors import is_lost
 
 
 class Pool:
-    """Connections that are opened before the load starts. The longest waiting request is served first."""
+    """Connections that are opened before the load starts. The longest waiting request is served first.
+
+    There are ``size`` of them, each made by ``connect()``, whose errors the constructor raises.
+    """
 
     def __init__(self, connect: Callable[[], Any], size: int) -> None:
         self._connect = connect
@@ -55,5 +58,6 @@ class Pooled:
         self._meter = meter
 
     def invoke(self, work: Any, _context: Any) -> None:
+        """Runs ``work(session)`` on a connection of the pool, and waits for one where all are in use."""
         with self._pool.borrowed(self._meter) as connection:
             work(Plain(connection))

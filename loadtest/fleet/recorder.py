@@ -16,7 +16,10 @@ FORMATS = {int: "q", float: "d", bool: "?", str: "q"}
 
 
 class Rows:
-    """Rows of one kind, packed; text is stored as an index into the texts seen so far."""
+    """Rows of one kind, packed; text is stored as an index into the texts seen so far.
+
+    ``kind`` is a name in :data:`ROW_TYPES`, such as "invocations".
+    """
 
     def __init__(self, kind: str) -> None:
         hints = get_type_hints(ROW_TYPES[kind])
@@ -31,6 +34,7 @@ class Rows:
         return len(self._buffer) // self._struct.size
 
     def append(self, row: tuple[Any, ...]) -> None:
+        """``row`` is one of the kind's row type, as a tuple of its fields."""
         values: list[Any] = list(row)
         codes = self._codes
         for i in self._text_indices:
@@ -58,6 +62,7 @@ class Recorder:
         self._part = 0
         self._rows = {kind: Rows(kind) for kind in ROW_TYPES}
         self.invocation = self._rows["invocations"].append
+        self.start = self._rows["starts"].append
         self.connection = self._rows["connections"].append
         self.kill = self._rows["kills"].append
         self.lag = self._rows["lags"].append
@@ -66,7 +71,7 @@ class Recorder:
     def _warm_up(self) -> None:
         """Creates a table now, since the first one takes some imports."""
         for rows in self._rows.values():
-            arrow_table(rows.kind, *rows.take())
+            _arrow_table(rows.kind, *rows.take())
 
     def flush(self) -> None:
         """Writes the rows that have come. Raises :class:`~loadtest.errors.ResultsError`."""
@@ -79,7 +84,7 @@ class Recorder:
     def _write(self, taken: list[tuple[str, bytearray, list[str]]], part: int) -> None:
         for kind, packed, texts in taken:
             write_parquet(
-                self._repetition.part_file(kind, self._worker, part), arrow_table(kind, packed, texts)
+                self._repetition.part_file(kind, self._worker, part), _arrow_table(kind, packed, texts)
             )
 
     def close(self) -> None:
@@ -92,11 +97,11 @@ class Recorder:
             merge_parts(self._repetition, kind, self._worker)
 
 
-def arrow_table(kind: str, packed: bytearray, texts: list[str]) -> Any:
+def _arrow_table(kind: str, packed: bytearray, texts: list[str]) -> Any:
     """Packed rows as a pyarrow table; NaN becomes null.
 
-    Made of buffers: ``pa.array`` imports pandas whatever it is given, 0.6 s of CPU in each generator
-    (``time python -c 'import pandas'``).
+    Made of buffers: ``pa.array`` imports pandas whatever it is given, 0.6 s of CPU in each generator (``time
+    python -c 'import pandas'``).
     """
     import numpy as np
     import pyarrow as pa

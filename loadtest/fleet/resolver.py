@@ -17,6 +17,10 @@ class NumericFirst(Resolver):  # type: ignore[misc]
     def getaddrinfo(
         self, host: Any, port: Any, family: int = 0, kind: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
+        """As :func:`socket.getaddrinfo`, with its ``host``, ``port``, ``family``, ``proto`` and ``flags``.
+
+        ``kind`` is what it calls ``type``. Raises what it raises.
+        """
         try:
             return _socket.getaddrinfo(host, port, family, kind, proto, flags | _socket.AI_NUMERICHOST)
         except _socket.gaierror:

@@ -2,12 +2,13 @@
 
 :class:`Runtime` is the seam between the service (:mod:`loadtest.fleet.fleet`: which container serves an
 arrival, and how long it lives) and whatever executes a function. Another kind of container, such as a process
-of a real runtime, is another class with these three methods.
+of a real runtime, is another class with these methods.
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from math import nan
 from typing import Any, Protocol
 
 import gevent
@@ -18,7 +19,7 @@ from loadtest.errors import ServerUnavailable
 from loadtest.fleet.book import Book
 from loadtest.fleet.connection import FunctionTimeout, Meter, tls_arguments
 from loadtest.fleet.connector import Connector, Route
-from loadtest.fleet.container import Container
+from loadtest.fleet.container import Container, Reap
 from loadtest.fleet.context import Context
 from loadtest.fleet.pool import Pool, Pooled
 from loadtest.fleet.strategies import factory_of
@@ -34,31 +35,103 @@ Factory = Callable[[Connector], Any]
 class Runtime(Protocol):
     """Containers are told apart by their numbers; ``container.function`` is the runtime's to use."""
 
+    def timeout_s(self, part: str) -> float:
+        """After how many seconds a function of ``part``, by name, is stopped."""
+
+    def slots_count(self, part: str) -> int:
+        """How many containers an environment of ``part`` is: more than one share what they are made of."""
+
+    def share(self, container: Container, other: Container) -> None:
+        """``other`` is in the environment that ``container`` has started."""
+
+    def finish(self, container: Container) -> None:
+        """Waits until one that shares its environment, and was too slow, has ended its invocation."""
+
+    def start(self, container: Container) -> float:
+        """A new container comes up. Returns how many seconds of that are cold start, and no latency."""
+
     def invoke(self, container: Container, work: Work, context: Context) -> str:
         """Runs the function, first its module-level code if it is new.
 
         Returns the error, "" for an answer.
         """
 
+    def is_lost(self, container: Container) -> bool:
+        """Whether the container did not survive its invocation, so that the service makes a new one."""
+
     def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
         """Stops the invocation that ``greenlet`` runs, unless ``is_running()`` says that it is over."""
 
-    def reap(self, container: Container, *, leave_zombie: bool) -> None:
-        """The container is reaped, leaving a zombie or telling its function."""
+    def reap(self, container: Container, how: Reap) -> None:
+        """The container is reaped; ``how`` says what becomes of its connections."""
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU that functions have used in processes of their own; NaN where there are none.
+
+        To be called about once a second.
+        """
+
+    def close(self) -> None:
+        """The run is over."""
 
 
 class InProcess:
     """Functions as objects of this process."""
 
-    def __init__(self, factories: Mapping[str, Factory], route: Route, timeout_leaves: str) -> None:
+    def __init__(
+        self,
+        factories: Mapping[str, Factory],
+        route: Route,
+        timeout_leaves: str,
+        timeout_s: float,
+        cold_start_s: float = 0.0,
+    ) -> None:
         """``factories`` create the functions, by the name of the part.
 
-        ``timeout_leaves``: zombie or closed.
+        ``timeout_leaves``: zombie or closed; ``timeout_s``: of every function; ``cold_start_s``: how long a
+        new container takes to start.
         """
+        self._timeout_s = timeout_s
+        self._cold_start_s = cold_start_s
         self._factories = factories
         self._route = route
         self._book = route.book
         self._timeout_leaves = timeout_leaves
+
+    def timeout_s(self, part: str) -> float:
+        """As :class:`Runtime` says: the run's, whatever the ``part``."""
+        del part
+        return self._timeout_s
+
+    def slots_count(self, part: str) -> int:
+        """One, whatever the ``part``."""
+        del part
+        return 1
+
+    def share(self, container: Container, other: Container) -> None:
+        """Never called: ``container`` and ``other`` are environments of their own."""
+
+    def finish(self, container: Container) -> None:
+        """Never called: one that is too slow is stopped."""
+
+    def start(self, container: Container) -> float:
+        """As :class:`Runtime` says: sleeps."""
+        del container
+        if self._cold_start_s:
+            gevent.sleep(self._cold_start_s)
+        return self._cold_start_s
+
+    def is_lost(self, container: Container) -> bool:
+        """Never: what a function raises leaves its container as it is."""
+        del container
+        return False
+
+    def cpu_s(self) -> float:
+        """None beside this process."""
+        return nan
+
+    def close(self) -> None:
+        """Nothing is left of it."""
 
     def invoke(self, container: Container, work: Work, context: Context) -> str:
         """As :class:`Runtime` says.
@@ -79,10 +152,11 @@ class InProcess:
         return TIMEOUT if container.meter.cut else ""
 
     def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
-        """Closes or keeps its connections first, then stops the function.
+        """Closes or keeps its connections first, then stops the function that runs in ``greenlet``.
 
         In this order, because a real function runs no more code once it is stopped, while ours still unwinds:
-        whatever it tries to do then meets a dead connection.
+        whatever it tries to do then meets a dead connection. Nothing is stopped if ``is_running()`` says by
+        then that the invocation is over.
         """
         container.meter.cut = True
         if self._timeout_leaves == "zombie":
@@ -96,9 +170,9 @@ class InProcess:
         if is_running():
             greenlet.throw(FunctionTimeout())
 
-    def reap(self, container: Container, *, leave_zombie: bool) -> None:
-        """As :class:`Runtime` says."""
-        if leave_zombie:
+    def reap(self, container: Container, how: Reap) -> None:
+        """``how`` as :class:`Runtime` says; one that is told closes its connections by its ``close()``."""
+        if how is Reap.ZOMBIE:
             self._book.reaped(container.number)
         else:
             close = getattr(container.function, "close", None)
@@ -118,7 +192,9 @@ def in_process(
     """
     arguments = {**server.connect_arguments(), "autocommit": True, **tls_arguments(settings.tls)}
     route = Route(book, settings.rtt_ms / 1000, arguments)
-    return InProcess(_factories(parts, route, pool_size, home), route, settings.timeout_leaves)
+    factories = _factories(parts, route, pool_size, home)
+    cold_start_s = settings.cold_start_ms / 1000
+    return InProcess(factories, route, settings.timeout_leaves, settings.function_timeout_s, cold_start_s)
 
 
 def _factories(parts: list[Part], route: Route, pool_size: int, home: str) -> dict[str, Factory]:

@@ -2,12 +2,15 @@
 
 
 def share_of(total: int, worker: int, workers_count: int) -> int:
-    """One worker's share of a total; the shares of all workers add up exactly."""
+    """One worker's share of ``total``; the shares of all workers add up exactly.
+
+    ``worker`` counts from 0 to below ``workers_count``; those at the front get what does not divide.
+    """
     return total // workers_count + (worker < total % workers_count)
 
 
 class Scaling:
-    """An allowance of new containers per 10 s, refilled continuously up to that number.
+    """An allowance of ``per_10s`` new containers in 10 s, refilled continuously up to that number.
 
     Source: AWS Lambda developer guide, "Lambda scaling behavior": 1,000 per function and 10 s.
     """

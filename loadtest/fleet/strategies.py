@@ -22,8 +22,12 @@ from typing import Any
 import pymysql
 
 from loadtest.errors import UsageError
+from loadtest.fleet.real.dependencies import ready_launch
+from loadtest.fleet.real.events import Events
+from loadtest.fleet.real.function import Function
 from loadtest.manager import Classic, ConnectionManager
 from loadtest.manager.errors import is_lost
+from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
 
 Connect = Callable[..., Any]
@@ -38,6 +42,7 @@ class Plain:
         self.connection = connection
 
     def query(self, sql: str, args: Any = None) -> Any:
+        """The rows of a statement. Raises PyMySQL's errors."""
         with self.connection.cursor() as cursor:
             cursor.execute(sql, args)
             return cursor.fetchall()
@@ -54,7 +59,7 @@ class Plain:
 
 
 class Direct:
-    """Connect, query, close in every invocation."""
+    """Connect, query, close in every invocation. ``connect`` is what the module says."""
 
     __slots__ = ("_connect",)
 
@@ -62,6 +67,7 @@ class Direct:
         self._connect = connect
 
     def invoke(self, work: Any, _context: Any) -> None:
+        """Runs ``work(session)`` on a connection of its own."""
         connection = self._connect()
         try:
             work(Plain(connection))
@@ -70,7 +76,10 @@ class Direct:
 
 
 class Cached:
-    """Connect once, reuse, reconnect when lost: what AWS's guides recommend."""
+    """Connect once, reuse, reconnect when lost: what AWS's guides recommend.
+
+    ``connect`` is what the module says.
+    """
 
     __slots__ = ("_connect", "_connection")
 
@@ -79,6 +88,7 @@ class Cached:
         self._connection: Any = None
 
     def invoke(self, work: Any, _context: Any) -> None:
+        """Runs ``work(session)``; once more, over a new connection, if an older one turns out to be lost."""
         fresh = self._connection is None
         if fresh:
             self._connection = self._connect()
@@ -97,7 +107,10 @@ class Cached:
 
 
 class WithManager:
-    """The connection manager, with our policy or the published algorithm."""
+    """The connection manager, with our policy or the published algorithm.
+
+    ``connect`` is what the module says.
+    """
 
     __slots__ = ("_db",)
 
@@ -105,6 +118,7 @@ class WithManager:
         self._db = ConnectionManager(library=connect, policy=policy)
 
     def invoke(self, work: Any, context: Any) -> None:
+        """Runs ``work(session)`` with the manager as the session; ``context`` tells it the deadline."""
         with self._db.invocation(context):
             work(self._db)
 
@@ -113,7 +127,10 @@ class WithManager:
 
 
 class Handler:
-    """A function of (event, context), as Lambda calls it; the event has ``id`` and ``group``."""
+    """A function of (event, context), as Lambda calls it; the event has ``id`` and ``group``.
+
+    ``handler`` is that function, made for this container.
+    """
 
     __slots__ = ("_handler",)
 
@@ -121,6 +138,7 @@ class Handler:
         self._handler = handler
 
     def invoke(self, work: Any, context: Any) -> None:
+        """Calls the function with an event made of ``work``, which is not run itself, and ``context``."""
         self._handler({"id": work.id, "group": work.group}, context)
 
 
@@ -157,8 +175,28 @@ def factory_of(part: Part, home: str = "") -> Callable[[Connect], Any]:
     return lambda connect: _with_invoke(factory(connect))
 
 
-def check(parts: Iterable[Part], home: str = "") -> None:
-    """Raises :class:`UsageError` for a part whose factory does not exist."""
+def check(parts: Iterable[Part], home: str, settings: Settings) -> None:
+    """Raises :class:`UsageError` for a part that cannot run, found here or in the folder ``home``.
+
+    ``settings`` are the run's: a function's own timeout may not be longer, and what it is sent has to exist.
+    """
     for part in parts:
-        if part.spec != "ideal":
+        if part.is_real:
+            Events(settings.event, home)
+            _check_function(ready_launch(part, home).function, settings)
+        elif part.spec != "ideal":
             factory_of(part, home)
+
+
+def _check_function(function: Function, settings: Settings) -> None:
+    own_s = function.timeout_s
+    if own_s is not None and own_s > settings.function_timeout_s:
+        raise UsageError(
+            f"strategy {function.name!r} has a timeout of its own of {own_s:g} s, which is longer than the "
+            f"run's: give --function-timeout {own_s:g}s"
+        )
+    if settings.processes_per_environment > 1 and function.runtime != "python":
+        raise UsageError(
+            f"strategy {function.name!r} is not in Python, whose runtime alone can have several processes "
+            "in an environment: leave out --processes-per-environment"
+        )

@@ -24,7 +24,9 @@ class WrongAnswer(Exception):
 class Work:
     """The workload of one invocation. Calling it with a session runs it and measures its statements.
 
-    ``id`` is unique in a repetition; ``group`` is one of the groups of ``loadtest_rows``.
+    ``kind`` is "few-rows", "select-1", "sleep" or "ledger"; ``work_s`` the seconds that it sleeps, in SQL or
+    beside its statements. ``client`` and ``number``, the client's and its arrival's, make ``id``, which is
+    unique in a repetition; ``group`` is one of the groups of ``loadtest_rows``.
     """
 
     __slots__ = ("_kind", "_meter", "_work_s", "group", "id", "query_s", "statements_count", "worked_s")
@@ -41,6 +43,7 @@ class Work:
         self.statements_count = 0
 
     def __call__(self, session: Session) -> None:
+        """Raises :class:`WrongAnswer`, and what the session raises."""
         if self._kind == "few-rows":
             found = self._ask(
                 session, "SELECT id, payload FROM loadtest_rows WHERE group_id = %s", (self.group,)

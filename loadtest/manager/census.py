@@ -36,7 +36,7 @@ def rows(connection: Any, sql: str, args: Any = None) -> list[tuple[Any, ...]]:
 
 
 def classic_limit(connection: Any) -> int:
-    """How many connections this account may have, at most as many as the server."""
+    """How many connections the account of ``connection`` may have, at most as many as the server."""
     return int(rows(connection, CLASSIC_LIMIT)[0][0])
 
 
@@ -50,7 +50,7 @@ def classic_census(connection: Any, limit: int) -> Census:
 
 
 def sleepers(connection: Any, idle_s: float, user: str) -> list[tuple[int, float]]:
-    """Ids and idle seconds of this user's connections that have slept for at least ``idle_s`` seconds."""
+    """Ids and idle seconds of the connections of ``user`` that have slept for at least ``idle_s`` seconds."""
     return [(int(row[0]), float(row[1])) for row in rows(connection, CLASSIC_SLEEPERS, (idle_s, user))]
 
 

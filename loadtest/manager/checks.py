@@ -20,7 +20,7 @@ def whole(of: Any, name: str, least: int, most: float = math.inf) -> None:
 
 
 def in_order(of: Any, *names: str) -> None:
-    """None of the attributes ``names`` of ``of`` may be greater than the next."""
+    """None of the attributes ``names`` of ``of`` may be greater than the next. Raises :class:`ValueError`."""
     values = [getattr(of, name) for name in names]
     if values != sorted(values):
         told = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
@@ -28,7 +28,10 @@ def in_order(of: Any, *names: str) -> None:
 
 
 def wrong(of: Any, name: str, expected: str) -> ValueError:
-    """The error itself, for a check of the caller's own to raise."""
+    """The error itself, for a check of the caller's own to raise: attribute ``name`` is not ``expected``.
+
+    ``expected`` ends the sentence, as "a number of 0 or more" does.
+    """
     return ValueError(f"{type(of).__name__}: {name} is {getattr(of, name)!r}, not {expected}")
 
 

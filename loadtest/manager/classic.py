@@ -76,18 +76,21 @@ class Classic(Policy):
         return timeout_s
 
     def may_send_again(self, fate: Fate, is_idempotent: bool) -> bool:
-        """A flaw: a statement whose answer was lost runs again, even if it writes."""
+        """A flaw: a statement whose answer was lost runs again, even if it writes.
+
+        ``is_idempotent`` changes nothing.
+        """
         del is_idempotent
         return fate in (Fate.NOT_SENT, Fate.UNKNOWN)
 
     def may_retry(self, error: BaseException, is_harmless: bool) -> bool:
-        """By its list of codes alone."""
+        """By its list of codes alone, whether ``is_harmless`` or not."""
         del is_harmless
         return code_of(error) in CLASSIC_QUERY_RETRIED
 
     def retry_wait_s(
         self, backoff: Backoff, last_s: float, retries_count: int, left_s: float | None
     ) -> float | None:
-        """A flaw: the wait is computed from the count of connects, so it never grows."""
+        """A flaw: ``backoff`` is asked with the count of connects, so the wait never grows."""
         del last_s, retries_count, left_s
         return backoff(0.0, 0)

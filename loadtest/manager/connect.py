@@ -18,16 +18,17 @@ class Connector:
     """Tries until there is a connection, or it is time to tell the caller.
 
     ``refused_count`` counts failed connects since the last success. ``met_full``: the server had no
-    connection to give; it was not only out of reach.
+    connection to give; it was not only out of reach. ``try_s`` is how many seconds the last try took.
     """
 
-    __slots__ = ("_options", "_stats", "met_full", "refused_count")
+    __slots__ = ("_options", "_stats", "met_full", "refused_count", "try_s")
 
     def __init__(self, options: Options, stats: Stats) -> None:
         self._options = options
         self._stats = stats
         self.refused_count = 0
         self.met_full = False
+        self.try_s = 0.0
 
     def connect(
         self, library: Any, config: Mapping[str, Any], left_s: float | None, needed_s: float = 0.0
@@ -47,10 +48,12 @@ class Connector:
         credentials = self._credentials(library, None)
         wait_s, tries_count, renewed = 0.0, 0, False
         while True:
-            try_s = None if give_up_at is None else max(LAST_TRY_S, give_up_at - time.monotonic())
+            began = time.monotonic()
+            allowed_s = None if give_up_at is None else max(LAST_TRY_S, give_up_at - began)
             try:
-                connection = open_connection(connect, merged(config, credentials), settings, try_s)
+                connection = open_connection(connect, merged(config, credentials), settings, allowed_s)
             except library_errors(library) as error:
+                self.try_s = time.monotonic() - began
                 tries_count += 1
                 self._stats.refused_count += 1
                 self.refused_count += 1
@@ -65,6 +68,7 @@ class Connector:
                     raise self._given_up(error, started, tries_count) from error
                 wait_s = self._wait(error, wait_s, give_up_at)
             else:
+                self.try_s = time.monotonic() - began
                 self.refused_count = 0
                 self._stats.connects_count += 1
                 log.debug("connected")
@@ -80,7 +84,9 @@ class Connector:
     def _wait(self, error: Exception, last_s: float, give_up_at: float | None) -> float:
         """Waits, but no longer than until the last moment, when a try is likeliest to succeed."""
         options = self._options
-        wait_s = options.wait_s(last_s, self.refused_count)
+        # Only where the server was full: a try that ran into its timeout cost nobody any work.
+        try_s = self.try_s if code_of(error) in REFUSED else 0.0
+        wait_s = options.wait_s(last_s, self.refused_count, try_s)
         if give_up_at is not None:
             wait_s = min(wait_s, max(0.0, give_up_at - time.monotonic()))
         options.fire("on_retry", error, self.refused_count, wait_s, options.algorithm)

@@ -248,11 +248,11 @@ class ConnectionManager:
     def change_user(
         self, user: str | None = None, password: str | None = None, database: str | None = None
     ) -> None:
-        """Continues as another user, or with another database.
+        """Continues as another ``user`` with its ``password``, or with another ``database``; None: as before.
 
-        The database alone is changed on the open connection. PyMySQL has no COM_CHANGE_USER, so
-        another user means another connection; if that is refused, the old user stays. Raises PyMySQL's
-        errors, and :class:`ValueError` for another user where ``credentials`` decide who is connected.
+        The database alone is changed on the open connection. PyMySQL has no COM_CHANGE_USER, so another user
+        means another connection; if that is refused, the old user stays. Raises PyMySQL's errors, and
+        :class:`ValueError` for another user where ``credentials`` decide who is connected.
         """
         wanted = {"user": user, "password": password, "database": database}
         changes = {name: value for name, value in wanted.items() if value is not None}
@@ -348,7 +348,8 @@ class ConnectionManager:
             if connector.met_full and policy.heeds_refusals:
                 self._view = self._view or View()
                 self._view.refused(now_s(), self._rhythm.invocations_count)
-        self._session = Session(connection, library_errors(self._library), self._options, self._stats)
+        errors = library_errors(self._library)
+        self._session = Session(connection, errors, self._options, self._stats, connector.try_s)
         self._session.is_replacement = before is not None and before.is_read_only
         return self._session
 

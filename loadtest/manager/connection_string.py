@@ -15,7 +15,7 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Its parts and options as connect arguments: percent-decoded, and options converted to their types.
+    """The parts and options of ``text`` as connect arguments: percent-decoded, converted to their types.
 
     Raises :class:`ValueError` with the reason, and without any part that may be the password.
     """

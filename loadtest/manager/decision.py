@@ -45,7 +45,7 @@ class Situation:
 
     ``census`` is the last one, ``census_age_s`` seconds and ``census_age_count`` invocations old; None
     when there has been none yet. ``is_fresh``: it was asked for at this very end, so asking again gains
-    nothing.
+    nothing. Times are in seconds.
     """
 
     rhythm: Rhythm
@@ -55,6 +55,7 @@ class Situation:
     census_age_s: float = 0.0
     census_age_count: int = 0
     is_fresh: bool = False
+    connect_s: float = 0.0  # how long the try took that opened this connection
 
 
 # Decisions

@@ -58,7 +58,10 @@ def is_undone_whole(sql: str, connection: object) -> bool:
 
 
 def is_read_only(error: BaseException, in_transaction: bool) -> bool:
-    """Whether the server does not write, so that the same statement may succeed on another one."""
+    """Whether the server does not write, so that the same statement may succeed on another one.
+
+    ``in_transaction``: one is open, which may be what only reads, and not the server.
+    """
     code = code_of(error)
     if code == 1290:
         # Also said of other options, such as --secure-file-priv; MySQL has --super-read-only, too.

@@ -27,8 +27,9 @@ def open_connection(
 ) -> Any:
     """A connection whose session has ``settings``, had within ``limit_s`` seconds (None: no limit).
 
-    PyMySQL sends SET NAMES in every connect, and our settings ride on that statement. With a library
-    that cannot delay its connecting they cost one more round trip. Raises the library's errors.
+    ``connect`` is the library's, ``arguments`` are for it, and ``settings`` are assignments as SET takes
+    them, "" for none. PyMySQL sends SET NAMES in every connect, and our settings ride on that statement. With
+    a library that cannot delay its connecting they cost one more round trip. Raises the library's errors.
     """
     timeout_s = arguments.get("connect_timeout", CONNECT_TIMEOUT_S)
     if limit_s is not None:

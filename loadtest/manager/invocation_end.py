@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from loadtest.manager import census as asking
 from loadtest.manager.clock import now_s
-from loadtest.manager.decision import Ask, Close, Decision, Keep, Kill, Rhythm
+from loadtest.manager.decision import Ask, Close, Decision, Keep, Kill, Rhythm, Situation
 from loadtest.manager.errors import is_lost
 from loadtest.manager.options import Options
 from loadtest.manager.read_timeout import read_timeout
@@ -36,18 +36,23 @@ class InvocationEnd:
 
     def decide(self) -> Decision:
         """What the policy says, after it has asked the server once if it wants to."""
-        policy, session = self._options.policy, self._session
-        situation = self._view.situation(now_s(), self._rhythm, session.lease_s, self._left_s, False)
-        decision = policy.decide(situation)
+        policy = self._options.policy
+        decision = policy.decide(self._situation(now_s(), is_fresh=False))
         if not isinstance(decision, Ask):
             return decision
         now = now_s()
         self._ask(decision, now)
-        decision = policy.decide(self._view.situation(now, self._rhythm, session.lease_s, self._left_s, True))
+        decision = policy.decide(self._situation(now, is_fresh=True))
         return Close() if isinstance(decision, Ask) else decision
 
+    def _situation(self, now: float, is_fresh: bool) -> Situation:
+        session = self._session
+        return self._view.situation(
+            now, self._rhythm, session.lease_s, self._left_s, is_fresh, session.connect_s
+        )
+
     def carry_out(self, decision: Decision) -> None:
-        """Keeps the connection, closes it, or kills others."""
+        """Keeps the connection, closes it, or kills others, as ``decision`` says."""
         session = self._session
         if isinstance(decision, Keep):
             if decision.lease_s is not None:

@@ -14,7 +14,7 @@ LEASE_GAPS_COUNT = 3.0
 # lease costs a round trip and holds for longer what may never be used again.
 SETTLED_COUNT = 4
 NOT_NEGATIVE = (
-    "gap_s", "unproven_gap_s", "ask_every_s", "ask_again_s", "limit_cache_s", "patience_s", "margin_s",
+    "gap_s", "unproven_gap_s", "ask_every_s", "ask_again_s", "limit_cache_s", "margin_s", "slow_connect_s",
 )  # fmt: skip
 
 
@@ -28,7 +28,10 @@ class Managed(Policy):
     * up to ``calm_ratio`` when it expects to be called again within a lease;
     * up to ``tight_ratio`` when it is called again within ``gap_s`` on average;
     * beyond, when it uses its connection at least half of the time: giving that back would cost the
-      server more than it gains.
+      server more than it gains;
+    * above ``calm_ratio``, when it expects to be called again within a lease, if its connect took longer
+      than ``slow_connect_s``: where CPU is short, each connection that is closed costs another connect,
+      which makes CPU even shorter. A new container, too, if it was refused before.
 
     One short gap proves little: in a burst each new container is called again at once, as the one
     that was used last, and then never again, as newer ones bury it. So the mean starts with
@@ -48,6 +51,7 @@ class Managed(Policy):
     idle_ratio: float = 0.25
     calm_ratio: float = 0.5
     tight_ratio: float = 0.8
+    slow_connect_s: float = 0.03  # more than a connect takes while CPU is to be had
     ask_every_s: float = 1.0  # the server is not asked again sooner
     ask_every_count: int = 20  # nor, while it is calm, within as many invocations
     ask_again_s: float = 30.0  # but after this time it is
@@ -55,7 +59,7 @@ class Managed(Policy):
     limit_cache_s: float = 60.0
     expiry_margin_s: float = 0.05  # a lease with less than this left counts as over
     max_retries: int | None = None  # None: until the deadline
-    patience_s: float = 5.0  # how long to try for a connection when there is no deadline
+    patience_s: float | None = None  # how long to try for a connection; None: until the deadline
     margin_s: float = 0.2  # kept from the deadline to answer the caller
 
     def __post_init__(self) -> None:
@@ -70,23 +74,32 @@ class Managed(Policy):
         whole(self, "ask_every_count", 1)
         # With a margin as long as the lease every statement would connect anew.
         number(self, "expiry_margin_s", -math.inf, self.lease_s / 2)
+        if self.patience_s is not None:
+            number(self, "patience_s", 0)
         if self.max_retries is not None:
             whole(self, "max_retries", 0)
 
     def decide(self, situation: Situation) -> Decision | Ask:
         """By the rhythm of the container and the pressure on the server."""
-        rhythm, census = situation.rhythm, situation.census
+        rhythm, census = situation.rhythm, self._current(situation)
         if rhythm.invocations_count < 2:
-            return Close()
+            # It asks nothing, but may have been refused before it got its connection.
+            is_kept = census is not None and self._is_dear(situation, census)
+            return _with_at_most(self.lease_s, situation.lease_s) if is_kept else Close()
         if rhythm.gap_mean_s >= max(self.lease_s, self.long_lease_s):
             return Close()  # the lease would be over before the connection is used again
-        if census is None or (
-            not situation.is_fresh
-            and self.is_outdated(census, situation.census_age_s, situation.census_age_count)
-        ):
+        if census is None:
             has_time = situation.left_s is None or situation.left_s >= self.margin_s
             return AskPressure(self.limit_cache_s) if has_time else Close()
-        return self._by_pressure(situation, census.pressure_ratio)
+        return self._by_pressure(situation, census)
+
+    def _current(self, situation: Situation) -> Census | None:
+        """What is known of the server, unless it is too old to decide by."""
+        census = situation.census
+        if census is None or situation.is_fresh:
+            return census
+        is_old = self.is_outdated(census, situation.census_age_s, situation.census_age_count)
+        return None if is_old else census
 
     def is_outdated(self, census: Census, age_s: float, age_count: int) -> bool:
         """Whether a census is too old to decide by, ``age_s`` seconds and ``age_count`` invocations later.
@@ -105,10 +118,16 @@ class Managed(Policy):
         is_spent = self.max_retries is not None and tries_count > self.max_retries
         return not is_spent and Policy.may_connect_again(self, error, tries_count, refused_count)
 
-    def _by_pressure(self, situation: Situation, pressure_ratio: float) -> Keep | Close:
-        rhythm, lease_s = situation.rhythm, situation.lease_s
+    def _is_dear(self, situation: Situation, census: Census) -> bool:
+        """Whether connecting took so long that the server, or this side, seems to be short of CPU."""
+        return census.pressure_ratio > self.calm_ratio and situation.connect_s > self.slow_connect_s
+
+    def _by_pressure(self, situation: Situation, census: Census) -> Keep | Close:
+        rhythm, lease_s, pressure_ratio = situation.rhythm, situation.lease_s, census.pressure_ratio
         gap_s = rhythm.gap_mean_s
-        if pressure_ratio > self.tight_ratio:
+        if self._is_dear(situation, census):
+            is_kept = gap_s < self.lease_s
+        elif pressure_ratio > self.tight_ratio:
             is_kept = gap_s <= (rhythm.busy_mean_s or 0.0)
         elif pressure_ratio > self.calm_ratio:
             is_kept = gap_s < self.gap_s

@@ -1,5 +1,6 @@
 """The options of a manager, checked once, and the callbacks that it calls."""
 
+import inspect
 import logging
 import random
 import re
@@ -93,7 +94,7 @@ class Options:
 
     def _backoff(self, name: str, chosen: str | Backoff | None) -> tuple[Backoff, str]:
         if callable(chosen):
-            return chosen, "custom"
+            return _with_three_arguments(chosen), "custom"
         algorithm: Any = chosen or self.policy.default_backoff
         if not isinstance(algorithm, str) or algorithm not in backoffs.BY_NAME:
             known = ", ".join(backoffs.BY_NAME)
@@ -108,6 +109,15 @@ class Options:
                 callback(*args)
             except Exception:
                 log.exception("the callback %s failed", event)
+
+
+def _with_three_arguments(own: Backoff) -> Backoff:
+    """A function of a user's own may leave out the third: how long the failed try took."""
+    try:
+        inspect.signature(own).bind(0.0, 1, 0.0)
+    except (TypeError, ValueError):  # it takes two; or it is written in C, and does not say
+        return lambda last_s, tries_count, _try_s=0.0: own(last_s, tries_count)
+    return own
 
 
 CALLED = (

@@ -11,6 +11,8 @@ from loadtest.manager.decision import Ask, Decision, Situation
 from loadtest.manager.errors import TRANSIENT, QueryTimeout, code_of
 from loadtest.manager.fate import Fate, may_pass
 
+WITHOUT_DEADLINE_S = 5.0  # how long to try for a connection where nothing else sets a limit
+
 
 class Policy(ABC):
     """How a container treats its connection. A policy of your own is a subclass with a :meth:`decide`.
@@ -54,9 +56,9 @@ class Policy(ABC):
         return 0.2
 
     @property
-    def patience_s(self) -> float:
-        """How long to try for a connection when there is no deadline."""
-        return 5.0
+    def patience_s(self) -> float | None:
+        """How long to try for a connection; None: until the deadline, and for 5 s where there is none."""
+        return None
 
     @property
     def ask_timeout_s(self) -> float | None:
@@ -81,7 +83,11 @@ class Policy(ABC):
         invocation is expected to take. Whoever gets in later is cut off while working, and leaves a
         connection that nobody can use until its lease is over.
         """
-        return self.patience_s if left_s is None else max(0.0, left_s - max(self.margin_s, needed_s))
+        patience_s = self.patience_s
+        if left_s is None:
+            return WITHOUT_DEADLINE_S if patience_s is None else patience_s
+        limit_s = max(0.0, left_s - max(self.margin_s, needed_s))
+        return limit_s if patience_s is None else min(limit_s, patience_s)
 
     def may_connect_again(self, error: BaseException, tries_count: int, refused_count: int) -> bool:
         """Whether to try again after ``error``, apart from the time that it may take.
@@ -112,7 +118,10 @@ class Policy(ABC):
         return left_s if timeout_s is None else min(timeout_s, left_s)
 
     def may_send_again(self, fate: Fate, is_idempotent: bool) -> bool:
-        """Whether a statement whose connection broke may be sent once more, over a new one."""
+        """Whether a statement whose connection broke may be sent once more, over a new one.
+
+        ``is_idempotent``: the caller said that to run it twice does no harm.
+        """
         return fate is Fate.NOT_SENT or (fate is Fate.UNKNOWN and is_idempotent)
 
     def may_retry(self, error: BaseException, is_harmless: bool) -> bool:
@@ -127,7 +136,8 @@ class Policy(ABC):
     ) -> float | None:
         """How long to wait before retry number ``retries_count``; None: there is no time for it.
 
-        ``last_s`` is the wait before the last retry, ``left_s`` the time until the deadline.
+        ``backoff`` is the one for statements, ``last_s`` is the wait before the last retry, ``left_s`` the
+        time until the deadline.
         """
         wait_s = backoff(last_s, retries_count)
         return wait_s if left_s is None or wait_s < left_s else None

@@ -39,7 +39,10 @@ class Result(list[Any]):
 
 
 class Ended(Exception):
-    """A statement ended with ``error``; ``fate`` says what became of it. Never reaches the caller."""
+    """A statement ended with ``error``; ``fate`` says what became of it. Never reaches the caller.
+
+    ``lost``: the connection is gone, or of no further use.
+    """
 
     def __init__(self, error: Exception, what: Fate, lost: bool) -> None:
         super().__init__(error)

@@ -9,7 +9,7 @@ from loadtest.manager.result import Ended
 
 
 class Retries:
-    """Of one statement outside a transaction.
+    """Of one statement outside a transaction, which the caller marked ``idempotent`` or did not.
 
     ``retries_count`` counts those after a transient error, ``wait_s`` is the wait before the next one.
     ``unknown`` is the error after which the statement was sent again with its fate unknown.
@@ -41,7 +41,10 @@ class Retries:
         return True
 
     def may_move(self, connection: Any, may_be_replaced: bool) -> bool:
-        """At once, over a connection to a server that writes: this one answered that it does not."""
+        """At once, over a connection to a server that writes: this one answered that it does not.
+
+        ``may_be_replaced`` is what :meth:`Session.may_be_replaced` says of the session.
+        """
         if self._resends_count or not may_be_replaced or not is_undone_whole(self._sql, connection):
             return False
         self._resends_count += 1

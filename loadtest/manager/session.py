@@ -31,7 +31,10 @@ UNLIMITED_S = 60.0  # the lease of a transaction whose invocation has no deadlin
 
 
 class Session:
-    """Made with each connect, gone with the connection. Times are :func:`~loadtest.manager.clock.now_s`'s."""
+    """Made with each connect, gone with the connection. Times are :func:`~loadtest.manager.clock.now_s`'s.
+
+    ``errors`` are the library's exceptions that end a statement; any other drops the connection.
+    """
 
     __slots__ = (
         "_errors",
@@ -39,6 +42,7 @@ class Session:
         "_options",
         "_read_in_transaction",
         "_stats",
+        "connect_s",
         "connection",
         "in_block",
         "is_read_only",
@@ -52,9 +56,11 @@ class Session:
     )
 
     def __init__(
-        self, connection: Any, errors: tuple[type[Exception], ...], options: Options, stats: Stats
-    ) -> None:
+        self, connection: Any, errors: tuple[type[Exception], ...], options: Options, stats: Stats,
+        connect_s: float = 0.0,
+    ) -> None:  # fmt: skip
         self.connection = connection
+        self.connect_s = connect_s  # how long the try took that opened it
         self.opened_at = self.used_at = now_s()
         self.lease_s = options.policy.lease_s or 0
         self.served_count = 0  # invocations
@@ -169,8 +175,8 @@ class Session:
     ) -> Result:
         """A statement of the caller's, in an invocation that has ``left_s()`` seconds. Raises :class:`Ended`.
 
-        Where the policy guards the session, a statement that gives it a state of its own binds the
-        invocation to this connection.
+        Where the policy guards the session, a statement that gives it a state of its own binds the invocation
+        to this connection.
         """
         state = state_of(sql)
         if state > self.state and self._options.policy.guards_session:
@@ -183,7 +189,10 @@ class Session:
         return self.execute(sql, args, timeout_s)
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
-        """Raises :class:`Ended`; a connection that is of no further use has been dropped then."""
+        """Runs a statement within ``timeout_s`` seconds (None: no limit).
+
+        Raises :class:`Ended`; a connection that is of no further use has been dropped then.
+        """
         self.check_idle()
         self.is_running = True
         try:

@@ -32,7 +32,10 @@ class SessionSource(Protocol):
 def run_statement(
     db: SessionSource, sql: str, args: Any, idempotent: bool, timeout_s: float | None
 ) -> Result:
-    """Connects where needed. Arguments and errors are those of :meth:`ConnectionManager.query`."""
+    """Connects where needed. Arguments and errors are those of :meth:`ConnectionManager.query`.
+
+    ``idempotent``: the statement may be sent again although it may have run.
+    """
     retries = Retries(db._options, sql, idempotent)
     with unwrapped:
         while True:
@@ -89,7 +92,7 @@ def statements_of(connection: Any, sql: str, rows: Iterable[Any]) -> list[tuple[
 
 
 def run_in_turn(run: Callable[[str, Any], Result], statements: list[tuple[str, Any]]) -> Result:
-    """Rows changed by all of them, and the last insert id.
+    """Rows changed by all ``statements``, texts with their arguments, and the last insert id.
 
     An error of ``run`` gets a note that says which of several statements it came from.
     """

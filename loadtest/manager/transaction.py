@@ -25,7 +25,10 @@ class Transaction:
     __slots__ = ("_db", "_on_rollback", "_session", "_statements_count")
 
     def __init__(self, db: SessionSource, on_rollback: OnRollback | None = None) -> None:
-        """Begins it. Raises what :meth:`ConnectionManager.query` raises, RuntimeError inside another one."""
+        """Begins it. Raises what :meth:`ConnectionManager.query` raises, RuntimeError inside another one.
+
+        ``on_rollback`` is called once with the error when the transaction fails.
+        """
         self._db = db
         self._on_rollback = on_rollback
         self._statements_count = 0

@@ -11,7 +11,7 @@ FULL = Census(1, 1)
 class View:
     """Made when it is first needed: most containers of a burst never ask the server.
 
-    ``now`` is :func:`~loadtest.manager.clock.now_s`'s, ``invocations_count`` the container's.
+    ``now_s`` is :func:`~loadtest.manager.clock.now_s`'s, ``invocations_count`` the container's.
     """
 
     __slots__ = ("_asks_by_statement", "_at_s", "_census", "_invocations_count", "_limits", "_limits_at_s")
@@ -29,35 +29,47 @@ class View:
         """Whether it is worth keeping."""
         return self._census is not None
 
-    def refused(self, now: float, invocations_count: int) -> None:
+    def refused(self, now_s: float, invocations_count: int) -> None:
         """A refused connect shows that the server is full, at no extra cost."""
-        self._saw(FULL, now, invocations_count)
+        self.saw(FULL, now_s, invocations_count)
 
     def situation(
-        self, now: float, rhythm: Rhythm, lease_s: int, left_s: float | None, is_fresh: bool
+        self,
+        now_s: float,
+        rhythm: Rhythm,
+        lease_s: int,
+        left_s: float | None,
+        is_fresh: bool,
+        connect_s: float,
     ) -> Situation:
-        """For the policy. ``is_fresh``: :meth:`ask` was called for this very end."""
-        age_count = rhythm.invocations_count - self._invocations_count
-        return Situation(rhythm, lease_s, left_s, self._census, now - self._at_s, age_count, is_fresh)
+        """For the policy; the arguments are :class:`Situation`'s.
 
-    def ask(self, question: Ask, connection: Any, now: float, invocations_count: int) -> int:
-        """Asks the server on ``connection``; returns how many statements that took.
+        ``is_fresh``: :meth:`ask` was called for this very end.
+        """
+        age_count = rhythm.invocations_count - self._invocations_count
+        age_s = now_s - self._at_s
+        return Situation(rhythm, lease_s, left_s, self._census, age_s, age_count, is_fresh, connect_s)
+
+    def ask(self, question: Ask, connection: Any, now_s: float, invocations_count: int) -> int:
+        """Asks the server the policy's ``question`` on ``connection``; returns how many statements that took.
 
         Raises the library's errors.
         """
         if isinstance(question, AskProcessList):
-            return self._scan(question, connection, now, invocations_count)
-        return self._ask_pressure(question, connection, now, invocations_count)
+            return self._scan(question, connection, now_s, invocations_count)
+        return self._ask_pressure(question, connection, now_s, invocations_count)
 
     def _ask_pressure(
-        self, question: AskPressure, connection: Any, now: float, invocations_count: int
+        self, question: AskPressure, connection: Any, now_s: float, invocations_count: int
     ) -> int:
         """The tighter of the server's and the account's limit counts."""
         statements_count = 1
-        if self._limits is None or now - self._limits_at_s >= question.limit_cache_s:
-            self._limits, self._limits_at_s = asking.limits(connection), now
+        limits = self._limits
+        if limits is None or self.has_old_limits(question.limit_cache_s, now_s):
+            limits = asking.limits(connection)
+            self.learned(limits, now_s)
             statements_count += 1
-        server_limit, own_limit = self._limits
+        server_limit, own_limit = limits
         used_count = None if self._asks_by_statement else asking.used_count(connection)
         if used_count is None:
             self._asks_by_statement = True
@@ -68,20 +80,31 @@ class View:
             statements_count += 1
             own = Census(asking.own_count(connection), own_limit)
             census = max(census, own, key=lambda seen: seen.pressure_ratio)
-        self._saw(census, now, invocations_count)
+        self.saw(census, now_s, invocations_count)
         return statements_count
 
-    def _scan(self, question: AskProcessList, connection: Any, now: float, invocations_count: int) -> int:
+    def _scan(self, question: AskProcessList, connection: Any, now_s: float, invocations_count: int) -> int:
         """The published module's two statements, each with its cache."""
         statements_count = 0
-        if self._limits is None or now - self._limits_at_s > question.limit_cache_s:
-            self._limits, self._limits_at_s = (asking.classic_limit(connection), 0), now
+        if self._limits is None or now_s - self._limits_at_s > question.limit_cache_s:
+            self._limits, self._limits_at_s = (asking.classic_limit(connection), 0), now_s
             statements_count += 1
-        if self._census is None or now - self._at_s > question.used_cache_s:
+        if self._census is None or now_s - self._at_s > question.used_cache_s:
             census = asking.classic_census(connection, self._limits[0])
-            self._saw(census, now, invocations_count)
+            self.saw(census, now_s, invocations_count)
             statements_count += 1
         return statements_count
 
-    def _saw(self, census: Census, now: float, invocations_count: int) -> None:
-        self._census, self._at_s, self._invocations_count = census, now, invocations_count
+    # What the server said
+
+    def has_old_limits(self, limit_cache_s: float, now_s: float) -> bool:
+        """Whether the limits are not known, or known for ``limit_cache_s`` seconds or more."""
+        return self._limits is None or now_s - self._limits_at_s >= limit_cache_s
+
+    def learned(self, limits: tuple[int, int], now_s: float) -> None:
+        """``limits`` are the server's and the account's own (0: it has none), in connections."""
+        self._limits, self._limits_at_s = limits, now_s
+
+    def saw(self, census: Census, now_s: float, invocations_count: int) -> None:
+        """This is what :meth:`situation` tells the policy from now on."""
+        self._census, self._at_s, self._invocations_count = census, now_s, invocations_count

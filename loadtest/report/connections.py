@@ -34,7 +34,10 @@ def zombies(connections: pd.DataFrame) -> Zombies:
 
 
 def alive_at_once(begins: Floats, ends: Floats) -> int:
-    """The largest number of intervals [begin, end) that overlap. An end of NaN means that there is none."""
+    """The largest number of intervals [begin, end) that overlap. An end of NaN means that there is none.
+
+    ``begins`` and ``ends`` are times in one unit, an entry for each interval.
+    """
     real = ~(ends <= begins)
     begins, ends = begins[real], ends[real]
     ends = ends[~np.isnan(ends)]

@@ -22,16 +22,16 @@ class Pressure:
     """The server's connections over time, by what they do. NaN is a gap. Times are in s from the start."""
 
     at_s: Floats
-    working: Floats  # an invocation is under way with it
-    idle: Floats
-    zombies: Floats
-    limit: float  # max_connections; NaN when unknown
+    working_count: Floats  # an invocation is under way with it
+    idle_count: Floats
+    zombies_count: Floats
+    limit_count: float  # max_connections; NaN when unknown
     refused_at_s: Floats
     refused_count: Floats
 
     @property
-    def used(self) -> Floats:
-        return self.working + self.idle + self.zombies
+    def used_count(self) -> Floats:
+        return self.working_count + self.idle_count + self.zombies_count
 
 
 @dataclass
@@ -44,10 +44,10 @@ class Course:
     step_s: float
     p50_ms: Floats
     p99_ms: Floats
-    errors: dict[str, Floats]  # by code
-    cold_starts: Floats
+    error_counts: dict[str, Floats]  # by code
+    cold_starts_count: Floats
     containers_at_s: Floats
-    containers: Floats
+    containers_count: Floats
 
 
 def course_of(number: str, frames: Frames) -> Course:
@@ -122,7 +122,7 @@ def pressure_of(frames: Frames, start_s: float) -> Pressure:
         _with_gaps(at, working)[kept],
         _with_gaps(at, used - zombies - working)[kept],
         _with_gaps(at, zombies)[kept],
-        limit=float(np.nanmax(limits)) if np.isfinite(limits).any() else float("nan"),
+        limit_count=float(np.nanmax(limits)) if np.isfinite(limits).any() else float("nan"),
         refused_at_s=(at - start_s)[when],
         refused_count=grown[when],
     )
@@ -142,10 +142,10 @@ def _with_gaps(at: Floats, values: Floats) -> Floats:
 
 
 def latency_s(rows: pd.DataFrame) -> Floats:
-    """The latency of each invocation; NaN where there was no answer."""
+    """The latency of each of ``rows``, invocations as stored; NaN where there was no answer."""
     return latency(column(rows, "due_s"), column(rows, "finished_s"), column(rows, "cold_start_s"))
 
 
 def evenly(values: Floats) -> Any:
-    """Indices of at most :data:`POINTS` of them, evenly spaced."""
+    """Indices of at most :data:`POINTS` of ``values``, evenly spaced from the first to the last."""
     return np.unique(np.linspace(0, max(0, len(values) - 1), min(len(values), POINTS)).astype(np.int64))

@@ -18,6 +18,7 @@ from loadtest.results.summary import (
     Integrity,
     Kills,
     PartFigures,
+    Starts,
     Zombies,
 )
 from loadtest.settings.plan import Settings
@@ -49,6 +50,7 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
         lags_known=lags_known,
         disturbed_ratio=generator.disturbed_ratio,
         cpu_ratio=generator.cpu_ratio,
+        functions_cpu_ratio=generator.functions_cpu_ratio,
         wrong_load=tuple(frames.wrong_load),
     )
     reasons = reasons_against(health, rule)
@@ -67,6 +69,10 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
     parts = _parts(rows, disturbed, settings, window, rule)
     if parts:
         figures.parts = parts
+    figures.starts = _starts(frames.starts, frames.invocations)
+    for name, part in parts.items():
+        figures_of = frames.starts[frames.starts["part"] == name]
+        part.starts = _starts(figures_of, frames.invocations)
     for some in figures.with_parts():
         if frames.wrong_load or "invocations" in frames.unknown:
             _drop_counts(some)
@@ -145,9 +151,25 @@ def _add_answers(
     figures.latency_ms, figures.duration_ms = statistics(latency_ms[0]), statistics(duration_ms[0])
     figures.latency_ms.disturbed = moved(*latency_ms, rule.moved_ratio)
     figures.duration_ms.disturbed = moved(*duration_ms, rule.moved_ratio)
+    told = started & rows["manage_s"].notna().to_numpy()
     figures.overhead_queries_per_invocation = _ratio(
-        int(rows["overhead_queries_count"].to_numpy()[started].sum()), int(started.sum())
+        int(rows["overhead_queries_count"].to_numpy()[told].sum()), int(told.sum())
     )
+
+
+def _starts(starts: pd.DataFrame, invocations: pd.DataFrame) -> Starts:
+    """Of real functions; those that were provisioned have started before the window."""
+    if starts.empty:
+        return Starts()
+    firsts = invocations.sort_values("started_s", kind="stable").drop_duplicates("container")
+    firsts = firsts[(firsts["error"] == "") & firsts["container"].isin(starts["container"])]
+    first_ms = (column(firsts, "finished_s") - column(firsts, "started_s")) * MS
+    init_ms = column(starts, "init_s") * MS
+    return Starts(len(starts), *(_percentile(of, p) for of in (init_ms, first_ms) for p in (50, 99)))
+
+
+def _percentile(values: Floats, percent: float) -> float | None:
+    return float(np.percentile(values, percent)) if len(values) else None
 
 
 def _connections(frames: Frames) -> Connections:
@@ -196,7 +218,13 @@ def _generator(frames: Frames, window: Window) -> GeneratorLoad:
         lateness_p99_ms=_p99(rows["lateness_p99_ms"]),
         loop_lag_p99_ms=_p99(rows["loop_lag_max_ms"]),
         cpu_ratio=float(by_worker.max()),
+        functions_cpu_ratio=_functions_cpu(rows),
     )
+
+
+def _functions_cpu(rows: pd.DataFrame) -> float | None:
+    known = rows.dropna(subset="functions_cpu_ratio")
+    return float(known.groupby("worker")["functions_cpu_ratio"].mean().sum()) if len(known) else None
 
 
 def _p99(values: "pd.Series[float]") -> float | None:

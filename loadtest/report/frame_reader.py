@@ -14,7 +14,7 @@ import pandas as pd
 from loadtest.errors import UsageError
 from loadtest.report.frames import Bools, Frames
 from loadtest.results.parquet import read_rows
-from loadtest.results.rows import ROW_TYPES, GeneratorSecond, Sample
+from loadtest.results.rows import LATER, MAY_BE_UNKNOWN, ROW_TYPES, GeneratorSecond, Sample
 from loadtest.results.run_folder import Repetition
 
 CLOCK_NOISE_S = 1e-6  # rounding errors of differences; no clock goes back by this much
@@ -36,7 +36,7 @@ def read_repetition(repetition: Repetition) -> Frames:
     unknown: set[str] = set()
     tables = {kind: _rows(repetition, kind, warnings, unknown) for kind in ROW_TYPES}
     if tables["invocations"].empty:  # otherwise a missing file means that there was nothing to write
-        unknown |= {kind for kind in ("kills", "lags") if not repetition.row_files(kind)}
+        unknown |= {kind for kind in ("kills", "lags", "starts") if not repetition.row_files(kind)}
     return Frames(
         **tables,
         samples=_csv(repetition, "samples", Sample, warnings, unknown),
@@ -93,6 +93,8 @@ def _checked(kind: str, frame: pd.DataFrame, warnings: list[str]) -> pd.DataFram
         wrong |= (frame[end] < frame[begin] - CLOCK_NOISE_S).to_numpy()
     if kind == "invocations":
         wrong |= _answered_at_no_time(frame)
+        wrong |= (frame["query_s"].isna() != frame["manage_s"].isna()).to_numpy()
+        wrong |= (frame["connect_s"].isna() & frame["query_s"].notna()).to_numpy()
     if wrong.any():
         warnings.append(
             f"{int(wrong.sum())} of {len(frame)} rows of {kind} left out: a time that is missing or "
@@ -112,7 +114,7 @@ def _answered_at_no_time(frame: pd.DataFrame) -> Bools:
 
 def _may_be_unknown(row_type: Any, name: str) -> bool:
     default = row_type._field_defaults.get(name, 0)
-    return default is None or (isinstance(default, float) and isnan(default))
+    return name in MAY_BE_UNKNOWN or default is None or (isinstance(default, float) and isnan(default))
 
 
 def _csv(
@@ -126,7 +128,7 @@ def _csv(
     else:
         if not rows:
             warnings.append(f"{name}.csv is missing or empty")
-    missing = set(row_type._fields) - set(rows[0] if rows else row_type._fields)
+    missing = set(row_type._fields) - set(rows[0] if rows else row_type._fields) - set(LATER)
     if missing:
         warnings.append(f"{name}.csv left out: it has no column {', '.join(sorted(missing))}")
         rows = []

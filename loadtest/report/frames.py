@@ -27,6 +27,7 @@ class Frames:
     connections: pd.DataFrame
     kills: pd.DataFrame
     lags: pd.DataFrame
+    starts: pd.DataFrame
     samples: pd.DataFrame
     generator: pd.DataFrame
     meta: dict[str, Any]
@@ -100,5 +101,5 @@ def _number(values: dict[str, Any], key: str) -> float:
 
 
 def column(frame: pd.DataFrame, name: str) -> Floats:
-    """A column of numbers, unknown ones as NaN; in seconds if its name ends in ``_s``."""
+    """The column ``name`` of ``frame``, unknown numbers as NaN; in seconds if its name ends in ``_s``."""
     return frame[name].to_numpy(dtype=np.float64)

@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import UNSET, Struct
 
 from loadtest.report.times import STATISTICS
-from loadtest.results.summary import ArmFigures, PartFigures, Times
+from loadtest.results.summary import ArmFigures, PartFigures, Starts, Times
 
 Group = TypeVar("Group", bound=Struct)
 NOT_MERGED = ("valid", "reasons", "parts")
@@ -32,7 +32,7 @@ def of_repetitions(repetitions: Sequence[ArmFigures]) -> ArmFigures:
             _merge(found.parts[name], [r.by_part()[name] for r in used if name in r.by_part()])
     if not valid:
         for some in found.with_parts():
-            some.latency_ms, some.duration_ms = Times(), Times()
+            some.latency_ms, some.duration_ms, some.starts = Times(), Times(), Starts(some.starts.count)
     return found
 
 

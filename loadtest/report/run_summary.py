@@ -50,7 +50,8 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
                 collect(arm, repetition.number, frames, figures.valid)
     if not measured:
         raise NothingMeasured(f"{folder.path}: nothing was measured: it has not a single arrival")
-    warnings += [f"{arm} was not run" for arm in asked if arm not in repetitions]
+    not_run = [f"{arm} was not run" for arm in asked if arm not in repetitions]
+    warnings += [text for text in not_run if not any(said.startswith(f"{text}: ") for said in warnings)]
     server = run.get("server")
     return Summary(
         scenario=_finite(run.get("settings")),
@@ -103,6 +104,11 @@ def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> li
     _, unknown_count = judge_kills(frames.kills, frames.connections, frames.invocations)
     if unknown_count:
         texts.append(f"{where}: KILLs not counted, because no row shows what they hit: {unknown_count}")
+    if figures.starts.count and figures.connections.opened_count == 0 and figures.good_ratio:
+        texts.append(
+            f"{where}: its functions answered, and none of them connected to this server: look where their "
+            "settings point (MYSQL_HOST and MYSQL_PORT, or [environment] in function.toml)"
+        )
     integrity = figures.integrity or Integrity()
     if integrity.lost_count or integrity.doubled_count:
         texts.append(

@@ -81,7 +81,8 @@ class Series:
         duration_s = column(rows, "finished_s") - column(rows, "started_s")
         series.latencies_ms.append(latency_s(rows)[answered] * MS)
         parts = [column(rows, name)[answered] for name in ("connect_s", "query_s", "manage_s")]
-        parts = [np.maximum(part, 0.0) for part in parts]  # the last is a difference of measured times
+        # The last is a difference of measured times. Those of a real function count as its work.
+        parts = [np.maximum(np.nan_to_num(part), 0.0) for part in parts]
         work = np.maximum(duration_s[answered] - sum(parts), 0.0)
         series.spent_s.append((np.array([part.sum() for part in (*parts, work)]), int(answered.sum())))
         reaped, gone = column(frames.connections, "reaped_s"), column(frames.connections, "gone_s")

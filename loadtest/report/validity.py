@@ -40,7 +40,8 @@ RULE = Rule()
 class GeneratorHealth(NamedTuple):
     """What the generator's own figures say about one repetition; None is unknown.
 
-    ``cpu_ratio`` is of one core; ``wrong_load`` says why the load was not the one that was asked for.
+    ``cpu_ratio`` is of one core, and so is ``functions_cpu_ratio``, of the processes of real functions;
+    ``wrong_load`` says why the load was not the one that was asked for.
     """
 
     cut_off: bool
@@ -50,6 +51,7 @@ class GeneratorHealth(NamedTuple):
     disturbed_ratio: float | None
     cpu_ratio: float | None
     wrong_load: tuple[str, ...] = ()
+    functions_cpu_ratio: float | None = None
 
 
 def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
@@ -68,6 +70,11 @@ def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
             f"{rule.lag_s * 1000:g} ms, or a second in which the machine was over "
             f"{rule.machine_cpu_ratio:.0%} busy (limit: {rule.disturbed_ratio:.0%})"
         )
+        if generator.functions_cpu_ratio:
+            reasons[-1] += (
+                f"; the processes of its functions used {generator.functions_cpu_ratio:.1f} cores, of which "
+                "on AWS each has its own: start them before the load (--provisioned), or use fewer at a time"
+            )
     if cpu is None or not generator.lags_known:
         reasons.append("the generator's own figures are missing, so it is unknown whether it kept up")
     if cpu is not None and cpu > rule.cpu_ratio:
@@ -75,7 +82,6 @@ def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
             f"a generator process used {cpu:.0%} of a core (limit: {rule.cpu_ratio:.0%}); "
             "use more --processes or a lower rate"
         )
-    return reasons
     return reasons
 
 

@@ -5,14 +5,14 @@ NOTHING = "–"  # noqa: RUF001  an unknown figure
 
 
 def count(value: float | None) -> str:
-    """15000 as ``15,000``; one decimal where a median lies between two counts."""
+    """A ``value`` of 15000 as ``15,000``; one decimal where a median lies between two counts."""
     if value is None:
         return NOTHING
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, never an exponent: 9.53, 23.4, 104, 19,700."""
+    """``value`` in three significant digits, never an exponent: 9.53, 23.4, 104, 19,700."""
     if value is None:
         return NOTHING
     if value == 0:
@@ -39,12 +39,12 @@ def percent(ratio: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Three significant digits and the unit."""
+    """A ``value`` in s in three significant digits, with the unit."""
     return NOTHING if value is None else f"{number(value)} s"
 
 
 def multiple(ratio: float) -> str:
-    """Two significant digits and the sign: 1.2 for 1.234."""
+    """``ratio`` in two significant digits, with the sign: 1.2 and :data:`TIMES_SIGN` for 1.234."""
     rounded = float(f"{ratio:.2g}")
     decimals = 0 if rounded >= 10 else 1 if rounded >= 1 else 2
     return f"{rounded:,.{decimals}f} {TIMES_SIGN}"
@@ -57,10 +57,10 @@ def code(error: str) -> str:
 
 
 def plain(text: str) -> str:
-    """One line, without the control characters that a server or a user's function may send."""
+    """``text`` on one line, without the control characters that a server or a user's function may send."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def shortened(text: str, length: int) -> str:
-    """At most ``length`` characters, with an ellipsis at the end if it was longer."""
+    """``text`` in at most ``length`` characters, with an ellipsis at the end if it was longer."""
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,6 +1,7 @@
 """CSV files that grow while a repetition runs: appending rows, and reading the newest ones cheaply."""
 
 import csv
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,11 +16,14 @@ class CsvAppender:
     def __init__(self, path: Path, row_type: type[Sample] | type[GeneratorSecond]) -> None:
         self.path = path
         self._file: TextIO = path.open("a", encoding="utf-8", newline="", buffering=1)
-        if self._file.tell() == 0:
+        # Workers share the file and open it at the same moment: one of them writes the header.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        if os.fstat(self._file.fileno()).st_size == 0:
             self._write(row_type._fields)
+        fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def append(self, row: tuple[Any, ...]) -> None:
-        """None and NaN are unknown, and become empty fields."""
+        """``row`` has a value for each column. None and NaN are unknown, and become empty fields."""
         self._write("" if value is None or value != value else value for value in row)
 
     def _write(self, values: Iterable[Any]) -> None:
@@ -31,7 +35,11 @@ class CsvAppender:
 
 
 def last_rows(path: Path, columns: tuple[str, ...], bytes_count: int = 4096) -> Iterator[dict[str, str]]:
-    """The newest complete rows of a CSV that is still growing, for live progress."""
+    """The newest complete rows of a CSV that is still growing, oldest first, for live progress.
+
+    Only the last ``bytes_count`` bytes are read, and rows whose number of fields is not that of ``columns``
+    are left out. Nothing if there is no such file.
+    """
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)

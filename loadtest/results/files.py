@@ -10,7 +10,10 @@ from loadtest.errors import UsageError, cannot_write
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically. NaN is refused: unknown is null."""
+    """Writes ``value`` as JSON, atomically. NaN is refused with :class:`ValueError`: unknown is null.
+
+    Raises :class:`ResultsError` where the disk does not take it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path, temporary):
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", "utf-8")
@@ -18,6 +21,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes ``text`` in UTF-8, atomically. Raises :class:`ResultsError`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path, temporary):
         # A name on disk need not be text.

@@ -10,7 +10,7 @@ from loadtest.results.run_folder import Repetition
 
 
 def arrow_schema(kind: str) -> Any:
-    """The pyarrow schema of a row type."""
+    """The pyarrow schema of a row type; ``kind`` is its name in :data:`ROW_TYPES`, such as "invocations"."""
     import pyarrow as pa
 
     types = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
@@ -19,6 +19,7 @@ def arrow_schema(kind: str) -> Any:
 
 
 def write_parquet(path: Path, table: Any) -> None:
+    """Writes a pyarrow ``table`` atomically; its folder is made if needed. Raises :class:`ResultsError`."""
     import pyarrow.parquet as pq
 
     temporary = path.with_name(f".{path.name}.tmp")
@@ -59,7 +60,10 @@ def _newest(kind: str, table: Any) -> Any:
 
 
 def merge_parts(repetition: Repetition, kind: str, worker: int) -> None:
-    """Merges a worker's parts into one file. If it is interrupted at any point, the same rows are read."""
+    """Merges a worker's parts into one file. If it is interrupted at any point, the same rows are read.
+
+    ``kind`` is a name in :data:`ROW_TYPES`. Raises :class:`ResultsError`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

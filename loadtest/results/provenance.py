@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 
 def repeat_command(words: list[str]) -> str:
-    """The command as it was typed, without the password of a DSN."""
+    """The command as it was typed, without the password of a DSN. ``words`` are ``sys.argv``'s."""
     shown = []
     for word in words[1:]:
         option, sep, value = word.rpartition("=") if word.startswith("--server=") else ("", "", word)

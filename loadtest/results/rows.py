@@ -11,10 +11,22 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+# Since nobody can tell which of a real function's statements are its work, and which of several processes
+# that share a way to the server has connected.
+MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
+LATER = ("functions_cpu_ratio",)  # columns that files of older versions lack
+
 Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
 
-# The service's own errors; all others are a code of the server's or the name of an exception.
+# The service's own errors; all others are a code of the server's or the name of an exception, and of real
+# functions also Lambda's, and those of who sends their events.
 THROTTLED, TIMEOUT, UNFINISHED = "throttled", "timeout", "unfinished"
+LAMBDAS = (
+    "Function.ResponseSizeTooLarge", "Runtime.ExitError", "Runtime.HandlerNotFound",
+    "Runtime.ImportModuleError", "Runtime.InvalidEntrypoint", "Runtime.MarshalError",
+    "Runtime.UnmarshalError", "Runtime.UserCodeSyntaxError", "Sandbox.NotStarted", "Sandbox.Timedout",
+    "batchItemFailures", *(f"http {status}" for status in range(500, 600)),
+)  # fmt: skip
 
 
 def latency(due: Times, finished: Times, cold_start: Times) -> Times:
@@ -39,11 +51,11 @@ class Invocation(NamedTuple):
     cold: bool = False
     cold_start_s: float = 0.0
     connect_s: float = 0.0  # spent in connects, refused ones included
-    query_s: float = 0.0  # spent in round trips of the workload's statements
-    manage_s: float = 0.0  # the rest of the function but its own work: waits, looks, closes
+    query_s: float = 0.0  # spent in round trips of the workload's statements; NaN of a real function
+    manage_s: float = 0.0  # the rest of the function but its own work: waits, looks, closes; NaN likewise
     connects_count: int = 0
     retries_count: int = 0  # connects that followed a refused one
-    overhead_queries_count: int = 0  # statements beside the workload's own
+    overhead_queries_count: int = 0  # statements beside the workload's own; of a real function all of them
     error: str = ""
 
     @property
@@ -116,10 +128,23 @@ class GeneratorSecond(NamedTuple):
     containers_count: int = 0
     connections_count: int = 0
     zombies_count: int = 0
+    functions_cpu_ratio: float = nan  # of one core, of all processes of real functions
+
+
+class Start(NamedTuple):
+    """A container of a real function has come up: a process, up to the end of its init phase."""
+
+    worker: int
+    container: int
+    part: str
+    at_s: float  # when it was wanted
+    init_s: float = 0.0  # without the time in which it connected, and with any wait for a core to start on
+    connect_s: float = 0.0
 
 
 ROW_TYPES: dict[str, type[tuple[Any, ...]]] = {
     "invocations": Invocation,
+    "starts": Start,
     "connections": ConnectionLife,
     "kills": Kill,
     "lags": Lag,

@@ -34,6 +34,7 @@ class Repetition:
 
     @classmethod
     def at(cls, path: str) -> "Repetition":
+        """The repetition whose folder is at ``path``."""
         return cls(Path(path))
 
     def create(self) -> "Repetition":
@@ -49,13 +50,15 @@ class Repetition:
         return read_json(self.meta) if self.meta.exists() else {}
 
     def part_file(self, kind: str, worker: int, part: int) -> Path:
+        """Where a worker writes part ``part``, from 1, of its rows of one ``kind`` in :data:`ROW_TYPES`."""
         return self.path / kind / f"{worker:03d}-{part:06d}.parquet"
 
     def whole_file(self, kind: str, worker: int) -> Path:
+        """Where all rows of one ``kind`` of a worker are, once its parts have been merged."""
         return self.path / kind / f"{worker:03d}.parquet"
 
     def row_files(self, kind: str) -> list[Path]:
-        """The files of one kind, without the parts of a worker whose merged file is there."""
+        """The files of one ``kind``, without the parts of a worker whose merged file is there."""
         files = sorted((self.path / kind).glob("*.parquet"))
         whole = {f.stem for f in files if "-" not in f.stem}
         return [f for f in files if "-" not in f.stem or f.stem.split("-")[0] not in whole]
@@ -66,7 +69,7 @@ class Repetition:
         return {str(file.relative_to(self.path)): file.read_bytes() for file in sorted(files)}
 
     def unpack(self, files: Mapping[str, bytes]) -> None:
-        """Adds the files of another :meth:`packed` folder. Raises :class:`ResultsError`."""
+        """Adds ``files``, by name, of another :meth:`packed` folder. Raises :class:`ResultsError`."""
         for name, content in files.items():
             path = self.path / name
             with writing(path):
@@ -144,7 +147,10 @@ class RunFolder:
             temporary.replace(link)
 
     def write_run(self, values: Mapping[str, Any]) -> None:
-        """Writes run.json; from now on this is the latest run."""
+        """Writes run.json, with ``values`` by field; from now on this is the latest run.
+
+        Raises :class:`ResultsError`.
+        """
         self._point_latest()
         write_json(self.run, {"schema": SCHEMA, **values})
 
@@ -157,12 +163,14 @@ class RunFolder:
         return [text for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
 
     def add_warning(self, text: str) -> None:
+        """Adds ``text`` to the warnings in run.json, once. Raises :class:`ResultsError`."""
         run = self.read_run()
         if text not in run.setdefault("warnings", []):
             run["warnings"].append(text)
             write_json(self.run, run)
 
     def next_repetition(self, arm: str) -> Repetition:
+        """The repetition of ``arm`` after those that are there; its folder is not made yet."""
         taken = [int(r.number) for r in self.repetitions(arm)]
         return Repetition(self.path / "arms" / arm / f"{max(taken, default=0) + 1:02d}")
 
@@ -171,7 +179,7 @@ class RunFolder:
         return sorted(d.name for d in folder.iterdir() if d.is_dir()) if folder.is_dir() else []
 
     def repetitions(self, arm: str) -> list[Repetition]:
-        """In order of execution."""
+        """The repetitions of ``arm`` in order of execution."""
         folder = self.path / "arms" / arm
         found = folder.iterdir() if folder.is_dir() else iter(())
         return [

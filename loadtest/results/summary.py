@@ -39,6 +39,16 @@ class Times(Struct):
     disturbed: list[str] = field(default_factory=list)
 
 
+class Starts(Struct):
+    """Real functions: how long their init phase took, and the first invocation after it."""
+
+    count: Count = None
+    init_p50_ms: Time = None
+    init_p99_ms: Time = None
+    first_p50_ms: Time = None
+    first_p99_ms: Time = None
+
+
 class Connections(Struct):
     """What the server and the functions said about connections."""
 
@@ -65,11 +75,15 @@ class Kills(Struct):
 
 
 class GeneratorLoad(Struct):
-    """How well the load generator kept up. ``cpu_ratio`` is of one core, of its busiest process."""
+    """How well the load generator kept up. ``cpu_ratio`` is of one core, of its busiest process.
+
+    ``functions_cpu_ratio`` is of one core, too, of all processes of real functions together.
+    """
 
     lateness_p99_ms: Number = None
     loop_lag_p99_ms: Number = None
     cpu_ratio: Number = None
+    functions_cpu_ratio: Number = None
     disturbed_ratio: Number = None
 
 
@@ -93,6 +107,7 @@ class PartFigures(Struct, kw_only=True):
     throughput_per_s: Number = None
     latency_ms: Times = field(default_factory=Times)
     duration_ms: Times = field(default_factory=Times)
+    starts: Starts = field(default_factory=Starts)
     overhead_queries_per_invocation: Number = None
 
 
@@ -116,6 +131,7 @@ class ArmFigures(Struct, kw_only=True):
     duration_ms: Times = field(default_factory=Times)
     cold_starts_count: Count = None
     containers_peak_count: Count = None
+    starts: Starts = field(default_factory=Starts)
     connections: Connections = field(default_factory=Connections)
     zombies: Zombies = field(default_factory=Zombies)
     kills: Kills = field(default_factory=Kills)
@@ -153,7 +169,10 @@ class Summary(Struct, kw_only=True):
 
 
 def asked_arms(scenario: Any) -> list[str]:
-    """The arms that a run was to have, by its settings; empty where those name no strategies."""
+    """The arms that a run was to have, by its settings; empty where those name no strategies.
+
+    ``scenario`` is that field of ``summary.json``, and may be anything.
+    """
     strategies = scenario.get("strategies") if isinstance(scenario, dict) else None
     texts = strategies if isinstance(strategies, list) else []
     return list(dict.fromkeys(arm_name(str(text)) for text in texts))
@@ -199,7 +218,7 @@ def found_at(figures: ArmFigures, names: Iterable[str]) -> Any:
 
 
 def number_at(figures: ArmFigures, names: Iterable[str]) -> float | None:
-    """As :func:`found_at`, for numbers only: None for anything else."""
+    """As :func:`found_at` of the path ``names``, for finite numbers only: None for anything else."""
     value = found_at(figures, names)
     known = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     return float(value) if known else None

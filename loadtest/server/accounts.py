@@ -37,6 +37,10 @@ class Passwords:
         return flavour.accounts(of, (ADMIN_USER, self.admin), (FUNCTIONS_USER, self.functions), SCHEMA)
 
     def started(self, ports: Ports, path: str = "host", warnings: tuple[str, ...] = ()) -> Started:
+        """A server of ours that is up on these ports of 127.0.0.1, with the accounts of :meth:`statements`.
+
+        ``path`` is how it is reached, "host" or "published"; ``warnings`` are what a user has to know of it.
+        """
         return Started(
             Dsn("127.0.0.1", ports.functions, FUNCTIONS_USER, self.functions, SCHEMA),
             Dsn("127.0.0.1", ports.admin, ADMIN_USER, self.admin, SCHEMA),

@@ -42,8 +42,10 @@ def shared_account(target: Target) -> bool:
 
 
 def queries(of: str, performance_schema: bool, harness_user: str | None) -> CensusQueries:
-    """Excludes the server's own threads and the harness's connections: those of ``harness_user``, or only
-    the asking one if that is None.
+    """The statements of a census on a server ``of`` a flavour, mysql or mariadb.
+
+    They exclude the server's own threads and the harness's connections: those of ``harness_user``, or only
+    the asking one if that is None. ``performance_schema``: the server has it switched on.
     """
     mine = "id <> CONNECTION_ID()" if harness_user is None else f"{_USER} <> '{_escaped(harness_user)}'"
     connections = (

@@ -18,7 +18,10 @@ class ServerChoice:
 
     @classmethod
     def parse(cls, text: str) -> "ServerChoice":
-        """Raises :class:`UsageError` for what is neither one of our kinds nor a DSN."""
+        """The choice that ``text``, the value of ``--server``, stands for.
+
+        Raises :class:`UsageError` for what is neither one of our kinds nor a DSN.
+        """
         if ":" in text:
             return cls("given", Dsn.parse(text))
         if text not in KINDS:

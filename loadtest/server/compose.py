@@ -89,8 +89,9 @@ def engine() -> Engine:
 def start(folder: Path, max_connections: int, engine: Engine) -> Started:
     """Starts a new Compose project and creates the accounts; returns when the server answers.
 
-    Raises :class:`ServerUnavailable`, or :class:`NoEngine` if the server only answers on another network. The
-    caller has to :func:`stop` whatever was started by then.
+    ``folder`` takes the note that :func:`stop` needs; ``max_connections`` is the server's. Raises
+    :class:`ServerUnavailable`, or :class:`NoEngine` if the server only answers on another network. The caller
+    has to :func:`stop` whatever was started by then.
     """
     project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
     service = "mysql" if engine.shares_network else "mysql-published"
@@ -137,7 +138,10 @@ def _values(chosen: ports.Ports, max_connections: int, root: str, engine: Engine
 
 
 def stop(folder: Path, keep_note: bool = False, timeout_s: float = 30.0) -> None:
-    """Takes the folder's project down, if it has one. Raises :class:`ServerUnavailable`."""
+    """Takes the folder's project down, if it has one. Raises :class:`ServerUnavailable`.
+
+    ``keep_note`` leaves the project's name in the folder, for another start.
+    """
     note = folder / PROJECT
     if not note.exists():
         return

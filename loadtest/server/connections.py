@@ -84,7 +84,10 @@ def _connect(dsn: Dsn, timeout_s: float, rules: str | None, **more: Any) -> "pym
 
 @contextmanager
 def session(dsn: Dsn, timeout_s: float = 5.0) -> Iterator[Cursor]:
-    """A cursor on a new connection. Raises :class:`ServerUnavailable` if there is none."""
+    """A cursor on a new connection. Raises :class:`ServerUnavailable` if there is none.
+
+    That is :class:`ServerFull`, one of those, where the server or the account has no connection left.
+    """
     try:
         connection = connect(dsn, timeout_s)
     except (pymysql.Error, OSError, RuntimeError) as error:
@@ -94,8 +97,8 @@ def session(dsn: Dsn, timeout_s: float = 5.0) -> Iterator[Cursor]:
         yield cursor
 
 
-def try_for(dsn: Dsn, seconds: float) -> None:
-    """Tries to connect once, for at most ``seconds`` even if name resolution hangs, which has no timeout.
+def try_for(dsn: Dsn, timeout_s: float) -> None:
+    """Tries to connect once, for at most ``timeout_s`` even if name resolution hangs, which has no timeout.
 
     Raises :class:`ServerUnavailable`.
     """
@@ -103,17 +106,17 @@ def try_for(dsn: Dsn, seconds: float) -> None:
 
     def attempt() -> None:
         try:
-            connect(dsn, seconds).close()
+            connect(dsn, timeout_s).close()
             results.put(None)
         except (pymysql.Error, OSError, RuntimeError, ValueError) as error:
             results.put(error)
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(timeout_s)
     error = TimeoutError() if results.empty() else results.get()
     if error is not None:
-        raise ServerUnavailable(why(error, dsn, seconds))
+        raise ServerUnavailable(why(error, dsn, timeout_s))
 
 
 def short(error: BaseException) -> str:
@@ -125,12 +128,12 @@ def short(error: BaseException) -> str:
 
 
 def error_name(code: int) -> str:
-    """The symbol of a server's or client's error number; "" if unknown."""
+    """The symbol of ``code``, a server's or client's error number; "" if unknown."""
     name = _NAMES.get(code, "")
     return name if not name or name.startswith("CR_") else f"ER_{name}"
 
 
-def why(error: BaseException, dsn: Dsn, seconds: float = 5.0) -> str:
+def why(error: BaseException, dsn: Dsn, timeout_s: float = 5.0) -> str:
     """One sentence for a connect that failed: what happened, why, what to do next."""
     where, user = f"{dsn.host}:{dsn.port}", dsn.user
     code = error.args[0] if isinstance(error, pymysql.Error) and error.args else None
@@ -161,12 +164,15 @@ def why(error: BaseException, dsn: Dsn, seconds: float = 5.0) -> str:
     if isinstance(cause, ConnectionRefusedError):
         return f"nothing listens on {where}: start the server, or correct the port in the DSN"
     if isinstance(cause, TimeoutError):
-        return f"{where} did not answer in {seconds:g} s: check the address, the server and any firewall"
+        return f"{where} did not answer in {timeout_s:g} s: check the address, the server and any firewall"
     text = error.args[1] if isinstance(code, int) and len(error.args) > 1 else str(error)
     return f"no connection to {where} as {user!r}: {text} ({short(error)})"
 
 
 def with_password(dsn: Dsn, variable: str = PASSWORD_VARIABLE) -> Dsn:
-    """The DSN with a missing password taken from the environment, where other users cannot read it."""
+    """The DSN with a missing password taken from the environment, where other users cannot read it.
+
+    ``variable`` is the environment variable's name.
+    """
     password = dsn.password or os.environ.get(variable, "")
     return Dsn(dsn.host, dsn.port, dsn.user, password, dsn.database)

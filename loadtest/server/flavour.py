@@ -19,12 +19,15 @@ NO_FILES = "--secure-file-priv=NULL"
 
 
 def of_version(text: str) -> str:
-    """From ``@@version`` or from what ``mysqld --version`` says: Debian's mysqld is a mariadbd."""
+    """The flavour, mysql or mariadb, of a server with this ``text`` as its version.
+
+    The text is from ``@@version`` or what ``mysqld --version`` says: Debian's mysqld is a mariadbd.
+    """
     return MARIADB if "mariadb" in text.lower() else MYSQL
 
 
 def initialise_command(flavour: str, binary: Path, installer: Path | None, data: Path) -> list[str]:
-    """The command that creates an empty data directory, with a ``root`` without a password."""
+    """The command by which ``flavour`` makes an empty data directory, with a ``root`` without a password."""
     if flavour == MARIADB:
         return [
             str(installer or "mariadb-install-db"),
@@ -37,7 +40,11 @@ def initialise_command(flavour: str, binary: Path, installer: Path | None, data:
 
 
 def server_options(flavour: str, port: int, admin_port: int, max_connections: int) -> list[str]:
-    """Options of a small server on 127.0.0.1 whose data may be lost."""
+    """Options of a small server of this ``flavour`` on 127.0.0.1 whose data may be lost.
+
+    Functions connect to ``port``, where ``max_connections`` is the limit; the harness connects to
+    ``admin_port``.
+    """
     options = [
         "--bind-address=127.0.0.1",
         f"--port={port}",
@@ -64,10 +71,11 @@ def server_options(flavour: str, port: int, admin_port: int, max_connections: in
 
 
 def accounts(flavour: str, admin: tuple[str, str], functions: tuple[str, str], schema: str) -> list[str]:
-    """Statements that create the schema and both accounts, given as (user, password); one line each.
+    """Statements that create the schema and both accounts on a server of this ``flavour``; one line each.
 
-    The functions' account is an ordinary one: PROCESS for the census, but nothing that opens the
-    extra administrator's connection. Passwords must be of letters and digits.
+    ``admin`` and ``functions`` are (user, password). The functions' account is an ordinary one: PROCESS for
+    the census, but nothing that opens the extra administrator's connection. Passwords must be of letters and
+    digits.
     """
     statements = [
         f"CREATE DATABASE IF NOT EXISTS `{schema}`",
@@ -85,14 +93,20 @@ def accounts(flavour: str, admin: tuple[str, str], functions: tuple[str, str], s
 
 
 def process_list(flavour: str, performance_schema: bool) -> str:
-    """The cheapest table of connections. MySQL has one that needs no global lock; MariaDB has only one."""
+    """The cheapest table of connections of this ``flavour``.
+
+    MySQL has one that needs no global lock if ``performance_schema`` is on; MariaDB has only one.
+    """
     if flavour == MYSQL and performance_schema:
         return "performance_schema.processlist"
     return "information_schema.processlist"
 
 
 def sleep_seconds(flavour: str) -> str:
-    """SQL for the seconds that a connection has been in its state. MySQL only has whole seconds."""
+    """SQL for the seconds that a connection of this ``flavour`` has been in its state.
+
+    MySQL only has whole seconds.
+    """
     return "time_ms / 1000" if flavour == MARIADB else "time"
 
 
@@ -107,12 +121,13 @@ COUNTERS = {
 
 
 def refused_count(flavour: str, counters: dict[str, int]) -> int | None:
-    """Connects that were refused because the server was full, from :data:`COUNTERS`.
+    """Connects that were refused because the server was full; None where ``counters`` do not tell.
 
-    MariaDB lets the first client beyond its limit try its password, since it might be an administrator, and
-    counts it only as aborted: of 640 refused connects, 579 were in the counter that is meant for them, and
-    all 640 among the aborted ones. Those include wrong passwords, which cannot be subtracted, because
-    Access_denied_errors counts denied statements as well.
+    ``counters`` are values by the names in :data:`COUNTERS`. MariaDB (``flavour``) lets the first client
+    beyond its limit try its password, since it might be an administrator, and counts it only as aborted: of
+    640 refused connects, 579 were in the counter that is meant for them, and all 640 among the aborted ones.
+    Those include wrong passwords, which cannot be subtracted, because Access_denied_errors counts denied
+    statements as well.
     """
     meant = counters.get("Connection_errors_max_connections")
     if meant is None or flavour == MYSQL:
@@ -123,7 +138,8 @@ def refused_count(flavour: str, counters: dict[str, int]) -> int | None:
 def monitor_takes_one(flavour: str) -> bool:
     """Whether a connection of the harness takes one of ``max_connections`` from the functions.
 
-    MySQL's admin_address lets an administrator in when the server is full, but counts the connection, so
-    functions get one less while the monitor is connected. MariaDB's extra_port has a separate count.
+    It does with MySQL as the ``flavour``: its admin_address lets an administrator in when the server is full,
+    but counts the connection, so functions get one less while the monitor is connected. MariaDB's extra_port
+    has a separate count.
     """
     return flavour == MYSQL

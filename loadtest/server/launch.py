@@ -63,7 +63,8 @@ def _new_folder() -> Iterator[server_folders.Folder]:
 def up(choice: ServerChoice, max_connections: int) -> Target:
     """A server that outlives the command; one that is already up, if it is what was asked for.
 
-    Raises UsageError, also if a different one is up, and ServerUnavailable.
+    ``max_connections`` is the server's. Raises UsageError, also if a different one is up, and
+    ServerUnavailable.
     """
     check(choice, max_connections)
     if choice.dsn is not None:
@@ -102,7 +103,7 @@ def down() -> list[str]:
 
 
 def check(choice: ServerChoice, max_connections: int) -> None:
-    """Whether a server of ours can have so many connections. Raises UsageError."""
+    """Raises UsageError for ``max_connections`` below 1, or above what open files allow a server of ours."""
     if choice.dsn is not None:
         return
     largest = largest_max_connections()

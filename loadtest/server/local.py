@@ -64,10 +64,10 @@ def install_command() -> str:
 
 
 def start(folder: Path, max_connections: int) -> Started:
-    """Creates a data directory and starts a server; returns when it answers.
+    """Creates a data directory in ``folder`` and starts a server; returns when it answers.
 
-    Raises :class:`ServerUnavailable` with the last lines of the server's log. The caller has to :func:`stop`
-    whatever was started by then.
+    ``max_connections`` is the server's. Raises :class:`ServerUnavailable` with the last lines of the server's
+    log. The caller has to :func:`stop` whatever was started by then.
     """
     binary = find()
     if binary is None:

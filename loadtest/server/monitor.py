@@ -30,12 +30,15 @@ DEFAULT_HZ = 5.0
 
 
 class Monitor:
-    """Samples over one connection, which is reopened after a sample that failed."""
+    """Samples over one connection, which is reopened after a sample that failed.
 
-    def __init__(self, admin: Dsn, functions: Dsn | None, t0: float) -> None:
+    ``t0_monotonic_s`` is ``time.monotonic()`` at the run's t0, from which the times of samples count.
+    """
+
+    def __init__(self, admin: Dsn, functions: Dsn | None, t0_monotonic_s: float) -> None:
         self._admin = admin
         self._harness_user = None if functions and functions.user == admin.user else admin.user
-        self._t0 = t0
+        self._t0_monotonic_s = t0_monotonic_s
         self._connection: pymysql.Connection[Cursor] | None = None
         self._queries: census.CensusQueries | None = None
 
@@ -44,7 +47,7 @@ class Monitor:
 
     def sample(self) -> Sample:
         """Never raises because of the server, and never waits longer than about 2 s."""
-        at_s = time.monotonic() - self._t0
+        at_s = time.monotonic() - self._t0_monotonic_s
         try:
             connection = self._connection or self._connect()
             with connection.cursor() as cursor:
@@ -82,7 +85,7 @@ class Monitor:
 
 
 def run(monitor: Monitor, rows: CsvAppender, hz: float, wait: Callable[[float], bool]) -> None:
-    """Samples at a fixed rate until ``wait(seconds)`` returns True. A late sample is not made up for."""
+    """Samples ``hz`` times a second until ``wait(seconds)`` is True; a late sample is not made up for."""
     period_s, start = 1.0 / hz, time.monotonic()
     while True:
         rows.append(monitor.sample())
@@ -92,6 +95,7 @@ def run(monitor: Monitor, rows: CsvAppender, hz: float, wait: Callable[[float], 
 
 
 def main(arguments: list[str]) -> int:
+    """Runs as the module says; ``arguments`` are the path of the CSV. Returns the exit code."""
     parent = os.getppid()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,11 +104,11 @@ def main(arguments: list[str]) -> int:
         path = Path(arguments[0])
         admin = Dsn.parse(os.environ["LOADTEST_ADMIN_DSN"])
         functions = Dsn.parse(os.environ["LOADTEST_DSN"]) if os.environ.get("LOADTEST_DSN") else None
-        t0 = float(os.environ["LOADTEST_T0_MONOTONIC"])
+        t0_monotonic_s = float(os.environ["LOADTEST_T0_MONOTONIC"])
         hz = float(os.environ.get("LOADTEST_MONITOR_HZ") or DEFAULT_HZ)
     except (LoadtestError, IndexError, KeyError, ValueError):
         return 2
-    monitor = Monitor(admin, functions, t0)
+    monitor = Monitor(admin, functions, t0_monotonic_s)
 
     def wait(seconds: float) -> bool:
         return stopped.wait(seconds) or os.getppid() != parent

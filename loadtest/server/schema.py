@@ -31,7 +31,7 @@ FINGERPRINT = (
 
 
 def payload(row_id: int) -> str:
-    """The same on every server and in every run."""
+    """The text of row ``row_id``, from 1 on, the same on every server and in every run."""
     return f"row {row_id:05d} ".ljust(80, "x")
 
 
@@ -53,7 +53,7 @@ def create(cursor: Cursor) -> None:
 
 
 def restore(cursor: Cursor) -> None:
-    """Empties the ledger, and creates the rows again if they have changed."""
+    """Empties the ledger, and creates the rows again if they have changed. Raises PyMySQL's errors."""
     cursor.execute("SHOW TABLES LIKE 'loadtest\\_%'")
     if {ROWS, LEDGER} <= {row[0] for row in cursor.fetchall()}:
         cursor.execute(FINGERPRINT)
@@ -72,7 +72,7 @@ def _fingerprint() -> tuple[int, int]:
 
 
 def drop(cursor: Cursor) -> None:
-    """Leaves a server that is not ours as it was."""
+    """Leaves a server that is not ours as it was. Raises PyMySQL's errors."""
     cursor.execute(DROP)
 
 

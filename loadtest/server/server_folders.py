@@ -23,7 +23,7 @@ LONGEST_BASE = 60
 
 
 class Folder:
-    """A locked folder, mode 0700."""
+    """A locked folder, mode 0700. ``lock`` is the file descriptor that holds the lock."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path

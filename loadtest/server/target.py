@@ -83,7 +83,7 @@ class Target:
         return min(free, limit - shared)
 
 
-def path_to(cursor: Cursor) -> str:
+def _path_to(cursor: Cursor) -> str:
     """host, published or remote: how this connection reaches its server.
 
     On loopback, a relay such as Docker's for published ports is recognised by what the server sees: another
@@ -113,10 +113,10 @@ def describe(
     warnings: tuple[str, ...] = (),
     timeout_s: float = 5.0,
 ) -> Target:
-    """Describes a running server by asking it through both accounts. ``path`` None: finds out how it is
-    reached.
+    """Describes a running server by asking it through both accounts.
 
-    Raises :class:`ServerUnavailable`.
+    ``kind`` is docker, local or given; ``path`` None finds out how it is reached; ``warnings`` are known
+    already. Raises :class:`ServerUnavailable`.
     """
     # Through the functions' account too: a wrong grant shows here, and not as errors of a run; and
     # the server's cache of passwords is warm when the first function comes.
@@ -125,10 +125,10 @@ def describe(
         offers_tls = bool(greeting.server_capabilities & CLIENT.SSL)
         cursor.execute("SELECT @@SESSION.max_user_connections")  # the account's own limit, if it has one
         limit = int((cursor.fetchone() or (0,))[0])
-        path = path or path_to(cursor)
+        path = path or _path_to(cursor)
     with session(admin, timeout_s) as cursor:
         try:
-            variables = read_variables(cursor)
+            variables = _read_variables(cursor)
         except pymysql.Error as error:
             raise ServerUnavailable(
                 f"{admin.user!r} cannot read the server's variables: {error.args[-1]}"
@@ -148,8 +148,8 @@ def describe(
     )
 
 
-def read_variables(cursor: Cursor) -> dict[str, Any]:
-    """The server's values of :data:`VARIABLES`, as far as it has them."""
+def _read_variables(cursor: Cursor) -> dict[str, Any]:
+    """The server's values of :data:`VARIABLES`, as far as it has them. Raises PyMySQL's errors."""
     names = ", ".join(f"'{name}'" for name in VARIABLES)
     cursor.execute(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({names})")
     return {str(name): _number(value) for name, value in cursor.fetchall()}

@@ -17,8 +17,10 @@ NAMED: dict[str, tuple[tuple[float, float], ...]] = {
 
 
 def shape_points(text: str, duration_s: float) -> list[tuple[float, float]]:
-    """``"0:0.1,10:1"`` as [(0.0, 0.1), (10.0, 1.0)], in seconds and fractions of the load. A shape of
-    :data:`NAMED` is stretched over the duration. Raises :class:`UsageError`."""
+    """``text`` such as "0:0.1,10:1" as [(0.0, 0.1), (10.0, 1.0)]: seconds and fractions of the load.
+
+    A shape of :data:`NAMED` is stretched over the duration. Raises :class:`UsageError`.
+    """
     if text in NAMED:
         return [(part * duration_s, level) for part, level in NAMED[text]]
     try:

@@ -6,10 +6,7 @@ name with dashes; the field of a duration drops its ``_s`` there (``--duration 3
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -18,8 +15,9 @@ from msgspec import Meta
 from loadtest.errors import UsageError
 from loadtest.settings.load_shape import STEADY, shape_points
 from loadtest.settings.nearest import nearest
-from loadtest.settings.strategy import STRATEGIES
+from loadtest.settings.strategy import STRATEGIES, parse
 
+PROCESS_START_S = 0.25  # of a real function, with some to spare: one after another on a core
 CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -83,6 +81,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scaling_per_10s: Annotated[
         Count, _about("service", "new containers allowed per 10 seconds, refilled continuously")
     ] = 1000
+    provisioned: Annotated[
+        CountFrom0, _about("service", "number of containers that are started before the load (open model)")
+    ] = 0
+    starts_at_once: Annotated[
+        CountFrom0,
+        _about(
+            "service",
+            "how many processes of real functions may start at once in each Locust process; 0 for as "
+            "many as there are cores",
+        ),
+    ] = 0
+    processes_per_environment: Annotated[
+        Count,
+        _about(
+            "service",
+            "number of processes in each environment of a real function in Python, never frozen: AWS's "
+            "Managed Instances; provisioned is the number of environments then",
+        ),
+    ] = 1
     function_timeout_s: Annotated[
         Positive, _about("service", "time after which a running function is stopped")
     ] = 10.0
@@ -102,11 +119,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     zombie_ratio: Annotated[
         Ratio, _about("service", "share of reaped containers that leave a zombie connection, from 0 to 1")
     ] = 1.0
+    graceful_ratio: Annotated[
+        Ratio,
+        _about(
+            "service",
+            "share of reaps that are announced to the function, so that it can close its connections; "
+            "zombie-ratio is for the others",
+        ),
+    ] = 0.0
 
     workload: Annotated[
         Literal["few-rows", "select-1", "sleep", "ledger"],
         _about("work", "what each invocation does in the database"),
     ] = "few-rows"
+    event: Annotated[
+        str,
+        _about(
+            "work",
+            "what real functions are sent: plain, api-gateway-rest, api-gateway-http, alb, sqs, sns, "
+            "eventbridge, kinesis, or a JSON file with {{id}} and {{group}} in it",
+        ),
+    ] = "plain"
     work_ms: Annotated[
         NotNegative, _about("work", "milliseconds of other work while the connection is held")
     ] = 20.0
@@ -121,6 +154,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     slo_ms: Annotated[Positive, _about("outcome", "longest latency of a good answer, in milliseconds")] = (
         1000.0
     )
+
+
+def settings_in(plan: Settings) -> Settings:
+    """What one repetition of ``plan`` needs, alone."""
+    return Settings(**{name: getattr(plan, name) for name in Settings.__struct_fields__})
+
+
+def provisioning_s(settings: Settings, strategy: str) -> float:
+    """How many seconds before the load the provisioned containers of ``strategy`` have to be started."""
+    if not settings.provisioned:
+        return 0.0
+    cold_start_s = settings.cold_start_ms / 1000
+    if any(part.is_real for part in parse(strategy)):
+        processes_count = settings.provisioned * settings.processes_per_environment
+        return processes_count * PROCESS_START_S + cold_start_s
+    return cold_start_s
 
 
 class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,10 +214,10 @@ class Option(msgspec.Struct, frozen=True):
 
     def text(self, value: Any) -> str:
         """A value as it is written on a command line."""
-        return duration_text(value) if self.kind == "duration" else str(value)
+        return _duration_text(value) if self.kind == "duration" else str(value)
 
     def number(self, text: str) -> Any:
-        """A written value as a number, if it is one. Durations and choices are checked later.
+        """``text`` as a number, if the option takes one. Durations and choices are checked later.
 
         Raises :class:`UsageError`.
         """
@@ -216,20 +265,23 @@ UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
 def duration_s(text: str | float) -> float:
-    """``"30s"``, ``"500ms"``, ``"5m"``, ``"1h"`` or a number of seconds. Raises :class:`UsageError`."""
+    """The seconds of ``text``: "30s", "500ms", "5m", "1h" or a number of them. Raises :class:`UsageError`."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|)\s*", str(text))
     if match is None:
         raise UsageError(f"not a duration: {str(text)!r}; write 30s, 500ms, 5m or a number of seconds")
     return float(match[1]) * UNITS_S[match[2]]
 
 
-def duration_text(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     """The inverse of :func:`duration_s`."""
     return f"{seconds:g}s"
 
 
 def build(of: type, values: Mapping[str, Any], source: str) -> Any:
-    """A ``Settings`` or ``Plan`` from option names and raw values. Raises :class:`UsageError`."""
+    """A ``Settings`` or ``Plan`` from option names and raw values. Raises :class:`UsageError`.
+
+    ``of`` is one of these two types, ``source`` what messages name as the place of ``values``.
+    """
     known = {option.name: option for option in options(of)}
     others = {f.name for f in msgspec.structs.fields(of)} - {o.field for o in known.values()}
     fields: dict[str, Any] = {}
@@ -291,47 +343,27 @@ def _check_together(settings: Settings, source: str) -> None:
             f"{source}: a rate of {settings.rate:g} at a rate-per-user of {settings.rate_per_user:g} takes "
             f"more than {CLIENTS_AT_MOST:,} clients: raise rate-per-user, or lower the rate"
         )
+    if settings.provisioned and settings.model == "closed":
+        raise UsageError(f"{source}: provisioned is for the open model; in the closed one see containers")
+    if settings.provisioned > settings.concurrency_limit:
+        raise UsageError(
+            f"{source}: {settings.provisioned:,} provisioned containers are more than the concurrency-limit "
+            f"of {settings.concurrency_limit:,}"
+        )
+    if settings.processes_per_environment > 1 and not settings.provisioned:
+        raise UsageError(
+            f"{source}: with processes-per-environment, give provisioned, the number of environments: AWS "
+            "starts three, and none when an arrival comes"
+        )
+    if settings.processes_per_environment > 1 and settings.deploy_at_s:
+        raise UsageError(f"{source}: deploy-at is for processes-per-environment 1")
     shape_points(settings.shape, settings.duration_s)
     if isinstance(settings, Plan):
         if not settings.strategies:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")
+        if settings.workload == "ledger" and any("=lambda:" in text for text in settings.strategies):
+            raise UsageError(
+                f"{source}: a real function has a workload of its own, so ledger cannot be audited"
+            )
         if len(set(settings.strategies)) < len(settings.strategies):
             raise UsageError(f"{source}: a strategy is named twice")
-
-
-def scenario_names() -> list[str]:
-    """The scenarios in the package."""
-    folder = resources.files("loadtest") / "scenarios"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
-
-
-def read_scenario(name: str) -> dict[str, Any]:
-    """A scenario of the package, by name, or of the user, by path. Raises :class:`UsageError`."""
-    if name in scenario_names():
-        text = (resources.files("loadtest") / "scenarios" / f"{name}.toml").read_text("utf-8")
-        label = name
-    else:
-        path = Path(name)
-        if not (path.suffix == ".toml" or "/" in name):
-            known = scenario_names()
-            raise UsageError(
-                f"unknown scenario {name!r}{nearest(name, known)}; there are {', '.join(known)}, "
-                "or a path to a .toml file of your own"
-            )
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"scenario {name!r} cannot be read: {error}") from None
-        label = path.stem
-    try:
-        return {"scenario": label, **tomllib.loads(text)}
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"scenario {name!r} is not TOML: {error}") from None
-
-
-def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
-    """Options override the scenario, which overrides the defaults. Raises :class:`UsageError`."""
-    plan = build(Plan, read_scenario(scenario), f"scenario {scenario}")
-    from_file = {option.name: getattr(plan, option.field) for option in options(Plan)}
-    others = {name: getattr(plan, name) for name in ("scenario", "strategies", "description")}
-    return build(Plan, {**from_file, **others, **values}, "options")  # type: ignore[no-any-return]

@@ -5,6 +5,10 @@
     strategy = part | part { "+" part }        a mixed fleet, whose shares add up to 1
     part     = [ name "=" ] spec [ ":" share ]
     spec     = direct | cached | classic | managed | ideal | package.module:attribute
+             | lambda:python:path/file.function | lambda:node:path/file.function | lambda:provided:path
+             | lambda:sam:template#name
+
+The last four are real functions, each container a process; they need a name.
 """
 
 import re
@@ -15,27 +19,58 @@ from loadtest.settings.nearest import nearest
 
 STRATEGIES = ("direct", "cached", "classic", "managed", "ideal")
 ARM_NAME = re.compile(r"[A-Za-z0-9._:+=-]+")
+PART_NAME = re.compile(r"[A-Za-z0-9._-]+")
 SHARED = re.compile(r"(?P<spec>.+):(?P<share>\d*\.?\d+)")
 USERS_OWN = re.compile(r"[\w.]+:\w+")
+REAL = re.compile(r"lambda:(?P<runtime>\w+):(?P<path>[^\s:=+,]+)")
+RUNTIMES = ("python", "node", "provided", "sam")
 
 
 class Part(NamedTuple):
-    """One function of a fleet. ``spec`` is a built-in name or ``package.module:attribute``."""
+    """One function of a fleet. ``spec`` is as in the grammar above."""
 
     name: str
     spec: str
     share: float  # of the arrivals, from 0 to 1
 
+    @property
+    def is_real(self) -> bool:
+        """Whether its containers are processes of a real runtime."""
+        return REAL.fullmatch(self.spec) is not None
+
+
+def real_function(spec: str) -> tuple[str, str]:
+    """The runtime and the path of a real function's ``spec``."""
+    match = REAL.fullmatch(spec)
+    assert match is not None, spec  # noqa: S101 - the caller asks `is_real` first
+    return match["runtime"], match["path"]
+
 
 def arm_name(text: str) -> str:
-    """The name of a strategy's arm: ``base`` of ``base=pkg:a``, otherwise the whole text."""
+    """The name of the arm of a strategy's ``text``: ``base`` of ``base=pkg:a``, otherwise the whole text.
+
+    In a mixed fleet real functions are named without their paths, which no folder's name can have.
+    """
+    if "+" in text:
+        return "+".join(map(_piece_name, text.split("+")))
     name, equals, _ = text.partition("=")
-    return name if equals and "+" not in text else text
+    return name if equals else text
+
+
+def _piece_name(piece: str) -> str:
+    name, equals, spec = piece.partition("=")
+    if not equals or not spec.startswith("lambda:"):
+        return piece
+    match = SHARED.fullmatch(spec)
+    return f"{name}:{match['share']}" if match else name
 
 
 def parse(text: str) -> list[Part]:
     """The parts of a strategy. Raises :class:`UsageError` with the text and what is wrong with it."""
-    if not ARM_NAME.fullmatch(arm_name(text)):
+    for piece in text.split("+"):
+        if piece.startswith("lambda:"):
+            raise UsageError(f"strategy {piece!r} is a real function, and needs a name, as in shop={piece}")
+    if not ARM_NAME.fullmatch(arm_name(text)) or not arm_name(text).strip("."):
         raise UsageError(f"strategy {text!r}: a name may have letters, digits and . _ : + = - only")
     parts = [_part(piece, single="+" not in text) for piece in text.split("+")]
     total = sum(part.share for part in parts)
@@ -51,11 +86,17 @@ def parse(text: str) -> list[Part]:
 
 
 def part_names(text: str) -> list[str]:
-    """The names of a mixed fleet's parts; empty for a single strategy or an invalid text."""
+    """The names of a mixed fleet's parts, by its text or its arm's name.
+
+    Empty for a single strategy or an invalid text.
+    """
     try:
         parts = parse(text)
     except UsageError:
-        return []
+        pieces = [SHARED.fullmatch(piece) for piece in text.split("+")]
+        # An arm's name does not say what its real functions are.
+        names = [match["spec"] for match in pieces if match]
+        return names if all(pieces) and all(PART_NAME.fullmatch(name) for name in names) else []
     return [part.name for part in parts] if len(parts) > 1 else []
 
 
@@ -65,9 +106,21 @@ def _part(piece: str, *, single: bool) -> Part:
         raise UsageError(f"strategy part {piece!r} has no share; write e.g. managed:0.3+cached:0.7")
     spec, share = (match["spec"], float(match["share"])) if match else (piece, 1.0)
     name, _, named = spec.rpartition("=")
+    if named.startswith("lambda:"):
+        return Part(*_real(piece, name, named), share)
     if named not in STRATEGIES and not USERS_OWN.fullmatch(named):
         raise UsageError(
             f"unknown strategy {named!r}{nearest(named, STRATEGIES)}; there are {', '.join(STRATEGIES)}, "
             "or package.module:attribute for one of your own"
         )
     return Part(name or named, named, share)
+
+
+def _real(piece: str, name: str, spec: str) -> tuple[str, str]:
+    match = REAL.fullmatch(spec)
+    if match is None or match["runtime"] not in RUNTIMES:
+        raise UsageError(
+            f"strategy {piece!r}: write lambda:RUNTIME:PATH, with {', '.join(RUNTIMES)} as RUNTIME, such as "
+            "shop=lambda:python:./shop/app.handler; a path has no space and none of : = + ,"
+        )
+    return name, spec

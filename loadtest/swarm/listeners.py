@@ -10,12 +10,10 @@ from locust import events
 from locust.runners import WorkerRunner
 
 from loadtest.errors import LoadtestError
-from loadtest.fleet.strategies import check
 from loadtest.results.rows import Invocation
-from loadtest.settings.strategy import parse
 from loadtest.swarm import statistics
 from loadtest.swarm.options import settings_of, spawn_at_once, users_of
-from loadtest.swarm.process_setup import users_modules
+from loadtest.swarm.process_setup import check_strategy
 from loadtest.swarm.run import Run
 
 _runs: dict[int, Run] = {}
@@ -33,7 +31,7 @@ def known_run_of(environment: Any) -> Run | None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def install(environment: Any, **_: Any) -> None:
-    """Checks everything that can be wrong before a test starts."""
+    """Checks everything that can be wrong before a test starts, and ends the process where something is."""
 
     def on_row(row: Invocation, _generator: Any) -> None:
         statistics.tell(environment, row)
@@ -45,9 +43,9 @@ def install(environment: Any, **_: Any) -> None:
             statistics.keep_three_digits()
             run.listeners.append(on_row)
         if not isinstance(environment.runner, WorkerRunner):
-            settings_of(environment)
+            settings = settings_of(environment)
             spawn_at_once(environment)
-            check(parse(environment.parsed_options.strategy), users_modules())
+            check_strategy(environment.parsed_options.strategy, settings)
             if environment.web_ui is None:
                 run.prepare(environment.parsed_options.tls)
     except LoadtestError as error:

@@ -42,6 +42,7 @@ class Master:
         return self._roster
 
     def start(self, order: dict[str, Any]) -> None:
+        """Sends all workers ``order``, what they need to make their load, and everybody's place."""
         self._runner.send_message(START, {**order, "places": self._roster.places})
 
     def stop(self, patience_s: float) -> None:
@@ -59,6 +60,7 @@ class Master:
             self.lose(roster.open if late else gone)
 
     def lose(self, workers: Any) -> None:
+        """Goes on without ``workers``, Locust's ids, and says so: the test is invalid."""
         for worker in sorted(workers):
             self._say(self._roster.lost(worker))
         self._see()

@@ -68,7 +68,11 @@ def settings_of(environment: Any) -> Settings:
 
 
 def settings_from(values: dict[str, Any], run_time_s: float | None, model: str, users_count: int) -> Settings:
-    """The settings of our options and of what Locust decides. Raises :class:`~loadtest.errors.UsageError`."""
+    """The settings of our options and of what Locust decides. Raises :class:`~loadtest.errors.UsageError`.
+
+    ``values`` are those of our options by name; ``run_time_s`` goes over the duration among them (None:
+    Locust has none); ``model`` is open or closed.
+    """
     extent: dict[str, Any] = {"model": model, "containers": users_count}
     if run_time_s:
         duration_s(values["duration"])  # wrong all the same

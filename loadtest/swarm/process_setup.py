@@ -15,10 +15,11 @@ import msgspec
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.fleet.strategies import check
 from loadtest.results.provenance import machine
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings
-from loadtest.settings.strategy import arm_name
+from loadtest.settings.strategy import arm_name, parse
 
 log = logging.getLogger("loadtest")
 
@@ -37,9 +38,14 @@ def results_path(arm: str) -> Path:
 
 
 def make_folder(
-    settings: Settings, strategy: str, described: dict[str, Any], t0_monotonic: float
+    settings: Settings, strategy: str, described: dict[str, Any], t0_monotonic_s: float
 ) -> tuple[RunFolder | None, Repetition]:
-    """The run folder and its first repetition. A bench has created both already: then the first is None."""
+    """The run folder and its first repetition. A bench has created both already: then the first is None.
+
+    ``strategy`` is a text of the command line, ``described`` the server as :func:`describe` returns it, and
+    ``t0_monotonic_s`` is ``time.monotonic()`` at the run's t0. Raises :class:`UsageError` or
+    :class:`ResultsError` where the folder cannot be.
+    """
     given = os.environ.get("LOADTEST_REPETITION")
     if given:
         return None, Repetition.at(given)
@@ -50,7 +56,7 @@ def make_folder(
             "settings": {**msgspec.to_builtins(settings), "scenario": "by hand", "strategies": [strategy]},
             "server": described,
             "environment": machine(),
-            "t0": time.time() - (time.monotonic() - t0_monotonic),
+            "t0": time.time() - (time.monotonic() - t0_monotonic_s),
             "warnings": described.get("warnings", []),
         }
     )
@@ -81,7 +87,7 @@ def describe(tls: str) -> dict[str, Any]:
 
 
 def server_from_environment(name: str) -> Dsn:
-    """The DSN in a variable. Raises :class:`ServerUnavailable` if it is not set."""
+    """The DSN in the variable ``name``. Raises :class:`ServerUnavailable` if it is not set."""
     text = os.environ.get(name)
     if not text:
         raise ServerUnavailable(
@@ -89,6 +95,11 @@ def server_from_environment(name: str) -> Dsn:
             "or run `loadtest server up`, which prints it"
         )
     return Dsn.parse(text)
+
+
+def check_strategy(text: str, settings: Settings) -> None:
+    """Raises :class:`UsageError` if the strategy ``text`` cannot run with these ``settings``."""
+    check(parse(text), users_modules(), settings)
 
 
 def users_modules() -> str:

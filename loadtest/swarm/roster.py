@@ -8,7 +8,10 @@ from collections.abc import Iterable
 
 
 class Roster:
-    """``reasons`` say why the load was not what was asked for; empty if it was."""
+    """``reasons`` say why the load was not what was asked for; empty if it was.
+
+    A ``worker`` is Locust's id of one, ``HOST_number``.
+    """
 
     def __init__(self, ids: Iterable[str], clients_count: int) -> None:
         """``ids`` are Locust's, ``HOST_number``, in the order of their places."""
@@ -16,19 +19,23 @@ class Roster:
         self.open = set(self.places)  # those that have not said yet that they are done
         self.reasons: list[str] = []
         self._clients_count = clients_count
-        self._steady_count = self._joined_count = 0
+        self._steady_count = self._joined_count = self._unready_count = 0
 
     def __repr__(self) -> str:
         return f"<Roster, {len(self.open)} of {len(self.places)} at work>"
 
-    def done(self, worker: str, joined_count: int, steady_count: int, ended: bool = False) -> str:
+    def done(
+        self, worker: str, joined_count: int, steady_count: int, unready_count: int = 0, ended: bool = False
+    ) -> str:
         """The worker has written its rows. Returns a reason if it was ended before the test was over.
 
-        ``steady_count`` of its ``joined_count`` clients were there from the start to the end.
+        ``steady_count`` of its ``joined_count`` clients were there from the start to the end;
+        ``unready_count`` of its provisioned containers were not there at the start.
         """
         reason = self.lost(worker) if ended else ""
         self.open.discard(worker)
         self._joined_count += joined_count
+        self._unready_count += unready_count
         self._steady_count += 0 if ended else steady_count
         return reason
 
@@ -63,6 +70,11 @@ class Roster:
             )
         elif more > 0:
             reasons.append(f"{more:,} clients came to the {self._clients_count:,} that were asked for")
+        if self._unready_count:
+            reasons.append(
+                f"{self._unready_count:,} of the provisioned containers were not there at the start: give "
+                "them longer with cold-start-ms, or start fewer"
+            )
         return reasons
 
     def _reason(self, text: str) -> str:
@@ -73,7 +85,10 @@ class Roster:
 
 
 class Numbers:
-    """The numbers of one worker's clients, unique over all workers: worker w of n has w, w + n, w + 2n, …"""
+    """The numbers of one worker's clients, unique over all workers: worker w of n has w, w + n, w + 2n, …
+
+    w is the worker's ``place``, from 0.
+    """
 
     def __init__(self, place: int, workers_count: int) -> None:
         self._next = place
@@ -87,5 +102,6 @@ class Numbers:
         return number
 
     def give_back(self, number: int) -> None:
+        """``number`` is free again; the smallest that is free is taken next."""
         self._free.append(number)
         self._free.sort(reverse=True)

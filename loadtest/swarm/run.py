@@ -24,7 +24,7 @@ from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.lifecycle import moved
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
-from loadtest.settings.plan import Settings
+from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import end_monitor, start_monitor
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
@@ -66,7 +66,7 @@ class Run:
         self.trouble = ""
         self._server = server_from_environment("LOADTEST_DSN")
         self._described: dict[str, Any] | None = None
-        self.t0_monotonic = 0.0
+        self.t0_monotonic_s = 0.0
         self._monitor: subprocess.Popen[bytes] | None = None
         self._roster = Roster((), 0)
         self._distant: Repetition | None = None  # of a worker that shares no folder with its master
@@ -105,23 +105,30 @@ class Run:
     # Beginning
 
     def prepare(self, tls: str) -> None:
-        """Finds out what is wrong with the server before Locust starts. Raises LoadtestError."""
+        """Finds out what is wrong with the server before Locust starts. Raises LoadtestError.
+
+        ``tls`` is the setting of that name.
+        """
         self._described = describe(tls)
 
     def begin(self, settings: Settings, strategy: str, users_count: int) -> None:
-        """Starts a test on the master or single process, before any user is spawned."""
+        """Starts a test on the master or single process, before any user is spawned.
+
+        ``strategy`` is a text of the command line, and ``users_count`` Locust's users, over all workers.
+        Raises LoadtestError where the server or the folder is not to be had.
+        """
         self._move(Event.BEGIN)
         self.trouble = ""
         described, self._described = self._described or describe(settings.tls), None
-        t0_monotonic = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
-        self.t0_monotonic = t0_monotonic
-        self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic)
-        self._monitor = start_monitor(self.repetition, t0_monotonic)
+        t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
+        self.t0_monotonic_s = t0_monotonic_s
+        self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
+        self._monitor = start_monitor(self.repetition, t0_monotonic_s)
         self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
         workers_count = len(self._roster.places)
         assignment = Assignment(
             strategy=strategy,
-            t0_monotonic=t0_monotonic,
+            t0_monotonic_s=t0_monotonic_s,
             repetition=str(self.repetition.path.absolute()),
             users_count=users_count,
             workers_count=workers_count,
@@ -129,17 +136,18 @@ class Run:
         )
         self.interrupted = False
         self._drain_s = settings.function_timeout_s
+        # Locust spawns some thousand users a second: all of them have joined by then.
+        lead_s = users_count / 1000 + provisioning_s(settings, strategy)
         if self._master is not None:
             token = secrets.token_hex(8)
             self.repetition.write_meta(token=token)
-            start_s = time.monotonic() - t0_monotonic + WORKERS_LEAD_S + users_count / 1000
+            start_s = time.monotonic() - t0_monotonic_s + WORKERS_LEAD_S + lead_s
             whole = {"assignment": assignment._asdict(), "settings": msgspec.to_builtins(settings)}
             order = {**whole, "start_s": start_s, "masters_s": time.monotonic(), "token": token}
             self._master.start(order)
         else:
             self._make_generator(settings, assignment)
-            # Locust spawns some thousand users a second: all of them have joined by then.
-            start_s = time.monotonic() - t0_monotonic + LEAD_S + users_count / 1000
+            start_s = time.monotonic() - t0_monotonic_s + LEAD_S + lead_s
             self._start_generator(start_s)
         self.repetition.write_meta(
             start_s=start_s, deadline_s=start_s + settings.duration_s, workers_count=workers_count
@@ -162,21 +170,21 @@ class Run:
                 self._distant = own_folder()
                 assignment = assignment._replace(repetition=str(self._distant.path))
             # Our clock may be another one: known to within the time of the order, and set right below.
-            began = assignment.t0_monotonic + time.monotonic() - order["masters_s"]
-            assignment = assignment._replace(t0_monotonic=began)
+            began_s = assignment.t0_monotonic_s + time.monotonic() - order["masters_s"]
+            assignment = assignment._replace(t0_monotonic_s=began_s)
             self._make_generator(msgspec.convert(order["settings"], Settings), assignment)
             self._start_generator(order["start_s"])
         except LoadtestError as error:
             self._move(Event.CLOSE)
             self.fail(error)
             return
-        gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic"])
+        gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic_s"])
         gevent.spawn(self._end_when_done, inf)
 
     def _told_to_stop(self, **_: Any) -> None:
         gevent.spawn(self.close_generator)
 
-    def _set_clock(self, masters_t0: float) -> None:
+    def _set_clock(self, masters_t0_s: float) -> None:
         """Sets the exact time before the start. Clocks of the same machine are the same clock."""
         try:
             difference_s, self._clock_error_s = self._clock.ask()
@@ -185,7 +193,7 @@ class Run:
             return
         if self.generator is not None:
             same = abs(difference_s) <= self._clock_error_s
-            self.generator.clock.t0_monotonic = masters_t0 + (0.0 if same else difference_s)
+            self.generator.clock.t0_monotonic_s = masters_t0_s + (0.0 if same else difference_s)
 
     def _make_generator(self, settings: Settings, assignment: Assignment) -> None:
         def told(row: Invocation) -> None:
@@ -213,7 +221,7 @@ class Run:
         if self.is_worker:
             return
         if self._master is not None:
-            self._master.wait(self.t0_monotonic + until_s)
+            self._master.wait(self.t0_monotonic_s + until_s)
         self.finish()
         # Without a worker that is left Locust has stopped the test, and would wait for its own time to end.
         nobody_left = self.is_master and not runner.worker_count
@@ -261,7 +269,7 @@ class Run:
         if monitor is not None:
             end_monitor(monitor)
         if self.repetition is not None:
-            self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic)
+            self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic_s)
             if not self.interrupted:
                 self._judge_load()
             self.repetition = None
@@ -317,6 +325,7 @@ class Run:
             self.end(error.exit_code, str(error))
 
     def end(self, exit_code: int, text: str) -> None:
+        """Ends the test because of ``text``, and without a page the process, with ``exit_code``."""
         log.error(text)
         if self.environment.web_ui is not None:
             self.trouble = text

@@ -46,22 +46,22 @@ class Tally:
         self._kept_count += generator.book.held_by(row.container) != 0
 
     def taken(self, generator: Generator, *, with_cells: bool) -> dict[str, Any]:
-        """The counts as plain values that can be sent to a master."""
+        """The counts as plain values that can be sent to a master; with :meth:`cells` if ``with_cells``."""
         book, fleet, newest = generator.book, generator.fleet, generator.newest
         ended, before = dict(book.ended_counts), self._ended_counts
         self._ended_counts = ended
         found = {
             "worker": generator.assignment.worker,
-            "arrivals": self._arrivals_count,
-            "errors": dict(self._errors),
+            "arrivals_count": self._arrivals_count,
+            "error_counts": dict(self._errors),
             "latencies_ms": self._latencies_ms,
-            "cold_starts": self._cold_starts_count,
-            "kept": self._kept_count,
-            **{fate: count - before.get(fate, 0) for fate, count in ended.items()},
-            "containers": fleet.containers_count,
-            "working": fleet.busy_count,
-            "connections": book.open_count,
-            "zombies": book.zombies_count,
+            "cold_starts_count": self._cold_starts_count,
+            "kept_count": self._kept_count,
+            **{f"{fate}_count": count - before.get(fate, 0) for fate, count in ended.items()},
+            "containers_count": fleet.containers_count,
+            "working_count": fleet.busy_count,
+            "connections_count": book.open_count,
+            "zombies_count": book.zombies_count,
             "lag_ms": newest.loop_lag_max_ms if newest else 0.0,
             "cpu_percent": 100 * newest.cpu_ratio if newest else 0.0,
         }

@@ -34,7 +34,10 @@ def estimate(exchanges: Sequence[Exchange]) -> tuple[float, float]:
 
 
 class MastersClock:
-    """A worker's view of it. Both sides use ``time.monotonic()`` of their own machine."""
+    """A worker's view of it. Both sides use ``time.monotonic()`` of their own machine.
+
+    ``runner`` is Locust's, which sends the messages.
+    """
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
@@ -68,7 +71,7 @@ class MastersClock:
 
 
 def answer_clock(runner: Any) -> None:
-    """Answers workers that ask for the time; on the master."""
+    """Answers workers that ask for the time; on the master, whose messages ``runner``, Locust's, has."""
 
     def told(msg: Any, **_: Any) -> None:
         runner.send_message(CLOCK, {**msg.data, "masters_s": time.monotonic()}, client_id=msg.node_id)

@@ -9,7 +9,7 @@ from loadtest.results.run_folder import Repetition
 
 
 def is_shared(repetition: Repetition, token: str) -> bool:
-    """Whether the master's folder is reachable here under the same path."""
+    """Whether the master's folder, the one with ``token`` in it, is reachable here under the same path."""
     try:
         return bool(token) and repetition.read_meta().get("token") == token
     except (LoadtestError, OSError):

@@ -20,10 +20,13 @@ ROWS = {"rows.csv": ("text/csv", "csv"), "rows.parquet": ("application/vnd.apach
 
 
 class Downloads:
+    """Views of what there is to download of ``live``'s tests; a refusal is a response with the reason."""
+
     def __init__(self, live: "Live") -> None:
         self._live = live
 
     def of_test(self, number: int, kind: str) -> Any:
+        """The report or the rows of test ``number``, from 1; ``kind``: report, rows.csv or rows.parquet."""
         folder, refused = self._folder(number)
         if folder is None:
             return refused
@@ -44,9 +47,11 @@ class Downloads:
         return response
 
     def of_newest(self, kind: str) -> Any:
+        """As :meth:`of_test`, of the newest test; ``kind`` as there."""
         return self.of_test(len(self._live.tests), kind)
 
     def compared(self, base: int, candidate: int) -> Any:
+        """The page of ``compare-reports`` for two tests by number, from 1: ``candidate`` against ``base``."""
         folders = []
         for number in (base, candidate):
             folder, refused = self._folder(number)

@@ -28,8 +28,9 @@ def read(
     before: Mapping[str, Any],
     strategies: Collection[str],
 ) -> Wanted:
-    """``before`` has the values of options that are not posted.
+    """What the posted ``form`` asks for, its texts by field.
 
+    ``before`` has the values of options that are not posted; ``strategies`` are those that may be chosen.
     Raises :class:`UsageError` with the reason.
     """
     known = {option.name: option for option in options}

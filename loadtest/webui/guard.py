@@ -9,6 +9,7 @@ PORTS = {"http": 80, "https": 443}  # of a scheme, where an address names none
 def refusal(host: str, origin: str | None, listens_on: str) -> str:
     """Why a request with these headers is refused; "" if it is accepted.
 
+    ``host`` is its Host, ``origin`` its Origin or None, ``listens_on`` the address at which the page listens.
     Another site's page in the same browser can post to 127.0.0.1 (recognised by Origin), or let its own name
     point here (DNS rebinding, recognised by Host).
     """
@@ -18,7 +19,7 @@ def refusal(host: str, origin: str | None, listens_on: str) -> str:
             f"this page answers at {listens_on} only, not as {name or 'nobody'}; to serve other names listen "
             "on another address, with a login"
         )
-    if origin is not None and not is_same(origin, host):
+    if origin is not None and not _is_same(origin, host):
         return (
             f"refused: the request comes from {origin}, not from this page ({host}); a proxy in front has to "
             "pass the Host header on"
@@ -26,11 +27,11 @@ def refusal(host: str, origin: str | None, listens_on: str) -> str:
     return ""
 
 
-def is_same(origin: str, host: str) -> bool:
+def _is_same(origin: str, host: str) -> bool:
     """Whether both headers name the same place. A proxy that terminates TLS may add the default port.
 
-    Only Host is compared, never X-Forwarded-Host and the like: without a proxy, any client could set them.
-    A proxy has to pass Host on.
+    Only Host is compared, never X-Forwarded-Host and the like: without a proxy, any client could set them. A
+    proxy has to pass Host on.
     """
     try:
         here, there = urlsplit(f"//{host}"), urlsplit(origin)

@@ -9,8 +9,9 @@ from loadtest.settings.plan import Settings
 from loadtest.webui.points import Points
 
 SERIES = (
-    "working", "idle", "zombie", "limit", "refused", "containers", "cold_starts", "p50_ms", "p99_ms",
-    "arrivals", "kept", "closed", "expired", "killed", "lag_ms", "cpu_percent",
+    "working_count", "idle_count", "zombies_count", "limit_count", "refused_count", "containers_count",
+    "cold_starts_count", "p50_ms", "p99_ms", "arrivals_count", "kept_count", "closed_count", "expired_count",
+    "killed_count", "lag_ms", "cpu_percent",
 )  # fmt: skip
 CODES = ("1040", "1203", "1226", "2006", "2013", "timeout", "throttled", "unfinished", "other")
 
@@ -22,7 +23,7 @@ def code_of(error: str) -> str:
 
 
 class PageTest:
-    """One test from the page. ``number`` counts from 1; ``path`` is its run folder."""
+    """One test from the page. ``number`` counts from 1; ``path`` is its run folder, ``arm`` its arm there."""
 
     def __init__(self, number: int, path: Path, arm: str, settings: Settings, start_s: float) -> None:
         self.number = number
@@ -33,30 +34,36 @@ class PageTest:
         self.running = True
         self.trouble = ""
         self.points = Points((*SERIES, *CODES))
-        self.errors: Counter[str] = Counter()
+        self.error_counts: Counter[str] = Counter()
         self.arrivals_count = self.errors_count = 0
         self.peak_count = 0
         self.newest: dict[str, float | None] = {}
         self.workers: list[dict[str, Any]] = []
 
-    def add(self, values: dict[str, float | None], errors: dict[str, int]) -> None:
-        """Adds a second; missing values are unknown."""
+    def add(self, values: dict[str, float | None], error_counts: dict[str, int]) -> None:
+        """Adds a second: ``values`` by the names of :data:`SERIES`; missing ones are unknown.
+
+        ``error_counts`` has how often each came in this second.
+        """
         self.newest = values
-        self.errors.update(errors)
-        self.errors_count += sum(errors.values())
-        self.arrivals_count += int(values.get("arrivals") or 0)
-        used = [values.get(name) for name in ("working", "idle", "zombie")]
+        self.error_counts.update(error_counts)
+        self.errors_count += sum(error_counts.values())
+        self.arrivals_count += int(values.get("arrivals_count") or 0)
+        used = [values.get(name) for name in ("working_count", "idle_count", "zombies_count")]
         if None not in used:
             self.peak_count = max(self.peak_count, int(sum(value or 0 for value in used)))
         by_code = Counter[str]()
-        for error, count in errors.items():
+        for error, count in error_counts.items():
             by_code[code_of(error)] += count
         self.points.add({**values, **{code: float(by_code[code]) for code in CODES}})
 
-    def close(self, seconds: Iterable[dict[str, str]]) -> None:
-        """Ends the test. The generators' last rows include what came after the last second."""
+    def close(self, rows: Iterable[dict[str, str]]) -> None:
+        """Ends the test. The generators' last rows include what came after the last second.
+
+        ``rows`` are some of the generators' CSV, oldest first, with the newest of each worker among them.
+        """
         self.running = False
-        newest = {row["worker"]: row for row in seconds}.values()
+        newest = {row["worker"]: row for row in rows}.values()
         if newest:
             self.arrivals_count = sum(int(row["arrivals_count"]) for row in newest)
             self.errors_count = sum(int(row["errors_count"]) for row in newest)
@@ -68,11 +75,11 @@ class PageTest:
             "name": self.path.name,
             "arm": self.arm,
             "running": self.running,
-            "arrivals": self.arrivals_count,
-            "errors": self.errors_count,
+            "arrivals_count": self.arrivals_count,
+            "errors_count": self.errors_count,
             "errors_percent": 100 * self.errors_count / self.arrivals_count if self.arrivals_count else None,
-            "codes": dict(self.errors.most_common(5)),
-            "peak": self.peak_count,
+            "error_counts": dict(self.error_counts.most_common(5)),
+            "peak_count": self.peak_count,
             "load": load(self.settings),
         }
 

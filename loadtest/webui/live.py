@@ -23,7 +23,14 @@ LOOK, SEEN = "loadtest_look", "loadtest_seen"
 SILENT_S = 2.0  # a monitor that has not sampled for so long is lost
 FRESH_S = 0.9
 WATCHED_S = 3.0  # containers are counted one by one only while somebody looks
-SUMMED = ("cold_starts", "kept", "closed", "expired", "killed", "arrivals", "containers")
+SUMMED = (
+    "arrivals_count", "containers_count", "cold_starts_count", "kept_count", "closed_count", "expired_count",
+    "killed_count",
+)  # fmt: skip
+OF_WORKER = (
+    "worker", "arrivals_count", "containers_count", "connections_count", "zombies_count", "lag_ms",
+    "cpu_percent",
+)  # fmt: skip
 
 
 def answer_looks(run: Run) -> None:
@@ -127,65 +134,51 @@ class Live:
         if any("cells" in one for one in seen.values()):
             cells = [cell for _, one in sorted(seen.items()) for cell in one.get("cells", ())]
             self.cells = cells[:CELLS_AT_MOST]
-        now_s = time.monotonic() - self._run.t0_monotonic
+        now_s = time.monotonic() - self._run.t0_monotonic_s
         if not seen and now_s > test.start_s + test.settings.duration_s:
             return  # whoever could say something is done
         values: dict[str, float | None] = {"at_s": round(now_s - test.start_s, 2)}
         values |= _of_workers(list(seen.values()))
-        values |= self._of_server(sampled, now_s, values)
+        values |= self._of_server(sampled, now_s, list(seen.values()))
         test.trouble = self._run.trouble or _complaint(sampled, now_s)
-        errors: dict[str, int] = {}
+        error_counts: dict[str, int] = {}
         for one in seen.values():
-            for error, count in one["errors"].items():
-                errors[error] = errors.get(error, 0) + count
+            for error, count in one["error_counts"].items():
+                error_counts[error] = error_counts.get(error, 0) + count
         test.workers = [
-            {
-                name: one[name]
-                for name in (
-                    "worker",
-                    "arrivals",
-                    "containers",
-                    "connections",
-                    "zombies",
-                    "lag_ms",
-                    "cpu_percent",
-                )
-            }
-            | {"errors": sum(one["errors"].values())}
+            {name: one[name] for name in OF_WORKER} | {"errors_count": sum(one["error_counts"].values())}
             for _, one in sorted(seen.items())
         ]
-        test.add(values, errors)
+        test.add(values, error_counts)
 
     def _of_server(
-        self, sampled: list[dict[str, str]], now_s: float, fleet: dict[str, float | None]
+        self, sampled: list[dict[str, str]], now_s: float, seen: list[dict[str, Any]]
     ) -> dict[str, float | None]:
         newest = sampled[-1] if sampled else None
         if newest is None or newest["error"] or now_s - float(newest["at_s"]) > SILENT_S:
             self._refused_count = None
             return {}
         used, refused = float(newest["connections_count"]), _number(newest["refused_count"])
-        zombies = min(used, fleet.get("zombies") or 0.0)
-        working = min(used - zombies, fleet.get("busy") or 0.0)
+        zombies = min(used, float(sum(one["zombies_count"] for one in seen)))
+        working = min(used - zombies, float(sum(one["working_count"] for one in seen)))
         before, self._refused_count = self._refused_count, refused
         return {
-            "working": working,
-            "idle": used - zombies - working,
-            "zombie": zombies,
-            "limit": _number(newest["max_connections"]),
-            "refused": None if refused is None or before is None else max(0.0, refused - before),
+            "working_count": working,
+            "idle_count": used - zombies - working,
+            "zombies_count": zombies,
+            "limit_count": _number(newest["max_connections"]),
+            "refused_count": None if refused is None or before is None else max(0.0, refused - before),
         }
 
 
 def _of_workers(seen: list[dict[str, Any]]) -> dict[str, float | None]:
     """Sums over the workers; unknown if none has answered."""
     if not seen:
-        return {"arrivals": None}
+        return {"arrivals_count": None}
     latencies = np.concatenate([one["latencies_ms"] for one in seen])
     p50, p99 = np.percentile(latencies, (50, 99)) if len(latencies) else (None, None)
     return {
         **{name: float(sum(one[name] for one in seen)) for name in SUMMED},
-        "zombies": float(sum(one["zombies"] for one in seen)),
-        "busy": float(sum(one["working"] for one in seen)),
         "p50_ms": None if p50 is None else float(p50),
         "p99_ms": None if p99 is None else float(p99),
         "lag_ms": max(one["lag_ms"] for one in seen),

@@ -15,9 +15,11 @@ from gevent.lock import RLock
 
 from loadtest.bench.locust_command import rate_per_user, users_count
 from loadtest.errors import LoadtestError
-from loadtest.settings.plan import Plan, build, options, read_scenario, scenario_names
+from loadtest.settings.plan import Plan, build, options
+from loadtest.settings.scenario import read_scenario, scenario_names
 from loadtest.settings.strategy import STRATEGIES
 from loadtest.swarm.options import model_of, option_names, settings_from, settings_of
+from loadtest.swarm.process_setup import check_strategy
 from loadtest.swarm.run import Run
 from loadtest.webui import form, guard
 from loadtest.webui.downloads import Downloads
@@ -32,7 +34,10 @@ SCRIPTS = ("connections.js", "fleet.js", "form.js")
 
 
 def add_to(environment: Any, run: Run) -> None:
-    """Adds the tab, the form's check and the downloads to the page of a master or single process."""
+    """Adds the tab, the form's check and the downloads to the page of a master or single process.
+
+    Raises :class:`LoadtestError` for a Locust whose page cannot be extended.
+    """
     ui = environment.web_ui
     missing = [name for name in ("app", "template_args", "auth_required_if_enabled") if not hasattr(ui, name)]
     if missing:
@@ -68,6 +73,7 @@ class Page:
         self._downloads = Downloads(self.live)
 
     def install(self, ui: Any) -> None:
+        """Adds our routes, tab and listeners to ``ui``, Locust's page."""
         ui.template_args["extended_tabs"] = [TAB]
         ui.template_args["extended_tables"] = []
         ui.template_args["extended_csv_files"] = [
@@ -123,7 +129,8 @@ class Page:
         before = {name: getattr(parsed, name) for name in (*option_names(), "strategy")}
         wanted = form.read(flask.request.form, ours, before, self._strategies)
         values = {name: value for name, value in wanted.values.items() if name != "strategy"}
-        settings_from(values, wanted.run_time_s, model_of(environment), wanted.users_count)
+        settings = settings_from(values, wanted.run_time_s, model_of(environment), wanted.users_count)
+        check_strategy(wanted.values["strategy"], settings)
         self._run.prepare(values["tls"])
         # Locust leaves an empty one as the last test had it.
         parsed.run_time = wanted.run_time_s
@@ -192,8 +199,8 @@ class Page:
         columns, whole = test.points.since(at_s, step_s)
         return {
             "number": number, "arm": test.arm, "trouble": test.trouble, "running": test.running,
-            "now": test.newest, "workers": test.workers, "errors": dict(test.errors.most_common(8)),
-            "step_s": test.points.step_s, "whole": whole, "points": columns,
+            "now": test.newest, "workers": test.workers, "step_s": test.points.step_s, "whole": whole,
+            "points": columns, "error_counts": dict(test.error_counts.most_common(8)),
         }  # fmt: skip
 
 

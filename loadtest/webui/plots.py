@@ -18,7 +18,7 @@ LIVE, OTHER = "test_live", "test_other"  # the test that is shown, and the one t
 
 
 def main() -> int:
-    columns = ["at_s", "step_s", "used", "errors", *SERIES, *CODES]
+    columns = ["at_s", "step_s", "used_count", "errors_count", *SERIES, *CODES]
     live = ColumnDataSource({name: [] for name in columns}, name=LIVE)
     other = ColumnDataSource({name: [] for name in columns}, name=OTHER)
     drawing, places = embedded(
@@ -36,41 +36,71 @@ def main() -> int:
 
 
 def connections(live: Any, other: Any) -> Any:
+    """The server's connections, stacked by what they do, with their limit.
+
+    The columns of ``live`` are the test that is shown, those of ``other`` the one that is laid over it.
+    """
     plot = _plot("Connections of the server", "connections")
-    parts = {"working": palette.WORKING, "idle": palette.IDLE, "zombie": palette.ZOMBIE}
+    parts = {
+        "working": ("working_count", palette.WORKING),
+        "idle": ("idle_count", palette.IDLE),
+        "zombie": ("zombies_count", palette.ZOMBIE),
+    }
     _stacked(plot, live, parts)
-    plot.line("at_s", "limit", source=live, color=palette.LIMIT, line_dash="dashed", line_width=2,
+    plot.line("at_s", "limit_count", source=live, color=palette.LIMIT, line_dash="dashed", line_width=2,
               legend_label="max_connections")  # fmt: skip
-    _dashed(plot, other, {"used": INK, "zombie": palette.ZOMBIE})
+    _dashed(plot, other, {"used_count": INK, "zombies_count": palette.ZOMBIE})
     return with_legend(plot, columns=6)
 
 
 def latency(live: Any, other: Any) -> Any:
+    """The median and the 99th percentile of the latency of each second, in ms.
+
+    The columns of ``live`` are the test that is shown, those of ``other`` the one that is laid over it.
+    """
     colours = {"p50_ms": palette.WORKING, "p99_ms": palette.ZOMBIE}
     return _of_both(_plot("Latency of each second", "ms", y_axis_type="log"), live, other, colours)
 
 
 def errors(live: Any, other: Any) -> Any:
+    """Errors in a second, stacked by code, and the connects that the server refused.
+
+    The columns of ``live`` are the test that is shown, those of ``other`` the one that is laid over it.
+    """
     plot = _plot("Errors, by code", "in a second")
     colours = (*palette.CODES, "#8C6D00", "#5A3FA0")
-    _stacked(plot, live, dict(zip(CODES, colours, strict=True)))
-    plot.scatter("at_s", "refused", source=live, marker="inverted_triangle", size=5,
+    _stacked(plot, live, {code: (code, colour) for code, colour in zip(CODES, colours, strict=True)})
+    plot.scatter("at_s", "refused_count", source=live, marker="inverted_triangle", size=5,
                  color=palette.REFUSED, legend_label="refused by the server")  # fmt: skip
-    _dashed(plot, other, {"errors": INK})
+    _dashed(plot, other, {"errors_count": INK})
     return with_legend(plot, columns=6)
 
 
 def containers(live: Any, other: Any) -> Any:
-    colours = {"containers": palette.WORKING, "cold_starts": palette.ZOMBIE}
+    """How many containers there are, and cold starts in a second.
+
+    The columns of ``live`` are the test that is shown, those of ``other`` the one that is laid over it.
+    """
+    colours = {"containers_count": palette.WORKING, "cold_starts_count": palette.ZOMBIE}
     return _of_both(_plot("Containers", "containers, cold starts in a second"), live, other, colours)
 
 
 def decisions(live: Any, other: Any) -> Any:
-    colours = {"kept": "#009E73", "closed": palette.WORKING, "expired": "#E69F00", "killed": palette.ZOMBIE}
+    """How many connections were kept, closed, expired or killed in a second.
+
+    The columns of ``live`` are the test that is shown, those of ``other`` the one that is laid over it.
+    """
+    colours = {
+        "kept_count": "#009E73",
+        "closed_count": palette.WORKING,
+        "expired_count": "#E69F00",
+        "killed_count": palette.ZOMBIE,
+    }
     return _of_both(_plot("What became of connections", "in a second"), live, other, colours)
 
 
 def generator(live: Any) -> Any:
+    """The lag of the generator's loop in ms, and its CPU in %; of ``live``, the test that is shown."""
     plot = _plot("The generator itself", "lag of its loop in ms, CPU in %")
     _lines(plot, live, {"lag_ms": palette.ZOMBIE, "cpu_percent": palette.WORKING})
     return with_legend(plot, columns=6)
@@ -90,10 +120,11 @@ def _of_both(plot: Any, live: Any, other: Any, colours: dict[str, str]) -> Any:
     return with_legend(plot, columns=6)
 
 
-def _stacked(plot: Any, source: Any, parts: dict[str, str]) -> None:
-    """Stacked bars instead of areas, so that unknown values are gaps."""
+def _stacked(plot: Any, source: Any, parts: dict[str, tuple[str, str]]) -> None:
+    """Stacked bars instead of areas, so that unknown values are gaps; the column and colour of each name."""
+    columns, colours = zip(*parts.values(), strict=True)
     plot.vbar_stack(
-        list(parts), x="at_s", width="step_s", color=list(parts.values()), source=source, line_width=0,
+        list(columns), x="at_s", width="step_s", color=list(colours), source=source, line_width=0,
         legend_label=list(parts),
     )  # fmt: skip
 
@@ -111,7 +142,7 @@ def _dashed(plot: Any, source: Any, colours: dict[str, str]) -> None:
 
 
 def _words(name: str) -> str:
-    return name.replace("_ms", "").replace("_", " ")
+    return name.removesuffix("_ms").removesuffix("_count").replace("_", " ")
 
 
 if __name__ == "__main__":

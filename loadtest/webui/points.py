@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 AT_MOST = 600
 Value = float | None  # None: unknown, drawn as a gap
-LARGEST = {"limit", "p99_ms", "lag_ms"}  # of two neighbours; of all others their mean
+LARGEST = {"limit_count", "p99_ms", "lag_ms"}  # of two neighbours; of all others their mean
 AT = "at_s"
 
 
 class Points:
-    """A point covers ``step_s`` seconds and ends at ``at_s``."""
+    """A point covers ``step_s`` seconds and ends at ``at_s``.
+
+    ``names`` are those of the series. There are fewer than ``at_most`` points.
+    """
 
     def __init__(self, names: tuple[str, ...], at_most: int = AT_MOST) -> None:
         self.step_s = 1.0

@@ -10,6 +10,10 @@ from loadtest.results.run_folder import RunFolder
 
 
 def main(folder: str, file: str) -> int:
+    """Writes the invocations of the run in ``folder`` to ``file``: Parquet if its name says so, else CSV.
+
+    Raises :class:`UsageError` and :class:`ResultsError`. Returns the exit code.
+    """
     import pyarrow as pa
     import pyarrow.csv
 

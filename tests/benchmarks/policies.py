@@ -1,9 +1,11 @@
 """Policies that were tried: strategies for the runs of docs/policy.md, one idea changed in each."""
 
 from dataclasses import dataclass
+from random import SystemRandom
 
 from loadtest.fleet.strategies import WithManager
 from loadtest.manager import Managed
+from loadtest.manager.backoff import patient
 from loadtest.manager.decision import AskPressure, Close, Keep
 
 
@@ -51,6 +53,18 @@ class AlwaysKept(Managed):
 always_kept = variant(AlwaysKept)
 
 
+class KeptWhileFull(Managed):
+    """Whoever knows that the server is full keeps its connection."""
+
+    def decide(self, situation):
+        census = self._current(situation)
+        is_full = census is not None and census.pressure_ratio > self.tight_ratio
+        return Keep() if is_full and situation.rhythm.gap_mean_s <= 1 else Managed.decide(self, situation)
+
+
+kept_while_full = variant(KeptWhileFull)
+
+
 def full_backoff(connect):
     made = WithManager(connect)
     made._db = type(made._db)(library=connect, backoff="full")
@@ -70,4 +84,18 @@ def long_lease_no_backoff(connect):
     made._db = type(made._db)(
         library=connect, policy=AlwaysKept(lease_s=2), backoff=lambda _waited_s, _count: 0.001
     )
+    return made
+
+
+def hurried(rng):
+    """Until the collapse was found: it does not heed how long a refusal took."""
+    waits = patient(rng, slowest_s=2.0)
+    return lambda last_s, tries_count, _try_s=0.0: waits(last_s, tries_count)
+
+
+def as_it_was(connect):
+    """Until it was found to collapse at 1,000 arrivals a second: it hurries at the door of a full server."""
+    made = WithManager(connect)
+    policy = Managed(slow_connect_s=1e6)
+    made._db = type(made._db)(library=connect, policy=policy, backoff=hurried(SystemRandom()))
     return made

@@ -46,6 +46,40 @@ def test_how_far_apart_equal_runs_are(tmp_path):
     assert "2 runs: " in said
 
 
+def test_what_a_run_shows_of_the_goals_for_a_burst():
+    said = command("goals", STORED)
+    assert "| 60/s `cached` | 3 | 42.2% | 37.5% | 57.81% |" in said
+
+
+def test_how_near_an_emulated_arm_is_to_a_real_one(tmp_path):
+    arms = {name: arm(1000) for name in ("direct", "real-direct", "real-other")}
+    tmp_path.joinpath("summary.json").write_text(json.dumps(as_json(summary(arms))))
+    said = command("fidelity", tmp_path / "summary.json")
+    assert "`direct` p50 ms |" in said
+    assert "other" not in said
+
+
+def test_how_soon_a_strategy_recovers_from_a_server_that_stood_still():
+    words = [
+        "--server",
+        "local",
+        "--rates",
+        50,
+        "--triggers",
+        "freeze",
+        "--strategies",
+        "ideal",
+        "--after",
+        3,
+    ]
+    said = command("triggers", *words, "--repetitions", 1)
+    (line,) = [line for line in said.splitlines() if "50/s freeze" in line]
+    _, _, again, before, meanwhile, _ = (cell.strip() for cell in line.split("|"))
+    assert again == "0"
+    assert before == "100.0%"
+    assert float(meanwhile.rstrip("%")) < 90, "most of what was due while it stood still was late"
+
+
 def test_the_busy_loops_end_by_themselves():
     assert command("busy_loops", 0.1) == ""
 

@@ -57,7 +57,7 @@ def test_p1_a_kept_connection_at_saturation_against_a_textbook_locustfile(
         ours.append(saturated(mariadb_target, tmp_path / str(number), "cached", seconds))
         done = subprocess.run(
             [sys.executable, "-m", "locust", "-f", str(HERE / "textbook.py"), "--headless", "-u", "10",
-             "-r", "10", "-t", f"{seconds:.0f}s", "--only-summary"],
+             "-r", "10", "-t", f"{seconds + 3:.0f}s", "--only-summary"],
             capture_output=True, text=True, check=True, cwd=tmp_path,
             env={"PORT": str(account.port), "ACCOUNT": account.user, "PASSWORD": account.password,
                  "PATH": "/usr/bin:/bin"},

@@ -50,7 +50,7 @@ def test_two_open_pages_cost_less_than_three_percent_of_a_generator(mariadb_targ
     saturation what they take is what the load lacks, but there the pace itself wavers by 10%."""
     with page(mariadb_target, tmp_path, locustfile=LOCUSTFILES / "containers.py") as found:
         assert found.json("/swarm", FORM)["success"]
-        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals"] > 2000, 40)
+        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals_count"] > 2000, 40)
         generator, costs = psutil.Process(found.locust.pid), {0: [], 2: []}
         for _ in range(pick(8, 2)):
             for pages, found_costs in costs.items():

@@ -103,3 +103,23 @@ def test_a_generator_does_not_import_pandas_for_its_rows(tmp_path):
         "assert 'pyarrow' in sys.modules and 'pandas' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_workers_that_open_a_file_at_the_same_moment_write_one_header(tmp_path):
+    """All of them wait at a barrier, again and again, in processes of their own."""
+    script = (
+        "import multiprocessing, pathlib, sys\n"
+        "from loadtest.results.csv_rows import CsvAppender\n"
+        "from loadtest.results.rows import GeneratorSecond\n"
+        "def open_them(barrier, folder):\n"
+        "    for number in range(50):\n"
+        "        barrier.wait()\n"
+        "        CsvAppender(pathlib.Path(folder) / str(number), GeneratorSecond).close()\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "barrier = fork.Barrier(4)\n"
+        "all_four = [fork.Process(target=open_them, args=(barrier, sys.argv[1])) for _ in range(4)]\n"
+        "for one in all_four: one.start()\n"
+        "for one in all_four: one.join()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
+    assert {len(path.read_text().splitlines()) for path in tmp_path.iterdir()} == {1}

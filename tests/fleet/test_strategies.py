@@ -2,7 +2,8 @@ import pytest
 
 from loadtest.errors import UsageError
 from loadtest.fleet.strategies import check
-from loadtest.settings.strategy import arm_name, parse
+from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import arm_name, parse, part_names
 
 
 def test_a_built_in_strategy_is_one_part():
@@ -19,6 +20,13 @@ def test_two_versions_of_ones_own_stand_side_by_side_under_their_names():
     assert arm_name("base=package.module:attribute") == "base"
     (part,) = parse("base=package.module:attribute")
     assert (part.name, part.spec) == ("base", "package.module:attribute")
+
+
+def test_an_arm_of_real_functions_is_named_without_their_paths():
+    text = "shop=lambda:python:./shop/app.handler:0.3+managed:0.7"
+    assert arm_name(text) == "shop:0.3+managed:0.7"
+    assert part_names(text) == part_names(arm_name(text)) == ["shop", "managed"]
+    assert arm_name("shop=lambda:python:./shop/app.handler") == "shop"
 
 
 @pytest.mark.parametrize(
@@ -40,4 +48,4 @@ def test_a_wrong_strategy_is_refused_with_the_reason(text, reason):
 
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(UsageError, match="no_such_module cannot be imported"):
-        check(parse("no_such_module:thing"))
+        check(parse("no_such_module:thing"), "", Settings())

@@ -12,6 +12,7 @@ from loadtest.dsn import Dsn
 from loadtest.fleet.arrivals import Arrival
 from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
+from loadtest.fleet.container import Reap
 from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.runtime import in_process, label
 from loadtest.server.connections import session
@@ -101,7 +102,7 @@ def test_a_reaped_container_leaves_its_connection_on_the_server_until_wait_timeo
     # The manager's lease is a wait_timeout of one second, and a connect may take as long on a busy machine.
     with session(target.admin) as cursor:
         assert lambdas.invoke(container).error == ""  # the lease begins anew
-        lambdas.fleet.reap(container, leave_zombie=True)
+        lambdas.fleet.reap(container, Reap.ZOMBIE)
         assert left in asleep_by(cursor, target)
     assert lambdas.life().fate == "zombie"
     assert lambdas.book.zombies_count == 1
@@ -115,7 +116,7 @@ def test_a_reaped_container_leaves_its_connection_on_the_server_until_wait_timeo
 def test_without_a_lease_a_zombie_stays(world, target):
     lambdas = world("cached")
     container = lambdas.called()
-    lambdas.fleet.reap(container, leave_zombie=True)
+    lambdas.fleet.reap(container, Reap.ZOMBIE)
     time.sleep(1.5)
     assert lambdas.life().server_id in asleep(target)
 
@@ -123,9 +124,21 @@ def test_without_a_lease_a_zombie_stays(world, target):
 def test_a_graceful_reap_leaves_nothing_behind(world, target):
     lambdas = world("cached")
     container = lambdas.called()
-    lambdas.fleet.reap(container, leave_zombie=False)
+    lambdas.fleet.reap(container, Reap.TOLD)
     assert lambdas.life().fate == "closed"
     wait_until(lambda: lambdas.life().server_id not in asleep(target))
+
+
+def test_a_connection_whose_last_statement_failed_is_closed_not_lost(world):
+    """Such as after a deadlock: the server answered, and the connection is as good as before."""
+    lambdas = world("cached")
+    container = lambdas.called()
+    with pytest.raises(pymysql.OperationalError, match="as if by deadlock"):
+        container.function._connection.query(
+            "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if by deadlock'"
+        )
+    lambdas.fleet.reap(container, Reap.TOLD)
+    assert lambdas.life().fate == "closed"
 
 
 def test_a_killed_zombie_is_known_as_killed_and_by_whom(world):
@@ -133,7 +146,7 @@ def test_a_killed_zombie_is_known_as_killed_and_by_whom(world):
     killer, victim = lambdas.called(), lambdas.new()
     lambdas.invoke(victim)
     zombie = next(life for life in lambdas.newest_lives() if life.container == victim.number).server_id
-    lambdas.fleet.reap(victim, leave_zombie=True)
+    lambdas.fleet.reap(victim, Reap.ZOMBIE)
     killer.function._connection.query(f"KILL {zombie}")
 
     def fate():

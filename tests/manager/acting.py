@@ -12,6 +12,7 @@ import pytest
 
 from loadtest.server import connections
 from loadtest.server.connections import connect
+from tests.waiting import wait_until
 
 INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
 
@@ -43,23 +44,36 @@ def _ids(target):
 
 
 @contextmanager
-def filled(target):
-    """All connections that functions may have are taken; yields them.
+def filled(target, beside=()):
+    """All connections that functions may have are taken, but for those with the ids ``beside``; yields them.
 
-    Those of an earlier test may still be on their way out, and would leave a slot free a moment later.
+    One of an earlier test may still hold a slot until its lease is over, and would leave it free then. So
+    this is done when nobody but us has any.
     """
-    taken, seen = [], []
+    taken, give_up_at = [], time.monotonic() + 30
     try:
-        while len(seen) < 4 or any(there != seen[-1] for there in seen[-4:]):
+        while True:
             with pytest.raises(pymysql.OperationalError, match="1040"):
                 while len(taken) <= target.max_connections:
                     taken.append(connect(target.functions))
-            seen.append(_ids(target))
+            if _ids(target) == {*beside, *(connection.thread_id() for connection in taken)}:
+                break
+            assert time.monotonic() < give_up_at, "others hold connections for longer than any lease"
             time.sleep(0.1)
         yield taken
     finally:
         for connection in taken:
             connection.close()
+
+
+def connect_when_free(target):
+    """A connection on a server that may not have seen yet that another one has gone."""
+
+    def try_to():
+        with suppress(pymysql.OperationalError):
+            return connect(target.functions)
+
+    return wait_until(try_to, what="a free slot")
 
 
 @contextmanager

@@ -41,6 +41,19 @@ def test_patience_begins_as_decorrelated_jitter(seed):
     assert waits(patient, seed, 2) == waits(decorrelated, seed, 2)
 
 
+@given(SEEDS, st.integers(1, 40), st.floats(0, 10))
+def test_whoever_waits_spends_little_of_its_time_on_trying(seed, tries, try_s):
+    """At most 2.5%, up to tries that take 50 ms; and nobody waits for longer than four seconds at once."""
+    wait_s = patient(Random(seed))(0.0, tries, try_s)
+    assert min(2.0, 40 * try_s) <= wait_s <= 4.0
+
+
+@given(SEEDS, st.floats(0.001, 1), st.integers(1, 20))
+def test_only_patience_heeds_how_long_a_try_took(seed, try_s, tries):
+    for make in (full, decorrelated):
+        assert make(Random(seed))(0.0, tries, try_s) == make(Random(seed))(0.0, tries)
+
+
 @given(SEEDS)
 def test_ten_seconds_of_patience_are_at_most_twenty_tries(seed):
     """At a fixed cap of 100 ms they would be two hundred, from each of hundreds of waiters."""

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import logging
+import time
 import types
 
 import pymysql
@@ -230,6 +231,39 @@ def test_an_own_backoff_is_asked_with_the_last_wait_and_the_count(made, target):
         made(Managed(max_retries=3), backoff=backoff, **callbacks).query("SELECT 1")
     assert asked == [(0.0, 1), (0.05, 2), (0.05, 3)]
     assert [entry[2:] for entry in told] == [(1, 0.05, "custom"), (2, 0.05, "custom"), (3, 0.05, "custom")]
+
+
+@pytest.mark.parametrize(("code", "is_calm"), [(1040, True), (1226, True), (2003, False)])
+def test_a_full_server_is_asked_the_more_rarely_the_slower_it_refuses(code, is_calm):
+    """A host that cannot be reached refuses nobody: those tries cost no server any work."""
+
+    def refuse(**_arguments):
+        time.sleep(0.005)
+        error = pymysql.OperationalError(code, "as if")
+        error.original_exception = ConnectionRefusedError()
+        raise error
+
+    told, callbacks = recorded(["retry"])
+    db = ConnectionManager(library=refuse, policy=Managed(max_retries=1), **callbacks)
+    with pytest.raises(NoConnection):
+        db.query("SELECT 1")
+    assert (told[0][3] >= 40 * 0.005) is is_calm
+
+
+def test_an_own_backoff_may_ask_how_long_the_try_took():
+    def refuse(**_arguments):
+        time.sleep(0.005)
+        raise pymysql.OperationalError(1040, "as if")
+
+    asked = []
+    db = ConnectionManager(
+        library=refuse, policy=Managed(max_retries=1), backoff=lambda *told: asked.append(told) or 0.0
+    )
+    with pytest.raises(NoConnection):
+        db.query("SELECT 1")
+    [(last_s, tries_count, try_s)] = asked
+    assert (last_s, tries_count) == (0.0, 1)
+    assert try_s >= 0.005
 
 
 def test_a_connection_that_breaks_is_told_and_counted(made, admin):

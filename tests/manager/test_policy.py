@@ -101,6 +101,52 @@ def test_managed_keeps_while_there_is_room(count, gap_s, used, lease_s, expected
 
 
 @pytest.mark.parametrize(
+    ("count", "gap_s", "used", "connect_s", "expected"),
+    [
+        (1, 1.0, None, 0.2, Close()),  # new, and it knows of no shortage
+        (1, 1.0, 90, 0.2, Keep()),  # new, and it was refused before: another connect would be as slow
+        (1, 1.0, 90, 0.03, Close()),  # refused, but connects are quick: others need the slot more
+        (2, 0.5, 90, 0.2, Keep()),
+        (2, 0.5, 46, 0.2, Keep()),
+        (2, 0.5, 90, 0.03, Close()),
+        (2, 1.0, 90, 0.2, Close()),  # the lease would be over before it is called again
+        (9, 2.0, 45, 0.2, Close()),  # a calm server: the ordinary rules
+    ],
+)
+def test_a_connection_that_was_slow_to_come_is_kept_on_a_busy_server(count, gap_s, used, connect_s, expected):
+    census = None if used is None else Census(used, 90)
+    situation = Situation(called(count, gap_s), 1, census=census, is_fresh=True, connect_s=connect_s)
+    assert POLICY.decide(situation) == expected
+
+
+def test_the_lease_of_a_transaction_does_not_outlive_it_on_a_full_server():
+    """A new container whose transaction had lengthened its lease to eleven seconds."""
+    situation = Situation(called(1, 1.0), 11, census=Census(90, 90), connect_s=0.2)
+    assert POLICY.decide(situation) == Keep(1)
+
+
+def test_a_refusal_of_long_ago_keeps_nothing():
+    situation = Situation(called(1, 1.0), 1, None, Census(1, 1), census_age_s=5.0, connect_s=0.2)
+    assert POLICY.decide(situation) == Close()
+
+
+@pytest.mark.parametrize(
+    ("patience_s", "left_s", "expected_s"),
+    [
+        (None, None, 5.0),  # nothing else sets a limit
+        (None, 10.0, 9.8),  # until the deadline, less the margin for the answer
+        (1.5, 10.0, 1.5),  # fails fast
+        (1.5, None, 1.5),
+        (1.5, 1.0, 0.8),
+        (0.0, 10.0, 0.0),  # one try
+    ],
+)
+def test_patience_also_ends_before_a_deadline(patience_s, left_s, expected_s):
+    policy = Managed(patience_s=patience_s)
+    assert policy.connect_limit_s(left_s, needed_s=0.1) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize(
     ("used", "age_s", "invocations", "due"),
     [
         (80, 0.9, 99, False),  # once a second at most

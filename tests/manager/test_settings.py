@@ -9,7 +9,7 @@ from loadtest.manager import Classic, ConnectionManager, Managed
 NUMBERS = {
     Managed: {
         "gap_s", "unproven_gap_s", "idle_ratio", "calm_ratio", "tight_ratio", "ask_every_s", "ask_again_s",
-        "ask_timeout_s", "limit_cache_s", "expiry_margin_s", "patience_s", "margin_s",
+        "ask_timeout_s", "limit_cache_s", "expiry_margin_s", "patience_s", "margin_s", "slow_connect_s",
     },
     Classic: {"utilisation_ratio", "zombie_min_s", "zombie_max_s", "limit_cache_s", "used_cache_s"},
 }  # fmt: skip

@@ -14,7 +14,7 @@ from loadtest.report.frame_reader import read_repetition
 from loadtest.report.render.terminal import run_text
 from loadtest.report.run_summary import summarise_run
 from loadtest.results import parquet, run_folder
-from loadtest.results.rows import ConnectionLife, Invocation, Sample
+from loadtest.results.rows import ConnectionLife, Invocation, Sample, Start
 from loadtest.results.summary import as_json
 
 from .conftest import generator_second, table_of
@@ -50,6 +50,32 @@ def test_a_killed_repetition_keeps_its_counts_and_is_not_valid_for_times(writer)
         "x/01: samples.csv is missing or empty",
         "x/01 is not valid for times: it was cut off before its end",
     ]
+
+
+def test_functions_that_go_to_another_server_are_named(writer):
+    starts = [Start(0, 0, "x", 10.0, 0.1)]
+    writer.repetition("x", generator=GENERATOR, invocations=rows(50), starts=starts)
+    writer.repetition("y", generator=GENERATOR, invocations=rows(50), connections=[LIFE], starts=starts)
+    (said,) = (text for text in summary_of(writer.folder)["warnings"] if "connected" in text)
+    assert said.startswith(
+        "x/01: its functions answered, and none of them connected to this server: look where"
+    )
+
+
+def test_a_run_of_an_older_version_lacks_the_newest_columns_and_is_whole(writer):
+    meta = {"start_s": 10.0, "deadline_s": 20.0, "ended_s": 20.5, "cut_off": False}
+    tables = {"invocations": rows(50), "connections": [LIFE]}
+    seconds = [second._replace(functions_cpu_ratio=math.nan) for second in GENERATOR]
+    folder = writer.repetition("x", meta, [Sample(11.0)], seconds, **tables)
+    now = summary_of(writer.folder)
+    lines = folder.generator.read_text().splitlines()
+    assert lines[0].endswith(",functions_cpu_ratio")
+    folder.generator.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    for file in folder.row_files("starts"):
+        file.unlink()
+    assert summary_of(writer.folder) == now
+    assert only(now)["generator"]["functions_cpu_ratio"] is None
+    assert only(now)["starts"]["count"] is None
 
 
 def test_an_interrupted_repetition_has_the_throughput_of_the_time_it_had(writer):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.report.files import write_report
-from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag, Sample
+from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag, Sample, Start
 from loadtest.results.summary import figure_names
 
 from .conftest import Writer, generator_second
@@ -27,7 +27,10 @@ INVOCATIONS = [
     # due 13.0, cold start of 0.4, handler from 13.4 to 13.42: 20 ms
     invocation(13.0, 13.4, 13.42, container=2, cold=True, cold_start_s=0.4, overhead_queries_count=4),
     invocation(14.0, 14.01, 14.03, container=1),
-    invocation(15.0, 15.05, 16.2, container=3, worker=1),
+    # of a real function, whose own statements nobody can tell
+    invocation(
+        15.0, 15.05, 16.2, container=3, worker=1, query_s=NEVER, manage_s=NEVER, overhead_queries_count=9
+    ),
     # no answer
     invocation(16.0, 16.0, 16.5, "1040 ER_CON_COUNT_ERROR", container=2),
     invocation(16.1, 16.1, 16.6, "1040 ER_CON_COUNT_ERROR", container=4),
@@ -59,6 +62,12 @@ KILLS = [
 # Half of the second arrival's 20 ms, [13, 13.42] less the cold start, and a small part of worker 1's
 # [15, 16.2]; one that touches nothing, and one that is too short to count.
 LAGS = [Lag(0, 13.2, 13.21), Lag(1, 15.5, 15.55), Lag(1, 14.0, 14.02), Lag(0, 14.0, 14.004)]
+# Container 1 was provisioned, and first invoked at 11.9; container 5 never answered.
+STARTS = [
+    Start(0, 1, "managed", 9.0, 0.2),
+    Start(0, 2, "managed", 13.0, 0.4),
+    Start(0, 5, "managed", 17.9, 0.3),
+]
 SAMPLES = [
     Sample(11.0, 40, 4, 36, 1.0, 7, 0, 100, 90),
     Sample(12.0, 90, 4, 86, 1.0, 9, 0, 200, 90),
@@ -67,9 +76,33 @@ SAMPLES = [
 ]
 GENERATOR = [
     generator_second(11.0, 0, cpu_ratio=1.0, loop_lag_max_ms=900.0, containers_count=1),  # before the window
-    generator_second(13.0, 0, cpu_ratio=0.5, loop_lag_max_ms=10.0, lateness_p99_ms=1.0, containers_count=3),
-    generator_second(13.2, 1, cpu_ratio=0.3, loop_lag_max_ms=20.0, lateness_p99_ms=2.0, containers_count=4),
-    generator_second(14.0, 0, cpu_ratio=0.7, loop_lag_max_ms=10.0, lateness_p99_ms=1.0, containers_count=5),
+    generator_second(
+        13.0,
+        0,
+        cpu_ratio=0.5,
+        loop_lag_max_ms=10.0,
+        lateness_p99_ms=1.0,
+        containers_count=3,
+        functions_cpu_ratio=1.0,
+    ),
+    generator_second(
+        13.2,
+        1,
+        cpu_ratio=0.3,
+        loop_lag_max_ms=20.0,
+        lateness_p99_ms=2.0,
+        containers_count=4,
+        functions_cpu_ratio=0.25,
+    ),
+    generator_second(
+        14.0,
+        0,
+        cpu_ratio=0.7,
+        loop_lag_max_ms=10.0,
+        lateness_p99_ms=1.0,
+        containers_count=5,
+        functions_cpu_ratio=0.5,
+    ),
 ]
 
 EXPECTED = {
@@ -78,7 +111,9 @@ EXPECTED = {
     "reasons": [
         (
             "14.3% of its invocations were disturbed by a stall of the generator over 5 ms, "
-            "or a second in which the machine was over 90% busy (limit: 5%)"
+            "or a second in which the machine was over 90% busy (limit: 5%); "
+            "the processes of its functions used 1.0 cores, of which on AWS each has its own: "
+            "start them before the load (--provisioned), or use fewer at a time"
         ),
     ],
     "arrivals_count": 8,
@@ -114,14 +149,22 @@ EXPECTED = {
     },
     "cold_starts_count": 1,
     "containers_peak_count": 9,  # 5 of worker 0 in second 14, and the 4 of worker 1 a second before
+    "starts": {
+        "count": 3,
+        "init_p50_ms": 300.0,  # 200, 300, 400
+        "init_p99_ms": 300 + 0.98 * 100,
+        "first_p50_ms": 35.0,  # 20 and 50
+        "first_p99_ms": 20 + 0.99 * 30,
+    },
     "connections": {"peak_count": 90, "opened_count": 6, "refused_count": 23, "expired_count": 2},
     "zombies": {"left_count": 3, "peak_count": 3, "reclaim_p50_s": 2.5},
     "kills": {"zombie_count": 1, "idle_count": 1, "busy_count": 2},
-    "overhead_queries_per_invocation": 6 / 7,
+    "overhead_queries_per_invocation": 6 / 6,
     "generator": {
         "lateness_p99_ms": 1 + 0.98,  # 1, 1, 2 at 1.98
         "loop_lag_p99_ms": 10 + 0.98 * 10,
         "cpu_ratio": 0.6,  # worker 0: 0.5 and 0.7
+        "functions_cpu_ratio": 1.0,  # worker 0: 1 and 0.5, and the 0.25 of worker 1
         "disturbed_ratio": 1 / 7,
     },
     "integrity": {"acknowledged_count": 5, "lost_count": 0, "doubled_count": 1},
@@ -141,6 +184,7 @@ def golden(tmp_path: Path) -> Writer:
         connections=CONNECTIONS,
         kills=KILLS,
         lags=LAGS,
+        starts=STARTS,
     )
     return writer
 
@@ -182,6 +226,7 @@ def test_the_median_has_no_times_where_no_repetition_is_valid_but_all_counts(gol
     assert median["latency_ms"] == dict.fromkeys(("mean", "p50", "p90", "p95", "p99", "p999", "max")) | {
         "disturbed": []
     }
+    assert median["starts"] == {**dict.fromkeys(EXPECTED["starts"]), "count": 3}
     assert median["error_ratio"] == 0.5
     assert median["errors"] == EXPECTED["errors"]
 

@@ -124,6 +124,21 @@ def test_a_run_without_rows_of_connections_still_has_a_page(tmp_path):
     assert "<h2>What was run" in writer.folder.report_html.read_text("utf-8")
 
 
+def test_zombies_of_which_none_was_dropped_leave_no_empty_plot(tmp_path, caplog):
+    writer = Writer(tmp_path / "run", strategies=["x"])
+    writer.repetition(
+        "x",
+        invocations=[Invocation(0, 0, 0, 0, "x", 10.0, 10.0, 10.1)],
+        samples=[Sample(10.0 + i, 20, 4, 16, 1.0, 3, 0, 100, 90) for i in range(4)],
+        connections=[ConnectionLife(0, 0, 1, 10.0, reaped_s=12.0)],
+    )
+    write_report(writer.folder)
+    page = writer.folder.report_html.read_text("utf-8")
+    assert "Zombies alive" in page
+    assert "Zombies gone within" not in page
+    assert caplog.text == "", "Bokeh warns of empty plots"
+
+
 def test_a_strategy_has_one_colour_and_all_are_different():
     styles = palette.styles(["mine", "managed", "direct", "cached", "classic", "ideal", "other"])
     assert styles["managed"] == palette.STRATEGIES["managed"]
@@ -153,9 +168,9 @@ def test_connections_are_split_by_what_they_do():
     )  # fmt: skip
     seen = pressure_of(frames, 10.0)
     assert list(seen.at_s) == [2.0, 3.0]
-    assert list(seen.working) == [1.0, 0.0]
-    assert list(seen.zombies) == [2.0, 1.0]
-    assert list(seen.idle) == [7.0, 8.0]
+    assert list(seen.working_count) == [1.0, 0.0]
+    assert list(seen.zombies_count) == [2.0, 1.0]
+    assert list(seen.idle_count) == [7.0, 8.0]
     assert (list(seen.refused_at_s), list(seen.refused_count)) == ([3.0], [4.0])
 
 
@@ -163,7 +178,7 @@ def test_what_nobody_saw_is_a_gap():
     samples = [Sample(at, 10, 1, 9, 1.0, 0, 0, 0, 90) for at in (10.0, 10.25, 14.0, 14.25)]
     samples.insert(1, Sample(10.1, error="no answer"))
     seen = pressure_of(frames_of(META, samples=samples), 10.0)
-    assert [value == value for value in seen.idle] == [True, False, True, False, True]
+    assert [value == value for value in seen.idle_count] == [True, False, True, False, True]
 
 
 def test_the_distribution_is_over_the_rows_of_all_repetitions_that_count():

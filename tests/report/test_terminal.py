@@ -6,6 +6,8 @@ import pytest
 
 from loadtest.report.render.run_table import COLUMNS
 from loadtest.report.render.terminal import run_text, table
+from loadtest.report.wording import NOTHING
+from loadtest.results.summary import Starts
 
 from .summaries import arm, summary
 
@@ -46,6 +48,17 @@ def test_a_wide_terminal_shows_every_column():
     row = table(summary(ARMS), 200, False).splitlines()[3]
     cells = "direct 15,000 99.8% 0.2% 1040 0 39.5 39.5 39.5 39.5 90 2 1.25 s 0.123"
     assert " ".join(row.split()) == cells
+
+
+def test_a_run_of_real_functions_has_columns_for_their_starts():
+    shop = arm(100)
+    shop.median.starts = Starts(4, 81.5, 120.0, 31.25, 44.0)
+    shown = table(summary({"direct": ARMS["direct"], "shop": shop}), 200, False)
+    head, _, _, direct, real = shown.splitlines()[:5]
+    assert head.split()[-2:] == ["init", "first"]
+    assert direct.split()[-2:] == [NOTHING, NOTHING]
+    assert real.split()[-2:] == ["81.5", "31.2"]
+    assert "init: the init phase of a container" in shown
 
 
 def test_a_very_narrow_terminal_gets_lists_instead_of_a_table():

@@ -256,3 +256,11 @@ def test_two_processes_measure_what_one_does(mariadb_target, tmp_path):
     seen = difference(terms, log(1.1))
     assert seen.low < log(1.1), means
     assert seen.high > -log(1.1), means
+
+
+def test_a_test_that_is_stopped_before_its_start_does_not_wait_for_it(mariadb_target, tmp_path):
+    late = {"provisioned": 1, "cold_start_ms": 60_000.0}
+    with running(mariadb_target, tmp_path / "r", "direct", **late) as (locust, repetition, _):
+        wait_until(lambda: "start_s" in repetition.read_meta(), 40)
+        locust.send_signal(signal.SIGINT)
+        assert locust.wait(30) == 130

@@ -34,7 +34,7 @@ def test_a_worker_that_was_done_is_not_lost_by_ending(roster):
 
 
 def test_a_worker_that_somebody_ended_is_lost_with_the_clients_that_it_gave_to_others(roster):
-    assert "worker 0 (on alpha) was lost" in roster.done(ONE, 5, 5, True)
+    assert "worker 0 (on alpha) was lost" in roster.done(ONE, 5, 5, ended=True)
     roster.done(TWO, 10, 5)
     assert len(roster.verdict()) == 2
     assert "5 of 10 clients" in roster.verdict()[1]

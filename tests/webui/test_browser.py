@@ -16,14 +16,19 @@ from tests.waiting import wait_until
 from .pages import page, shown
 
 UNKNOWN = "\N{EN DASH}"
+# What is only shown while a test runs is looked for in one that lasts until it is stopped: on a busy machine
+# the first plots take a browser without a graphics card longer than a short test.
+UNTIL_STOPPED = "120s"
+# Of 90: connections come and go between two samples.
+ALL_USED = 88
 # Enough for `cached` to use up 90 connections: each new container keeps one.
 LOAD = {
-    "userCount": "300", "duration": "10s", "functionTimeout": "2s", "coldStartMs": "300", "workMs": "30",
+    "userCount": "300", "functionTimeout": "2s", "coldStartMs": "300", "workMs": "30",
     "reapProbability": "0.2",
 }  # fmt: skip
 # A fifth of it, with time to wait: where other tests take the CPU, the manager sinks under what `cached`
 # needs to run out (a storm of connects, each slower than the last). What is shown here is the page.
-CALMER = {**LOAD, "userCount": "60", "functionTimeout": "10s"}
+CALMER = {**LOAD, "userCount": "60", "functionTimeout": "10s", "duration": "6s"}
 
 
 @contextmanager
@@ -58,6 +63,10 @@ def start(tab, **fields):
     tab.get_by_role("button", name="Start", exact=True).click()
 
 
+def stop(tab):
+    tab.get_by_role("button", name="Stop", exact=True).click()
+
+
 def new_test(tab):
     tab.get_by_role("button", name="New", exact=True).click()
 
@@ -69,12 +78,13 @@ def ended(tab, number):
 
 def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
-        start(tab, strategy="cached", **LOAD)
-        wait_until(lambda: (shown(tab, "used") or 0) >= 88, 40, "all connections used")
+        start(tab, strategy="cached", duration=UNTIL_STOPPED, **LOAD)
+        wait_until(lambda: (shown(tab, "used_count") or 0) >= ALL_USED, 40, "all connections used")
         tab.locator(".lt-errors", has_text="1040 ER_CON_COUNT_ERROR").wait_for(timeout=40_000)
-        assert "of 90" in tab.locator('[data-name="used"] dd').text_content()
-        assert (shown(tab, "errors") or 0) > 0
+        assert "of 90" in tab.locator('[data-name="used_count"] dd').text_content()
+        assert (shown(tab, "errors_count") or 0) > 0
         wait_until(lambda: "zombie" in tab.locator(".lt-count").text_content(), 40)
+        stop(tab)
         ended(tab, 1)
         tab.screenshot(path=tmp_path / "cached.png", full_page=True)
 
@@ -88,8 +98,9 @@ def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariad
         tab.get_by_label("dashed test 1").check()
         tab.locator(".lt-compare a").wait_for()
         drawn = wait_until(lambda: both(tab), 40, "both tests in the plots")
-        assert max(drawn["other"]) >= 90
-        assert max(drawn["live"]) < 90
+        # What is drawn is a sample a second: the last one may have been taken just before the server was full.
+        assert max(drawn["other"]) >= ALL_USED
+        assert max(drawn["live"]) < max(drawn["other"])
         assert tab.locator(".lt-compare a").get_attribute("href").endswith("/compare/1/2")
         tab.screenshot(path=tmp_path / "both.png", full_page=True)
 
@@ -98,7 +109,8 @@ def both(tab):
     """Used connections of the test that is shown and of the one laid over it, as bokeh has them."""
     drawn = tab.evaluate(
         """() => Object.fromEntries(["live", "other"].map((name) => [
-            name, Array.from(Bokeh.documents.at(-1).get_model_by_name(`test_${name}`).get_column("used")),
+            name,
+            Array.from(Bokeh.documents.at(-1).get_model_by_name(`test_${name}`).get_column("used_count")),
         ]))"""
     )
     known = {name: [value for value in values if value is not None] for name, values in drawn.items()}
@@ -132,13 +144,13 @@ def test_a_wrong_value_is_answered_at_the_form(browser, mariadb_target, tmp_path
 def test_a_server_that_dies_in_mid_test_is_said_and_leaves_a_gap(browser, tmp_path):
     with launch.launched(ServerChoice("local"), 90) as target, page(target, tmp_path) as found:
         with tab_of(browser, found) as tab:
-            start(tab, strategy="cached", **{**LOAD, "userCount": "50", "duration": "12s"})
-            wait_until(lambda: (shown(tab, "used") or 0) > 5, 40)
+            start(tab, strategy="cached", duration=UNTIL_STOPPED, **{**LOAD, "userCount": "50"})
+            wait_until(lambda: (shown(tab, "used_count") or 0) > 5, 40)
             (server,) = [p for p in psutil.process_iter(["cmdline"]) if is_server(p, target)]
             os.kill(server.pid, signal.SIGKILL)
             tab.locator(".lt-trouble", has_text="the server cannot be sampled").wait_for(timeout=40_000)
-            wait_until(lambda: tab.locator('[data-name="used"] dd').text_content() == UNKNOWN, 40)
-            wait_until(lambda: found.live()["live"]["points"]["working"][-1] is None, 40, "a gap")
+            wait_until(lambda: tab.locator('[data-name="used_count"] dd').text_content() == UNKNOWN, 40)
+            wait_until(lambda: found.live()["live"]["points"]["working_count"][-1] is None, 40, "a gap")
             tab.screenshot(path=tmp_path / "lost.png", full_page=True)
 
 
@@ -149,8 +161,8 @@ def is_server(process, target):
 
 def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
-        start(tab, strategy="direct", userCount="20", duration="12s")
-        wait_until(lambda: (shown(tab, "arrivals") or 0) > 5, 40)
+        start(tab, strategy="direct", userCount="20", duration=UNTIL_STOPPED)
+        wait_until(lambda: (shown(tab, "arrivals_count") or 0) > 5, 40)
         monitors = [
             child for child in psutil.Process(found.locust.pid).children()
             if "loadtest.server.monitor" in " ".join(child.cmdline())
@@ -162,20 +174,23 @@ def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
 
 def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, workers=2) as found, tab_of(browser, found) as tab:
-        start(tab, strategy="cached", userCount="40", duration="12s", reapProbability="0.2")
+        start(tab, strategy="cached", userCount="40", duration=UNTIL_STOPPED, reapProbability="0.2")
         rows = tab.locator(".lt-workers tbody tr")
         wait_until(lambda: rows.count() == 2, 30, "a row for each worker")
-        wait_until(lambda: (shown(tab, "arrivals") or 0) > 28, 40, "the sum of both")
+        wait_until(lambda: (shown(tab, "arrivals_count") or 0) > 28, 40, "the sum of both")
         wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 40)
+        wait_until(lambda: found.live()["live"]["points"]["at_s"][-1] > 7, 40)
+        stop(tab)
         ended(tab, 1)
         points = found.live()["live"]["points"]
-        assert max(filter(None, points["arrivals"])) > 28
-        assert found.live()["tests"][0]["arrivals"] == pytest.approx(480, rel=0.25)
+        assert max(filter(None, points["arrivals_count"])) > 28
+        # One worker alone would have half; either end may be off by a second or two.
+        assert found.live()["tests"][0]["arrivals_count"] == pytest.approx(40 * points["at_s"][-1], abs=80)
 
 
 def test_a_cell_says_what_its_container_is(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
-        start(tab, strategy="cached", userCount="50", duration="10s", reapProbability="0.0")
+        start(tab, strategy="cached", userCount="50", duration=UNTIL_STOPPED, reapProbability="0.0")
         wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 40)
         tab.locator(".lt-fleet canvas").hover(position={"x": 5, "y": 5})
         tip = tab.locator(".lt-tip")
@@ -228,7 +243,7 @@ def news(codes):
     points = {name: [float(name not in CODES or name in codes)] * 3 for name in names}
     test = {
         "number": 1, "arm": "cached", "trouble": "", "running": True, "now": {}, "workers": [],
-        "errors": {"1040 ER_CON_COUNT_ERROR": 3}, "step_s": 1.0, "whole": True,
+        "error_counts": {"1040 ER_CON_COUNT_ERROR": 3}, "step_s": 1.0, "whole": True,
         "points": {"at_s": [1.0, 2.0, 3.0], **points},
     }  # fmt: skip
     return {"tests": [], "state": "ready", "trouble": "", "live": test, "other": None}

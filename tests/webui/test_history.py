@@ -16,7 +16,7 @@ def second(at_s, **values):
 
 def test_errors_count_by_their_code_and_strange_ones_together():
     test = a_test()
-    test.add(second(1.0, arrivals=20.0), {"1040 ER_CON_COUNT_ERROR": 3, "timeout": 1, "ValueError": 2})
+    test.add(second(1.0, arrivals_count=20.0), {"1040 ER_CON_COUNT_ERROR": 3, "timeout": 1, "ValueError": 2})
     assert test.points.columns["1040"] == [3.0]
     assert test.points.columns["timeout"] == [1.0]
     assert test.points.columns["other"] == [2.0]
@@ -25,10 +25,10 @@ def test_errors_count_by_their_code_and_strange_ones_together():
 
 def test_most_connections_leave_out_seconds_that_nobody_sampled():
     test = a_test()
-    test.add(second(1.0, working=5.0, idle=4.0, zombie=1.0), {})
-    test.add(second(2.0, working=None, idle=None, zombie=None), {})
+    test.add(second(1.0, working_count=5.0, idle_count=4.0, zombies_count=1.0), {})
+    test.add(second(2.0, working_count=None, idle_count=None, zombies_count=None), {})
     test.add({"at_s": 3.0}, {})
-    assert test.line()["peak"] == 10
+    assert test.line()["peak_count"] == 10
 
 
 def test_without_arrivals_the_ratio_is_unknown():

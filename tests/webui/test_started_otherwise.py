@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.waiting import wait_until
 
 from .pages import FORM, page
 
+REAL = Path(__file__).parent.parent / "fleet" / "real" / "functions"
+
 
 def test_a_mixed_fleet_that_the_command_line_names_can_be_chosen(mariadb_target, tmp_path):
     mixed = "managed:0.5+cached:0.5"
@@ -28,6 +31,23 @@ def test_a_mixed_fleet_that_the_command_line_names_can_be_chosen(mariadb_target,
         assert found.swarm(strategy=mixed, duration="2s")["success"]
         assert found.ended()["tests"][0]["arm"] == mixed
         assert found.get("/loadtest/tests/1/report")[0] == 200
+
+
+def test_a_real_function_runs_from_the_page_and_what_it_cannot_be_sent_is_said_at_the_form(
+    mariadb_target, tmp_path
+):
+    text = f"shop=lambda:python:{REAL}/app.cached"
+    with page(mariadb_target, tmp_path, "--strategy", text) as found:
+        form = {**FORM, "strategy": text, "user_count": "10", "spawn_rate": "10", "duration": "1s"}
+        answer = found.json("/swarm", {**form, "event": "sqss"})
+        assert not answer["success"]
+        assert "unknown event 'sqss' (did you mean sqs?)" in answer["message"]
+        assert found.json("/swarm", form)["success"]
+        found.ended()
+        assert b"shop" in found.get("/loadtest/tests/1/report")[2]
+    summary = json.loads(next(tmp_path.glob("results/*/summary.json")).read_text())
+    assert summary["arms"]["shop"]["median"]["error_ratio"] == 0
+    assert summary["arms"]["shop"]["median"]["starts"]["count"] > 0
 
 
 def test_a_server_that_is_not_there_is_said_at_the_form(mariadb_target, tmp_path):
@@ -101,13 +121,13 @@ def test_with_a_certificate(mariadb_target, tmp_path):
 
 def test_whoever_listens_for_everybody_without_a_login_is_warned(mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, "--web-host", "0.0.0.0"):
-        wait_until(lambda: "can start tests here" in (tmp_path / "log").read_text(), 10)
+        wait_until(lambda: "can start tests here" in (tmp_path / "log").read_text(), 40)
 
 
 def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found:
-        assert found.swarm(duration="20s")["success"]
-        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals"] > 50, 20)
+        assert found.swarm(duration="60s")["success"]
+        wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals_count"] > 50, 40)
         os.kill(found.locust.pid, signal.SIGTERM)
         assert found.locust.wait(20) == 130
     run = RunFolder.open(found.folder / "results" / "latest")

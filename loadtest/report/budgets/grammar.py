@@ -9,8 +9,9 @@
     factor     = number [ "%" ] | path | "(" sum ")" | "-" factor
     path       = [ "baseline" "." ] arm "." field { "." field }
 
-The name of an arm with characters other than letters, digits and ``_`` is put in double quotes. A path
-reads the arm's median in ``summary.json``; ``errors.1040`` is the number of errors with that code.
+A name with characters other than letters, digits and ``_`` is put in double quotes, as in
+``shop.errors."http 503"``. A path reads the arm's median in ``summary.json``; ``errors.1040`` is the number
+of errors with that code.
 """
 
 import re
@@ -48,8 +49,8 @@ class Path:
     of_baseline: bool = False
 
     def __str__(self) -> str:
-        arm = self.arm if re.fullmatch(r"[A-Za-z_]\w*", self.arm) else f'"{self.arm}"'
-        return ".".join((*([BASELINE] if self.of_baseline else []), arm, *self.fields))
+        names = [name if re.fullmatch(r"\w+", name) else f'"{name}"' for name in (self.arm, *self.fields)]
+        return ".".join((*([BASELINE] if self.of_baseline else []), *names))
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,9 @@ def _paths(node: Node) -> Iterator[Path]:
 
 
 def parse(text: str) -> Budget:
-    """Parses a budget.
+    """Parses ``text``, such as ``managed.latency_ms.p99 <= 3 * ideal.latency_ms.p99``.
 
-    Raises:
-        UsageError: it makes no sense; says where, and what was expected there.
+    Raises :class:`UsageError` for one that makes no sense; it says where, and what was expected there.
     """
     return _Parser(text).budget()
 

@@ -9,7 +9,7 @@ from loadtest.report.wording import number, plain
 from loadtest.results.summary import ArmFigures, Summary, Times, found_at, number_at
 
 PASSED, MISSED, UNDECIDED = "passed", "missed", "undecided"
-TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms")
+TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms", "starts")
 
 
 class Judgement(NamedTuple):

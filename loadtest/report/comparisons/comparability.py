@@ -30,6 +30,7 @@ class Mismatch(NamedTuple):
     measures: frozenset[str] = frozenset()
 
     def affects(self, measure: str) -> bool:
+        """Whether ``measure``, a name such as ``latency_ms.p50``, may differ because of this alone."""
         return not self.measures or measure in self.measures
 
 

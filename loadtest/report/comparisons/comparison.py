@@ -23,6 +23,7 @@ class Side(NamedTuple):
     series: Mapping[str, ArmSeries] = {}
 
     def repetitions(self, arm: str) -> list[ArmFigures]:
+        """The figures of each repetition of ``arm``, which the run must have."""
         return self.summary.arms[arm].repetitions
 
 

@@ -122,8 +122,8 @@ def zero_bound(arrivals_count: float) -> float:
 def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
     """Which of several tests stand, so that the chance of any false alarm stays below 1 - ``level``.
 
-    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
-    Statistics 6 (1979).
+    ``p_values`` has one for each test, from 0 to 1; the answers are in their order. S. Holm, "A simple
+    sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
     """
     stands = [False] * len(p_values)
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

@@ -22,7 +22,8 @@ def two_sided_p(t: float, df: float) -> float:
 def quantile(level: float, df: float) -> float:
     """The ``t`` for which ``level`` of the distribution lies within ±``t``, found by bisection.
 
-    For example 2.776 for a level of 0.95 and 4 degrees of freedom. Infinite where it exceeds a float.
+    ``df`` are the degrees of freedom. For example 2.776 for a level of 0.95 and 4 degrees of freedom.
+    Infinite where it exceeds a float.
     """
     low, high = 0.0, 1.0
     while two_sided_p(high, df) > 1 - level:

@@ -88,7 +88,10 @@ def headline(comparison: Comparison) -> str:
 
 
 def marked(row: Row, notes: Sequence[str]) -> list[str]:
-    """The cells of a row, with the numbers of its footnotes after the verdict."""
+    """The cells of a row, with the numbers of its footnotes after the verdict.
+
+    ``notes`` are all :func:`footnotes`, numbered from 1; raises :class:`ValueError` where one is missing.
+    """
     marks = "".join(f"[{notes.index(shortened(note, NOTE_LENGTH)) + 1}]" for note in row.notes)
     return [*row.cells[:-2], f"{row.cells[-2]} {marks}".rstrip(), row.cells[-1]]
 

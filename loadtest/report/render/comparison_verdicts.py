@@ -24,7 +24,7 @@ def asked(comparison: Comparison, fail_on: Sequence[str]) -> Iterator[tuple[str,
 
 
 def line(comparison: Comparison, arm: str, c: Compared) -> str:
-    """One verdict, with both values, the change and its interval."""
+    """The verdict ``c`` of ``arm``, with both values, the change and its interval."""
     row = next(r for r in rows(comparison) if r.arm == arm and r.compared is c)
     _, base, candidate, change, interval, verdict, _ = row.cells
     return f"{arm}: {c.measure.name} {verdict}: {base} to {candidate}, {change} ({interval})"
@@ -38,7 +38,8 @@ def why_none(c: Compared) -> str:
 def comparison_junit(comparisons: Sequence[Comparison], fail_on: Sequence[str]) -> str:
     """A suite for each candidate, with a case for each verdict that counts; without a verdict it is skipped.
 
-    CI servers tell cases apart by class and name only, so with several candidates the class names its own.
+    ``fail_on`` says which count, as in :func:`asked`. CI servers tell cases apart by class and name only, so
+    with several candidates the class names its own.
     """
     seen: dict[str, int] = {}
     suites = []

@@ -6,7 +6,7 @@ from loadtest.report.budgets.judgement import Judgement
 from loadtest.report.comparisons.comparison import Comparison
 from loadtest.report.headline import headline
 from loadtest.report.render import comparison_table
-from loadtest.report.render.run_table import COLUMNS, INVALID, is_valid, lines, notes
+from loadtest.report.render.run_table import INVALID, columns, is_valid, lines, notes
 from loadtest.report.wording import plain, shortened
 from loadtest.results.summary import Summary
 
@@ -19,12 +19,13 @@ def run_markdown(summary: Summary, judgements: Sequence[Judgement] = ()) -> str:
     """The headline, the budgets, the table and the warnings."""
     text = [escaped(headline(summary)), ""]
     text += [f"- {escaped(judgement.line())}" for judgement in judgements] + [""] * bool(judgements)
+    known = columns(summary)
     text += [
-        f"| strategy | {' | '.join(column.head for column in COLUMNS)} |",
-        "|---|" + "---:|" * len(COLUMNS),
+        f"| strategy | {' | '.join(column.head for column in known)} |",
+        "|---|" + "---:|" * len(known),
     ]
     for name, line in list(lines(summary))[:ROWS_COUNT]:
-        cells = [name + ("" if is_valid(line) else INVALID), *(c.cell(line).strip() for c in COLUMNS)]
+        cells = [name + ("" if is_valid(line) else INVALID), *(c.cell(line).strip() for c in known)]
         text.append(f"| {' | '.join(map(escaped, cells))} |")
     text += ["", *map(escaped, notes(summary))]
     warnings = summary.warnings
@@ -50,6 +51,6 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def escaped(words: str) -> str:
-    """Text that Markdown shows as it is: no markup, no table, no mention, one line."""
+    """``words`` in Markdown that shows them as they are: no markup, no table, no mention, one line."""
     safe = plain(words).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{c}" if c in "\\`*_{}[]#|@~" and (c, safe) != ("~", "~") else c for c in safe)

@@ -11,7 +11,7 @@ from loadtest.report.budgets.judgement import MISSED, PASSED, Judgement
 from loadtest.report.courses import Pressure
 from loadtest.report.headline import headline
 from loadtest.report.render import palette, plots
-from loadtest.report.render.run_table import COLUMNS, INVALID, Line, is_valid, lines, notes
+from loadtest.report.render.run_table import INVALID, Line, columns, is_valid, lines, notes
 from loadtest.report.series import ArmSeries
 from loadtest.report.wording import NOTHING, count, number, percent, plain, shortened
 from loadtest.results.summary import Summary
@@ -24,7 +24,7 @@ CLASSES = {PASSED: "good", MISSED: "bad"}
 
 
 def template(file: str) -> Template:
-    """A template of this folder, with everything escaped that it is given."""
+    """The template ``file`` of this room, with everything escaped that it is given."""
     environment = Environment(
         loader=PackageLoader("loadtest.report.render"),
         autoescape=True,
@@ -63,7 +63,7 @@ def run_page(
             sentence=plain(headline(summary)),
             budgets=[{"text": j.line(), "class": CLASSES.get(j.state, "")} for j in judgements],
             warnings=[shortened(plain(text), WARNING_LENGTH) for text in summary.warnings],
-            heads=[column.head for column in COLUMNS],
+            heads=[column.head for column in columns(summary)],
             table=list(_table(summary, styles))[:ROWS_COUNT],
             notes=notes(summary),
             places=places,
@@ -102,13 +102,14 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
 
 def _highest(seen: Pressure) -> float:
     """The top of the axis: a little above everything that is drawn."""
-    tops = np.append(seen.used, [seen.limit, 1.0])
+    tops = np.append(seen.used_count, [seen.limit_count, 1.0])
     return 1.15 * float(np.nanmax(tops))
 
 
 def _table(summary: Summary, styles: Mapping[str, plots.Style]) -> Iterator[dict[str, Any]]:
+    known = columns(summary)
     for name, line in lines(summary):
-        cells = [{"text": c.cell(line).strip(), "bad": _is_bad(c.title, line)} for c in COLUMNS]
+        cells = [{"text": c.cell(line).strip(), "bad": _is_bad(c.title, line)} for c in known]
         colour = styles[name][0] if name in styles else ""
         mark = "" if is_valid(line) else INVALID
         yield {"name": plain(name) + mark, "colour": colour, "cells": cells}

@@ -26,7 +26,7 @@ CODES = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F7
 
 
 def styles(arms: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The colour and dash of each arm; a user's own strategies take the remaining ones in turn."""
+    """The colour and dash of each of ``arms``; a user's own strategies take the remaining ones in turn."""
     found: dict[str, tuple[str, str]] = {}
     others = 0
     for arm in arms:

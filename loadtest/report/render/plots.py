@@ -44,7 +44,7 @@ def embedded(figures: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def framed(title: str, x: str, y: str, **more: Any) -> Any:
-    """An empty plot. ``x`` and ``y`` label its axes; ``more`` is passed to bokeh's ``figure()``."""
+    """An empty plot with a ``title``. ``x`` and ``y`` label its axes; bokeh's ``figure()`` gets ``more``."""
     plot = figure(
         title=title,
         x_axis_label=x,
@@ -71,7 +71,7 @@ def framed(title: str, x: str, y: str, **more: Any) -> Any:
 
 
 def with_legend(plot: Any, columns: int = 3) -> Any:
-    """Puts the legend above the plot, where it hides nothing; a click hides a line."""
+    """Puts the legend above the plot, in that many ``columns``. A click on a line's name hides the line."""
     if plot.legend:
         legend = plot.legend[0]
         plot.add_layout(legend, "above")
@@ -83,7 +83,7 @@ def with_legend(plot: Any, columns: int = 3) -> Any:
 
 
 def name(arm: str) -> str:
-    """As legends and titles show it."""
+    """The name of ``arm`` as legends and titles show it."""
     return shortened(plain(arm), NAME_LENGTH)
 
 
@@ -98,18 +98,18 @@ def pressure(arm: str, seen: Pressure, highest: float) -> Any:
     plot = framed(name(arm), "seconds", "connections", y_range=Range1d(0, highest))
     lower = np.zeros(len(seen.at_s))
     for label, values, colour in (
-        ("working", seen.working, palette.WORKING),
-        ("idle", seen.idle, palette.IDLE),
-        ("zombie", seen.zombies, palette.ZOMBIE),
+        ("working", seen.working_count, palette.WORKING),
+        ("idle", seen.idle_count, palette.IDLE),
+        ("zombie", seen.zombies_count, palette.ZOMBIE),
     ):
         upper = lower + values
         xs, ys = _areas(seen.at_s, lower, upper)
         plot.patches(xs, ys, color=colour, line_width=0, legend_label=label)
         lower = upper
-    if np.isfinite(seen.limit):
+    if np.isfinite(seen.limit_count):
         plot.line(
             [float(np.nanmin(seen.at_s, initial=0.0)), float(np.nanmax(seen.at_s, initial=1.0))],
-            [seen.limit] * 2,
+            [seen.limit_count] * 2,
             color=palette.LIMIT,
             line_dash="dashed",
             line_width=2,
@@ -118,16 +118,17 @@ def pressure(arm: str, seen: Pressure, highest: float) -> Any:
     if len(seen.refused_at_s):
         source = ColumnDataSource(
             {
-                "x": seen.refused_at_s,
-                "y": np.full(len(seen.refused_at_s), highest * 0.97),
-                "n": seen.refused_count,
+                "at_s": seen.refused_at_s,
+                "mark_count": np.full(len(seen.refused_at_s), highest * 0.97),  # where it is drawn
+                "refused_count": seen.refused_count,
             }
         )
         marks = plot.scatter(
-            "x", "y", source=source, marker="inverted_triangle", size=8, color=palette.REFUSED,
+            "at_s", "mark_count", source=source, marker="inverted_triangle", size=8, color=palette.REFUSED,
             legend_label="refused",
         )  # fmt: skip
-        plot.add_tools(HoverTool(renderers=[marks], tooltips=[("refused", "@n"), ("at", "@x{0.0} s")]))
+        tips = [("refused", "@refused_count"), ("at", "@at_s{0.0} s")]
+        plot.add_tools(HoverTool(renderers=[marks], tooltips=tips))
     return with_legend(plot)
 
 
@@ -149,7 +150,7 @@ def over_time(
     unit: str,
     arms: Mapping[str, ArmSeries],
     styles: Mapping[str, Style],
-    of: Callable[[Course], tuple[Floats, Floats]],
+    of: Callable[[Course], dict[str, Floats]],
     **more: Any,
 ) -> Any:
     """A line for each arm that has a course.
@@ -159,49 +160,82 @@ def over_time(
         unit: of the y axis.
         arms: the series, by arm.
         styles: colour and dash, by arm.
-        of: returns the seconds and the values of a course.
+        of: returns two columns of a course, the seconds and the values, by the names that the page has.
         more: passed to bokeh's ``figure()``.
     """
     plot = framed(title, "seconds", unit, **more)
     for arm, series in arms.items():
         if series.course is not None:
-            x, y = of(series.course)
-            _line(plot, arm, x, y, styles[arm], f"@y{{0.[0]}} {unit} at @x{{0.[0]}} s")
+            columns = of(series.course)
+            at_s, value = columns
+            tip = f"@{value}{{0.[0]}} {unit} at @{at_s}{{0.[0]}} s"
+            _line(plot, arm, columns, styles[arm], tip)
     return with_legend(plot)
 
 
 def p50(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    return over_time("p50 of each second", "ms", arms, styles, lambda c: (c.at_s, c.p50_ms), **LOG)
+    """The median latency in ms of each step. ``styles``: :func:`palette.styles`."""
+    return over_time(
+        "p50 of each second", "ms", arms, styles, lambda c: {"at_s": c.at_s, "p50_ms": c.p50_ms}, **LOG
+    )
 
 
 def p99(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    return over_time("p99 of each second", "ms", arms, styles, lambda c: (c.at_s, c.p99_ms), **LOG)
+    """The 99th percentile of the latency in ms of each step. ``styles``: :func:`palette.styles`."""
+    return over_time(
+        "p99 of each second", "ms", arms, styles, lambda c: {"at_s": c.at_s, "p99_ms": c.p99_ms}, **LOG
+    )
 
 
 def containers(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    return over_time("Containers", "containers", arms, styles, lambda c: (c.containers_at_s, c.containers))
+    """How many containers there were, over time. ``styles``: :func:`palette.styles`."""
+    return over_time(
+        "Containers",
+        "containers",
+        arms,
+        styles,
+        lambda c: {"at_s": c.containers_at_s, "containers_count": c.containers_count},
+    )
 
 
 def cold_starts(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    return over_time("Cold starts", "in a second", arms, styles, lambda c: (c.at_s, c.cold_starts / c.step_s))
+    """Cold starts in a second, over time. ``styles``: :func:`palette.styles`."""
+    return over_time(
+        "Cold starts",
+        "in a second",
+        arms,
+        styles,
+        lambda c: {"at_s": c.at_s, "cold_starts_per_s": c.cold_starts_count / c.step_s},
+    )
 
 
 def connections(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    return over_time("Connections", "connections", arms, styles, lambda c: (c.pressure.at_s, c.pressure.used))
+    """How many connections the server had, over time. ``styles``: :func:`palette.styles`."""
+    return over_time(
+        "Connections",
+        "connections",
+        arms,
+        styles,
+        lambda c: {"at_s": c.pressure.at_s, "used_count": c.pressure.used_count},
+    )
 
 
 def zombies(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    """How many of the server's connections were zombies, over time. ``styles``: :func:`palette.styles`."""
     return over_time(
-        "Zombies alive", "zombies", arms, styles, lambda c: (c.pressure.at_s, c.pressure.zombies)
+        "Zombies alive",
+        "zombies",
+        arms,
+        styles,
+        lambda c: {"at_s": c.pressure.at_s, "zombies_count": c.pressure.zombies_count},
     )
 
 
-def _line(plot: Any, arm: str, x: Floats, y: Floats, style: Style, tip: str) -> None:
-    colour, dash = style
-    source = ColumnDataSource({"x": x, "y": y})
-    drawn = plot.line(
-        "x", "y", source=source, color=colour, line_dash=dash, line_width=2, legend_label=name(arm)
-    )
+def _line(plot: Any, arm: str, columns: dict[str, Floats], style: Style, tip: str) -> None:
+    """Draws the second of two columns over the first."""
+    (x, y), (colour, dash) = columns, style
+    source = ColumnDataSource(columns)
+    drawn = plot.line(x, y, source=source, color=colour, line_dash=dash, line_width=2, legend_label=name(arm))
     plot.add_tools(
         HoverTool(renderers=[drawn], tooltips=[(name(arm).replace("@", "@@"), tip)], visible=False)
     )
@@ -211,26 +245,29 @@ LEVELS = {"50%": 0.5, "90%": 0.9, "99%": 0.99, "99.9%": 0.999, "99.99%": 0.9999}
 
 
 def distribution(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    """The latency in ms within which a share of the arrivals was answered."""
+    """The latency in ms within which a share of the arrivals was answered.
+
+    None if none was. ``styles`` are those of :func:`palette.styles`.
+    """
     plot = framed("Latency within which so many were answered", "of all answered", "ms", y_axis_type="log")
     for arm, series in arms.items():
-        share, latency_ms = series.levels()
-        if len(share):
-            beyond = -np.log10(1 - share)
-            _line(plot, arm, beyond, latency_ms, styles[arm], "@y{0.0} ms")
+        answered_ratio, latency_ms = series.levels()
+        if len(answered_ratio):
+            columns = {"nines_count": -np.log10(1 - answered_ratio), "latency_ms": latency_ms}
+            _line(plot, arm, columns, styles[arm], "@latency_ms{0.0} ms")
     labels = {float(-np.log10(1 - level)): label for label, level in LEVELS.items()}
     plot.xaxis.ticker, plot.xaxis.major_label_overrides = FixedTicker(ticks=list(labels)), labels
-    return with_legend(plot)
+    return with_legend(plot) if plot.renderers else None
 
 
 def errors(arm: str, series: ArmSeries) -> Any:
-    """Errors over time, stacked by code; None where there were none."""
+    """Errors of ``arm`` over time, stacked by code; None where there were none."""
     course = series.course
-    if course is None or not course.errors:
+    if course is None or not course.error_counts:
         return None
     plot = framed(name(arm), "seconds", f"errors in {course.step_s:g} s")
     bottom = np.zeros(len(course.at_s))
-    for (code, counts), colour in zip(course.errors.items(), palette.CODES, strict=False):
+    for (code, counts), colour in zip(course.error_counts.items(), palette.CODES, strict=False):
         plot.vbar(
             course.at_s, course.step_s * 0.9, bottom + counts, bottom, color=colour, line_width=0,
             legend_label=name(code),
@@ -249,9 +286,9 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
     plot = framed("What an answered invocation took, on average", "ms", "", y_range=list(means)[::-1])
     columns: dict[str, Any] = {"arm": list(means)}
     for part in palette.SHARES:
-        columns[part] = [found[part] for found in means.values()]
+        columns[f"{part}_ms"] = [found[part] for found in means.values()]
     drawn = plot.hbar_stack(
-        list(palette.SHARES),
+        [f"{part}_ms" for part in palette.SHARES],
         y="arm",
         height=0.7,
         color=list(palette.SHARES.values()),
@@ -260,15 +297,21 @@ def spent(arms: Mapping[str, ArmSeries]) -> Any:
         line_width=0,
     )
     for part, bars in zip(palette.SHARES, drawn, strict=True):
-        plot.add_tools(HoverTool(renderers=[bars], tooltips=[(part, f"@{part}{{0.00}} ms")], visible=False))
+        plot.add_tools(
+            HoverTool(renderers=[bars], tooltips=[(part, f"@{part}_ms{{0.00}} ms")], visible=False)
+        )
     return with_legend(plot)
 
 
 def reclaim(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
-    """The share of zombies that the server had dropped so many seconds after the reap."""
+    """The share of zombies that the server had dropped so many seconds after the reap.
+
+    None if it dropped none. ``styles`` are those of :func:`palette.styles`.
+    """
     plot = framed("Zombies gone within", "seconds after the reap", "share of all zombies")
     for arm, series in arms.items():
-        seconds, share = series.reclaimed()
-        if len(seconds):
-            _line(plot, arm, seconds, share, styles[arm], "@y{0%} within @x{0.00} s")
-    return with_legend(plot)
+        waited_s, reclaimed_ratio = series.reclaimed()
+        if len(waited_s):
+            columns = {"waited_s": waited_s, "reclaimed_ratio": reclaimed_ratio}
+            _line(plot, arm, columns, styles[arm], "@reclaimed_ratio{0%} within @waited_s{0.00} s")
+    return with_legend(plot) if plot.renderers else None

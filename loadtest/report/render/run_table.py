@@ -38,7 +38,7 @@ def lines(summary: Summary) -> Iterator[tuple[str, Line]]:
 
 
 def is_valid(line: Line) -> bool:
-    """For times; a part of a mixed fleet is not marked itself."""
+    """Whether the times of a ``line`` can be used; a part of a mixed fleet is not marked itself."""
     return isinstance(line, PartFigures) or line.valid
 
 
@@ -81,21 +81,35 @@ COLUMNS = (
     Column("extra", "stmts", 3, lambda line: number(line.overhead_queries_per_invocation)),
 )
 
+OF_REAL_FUNCTIONS = (
+    Column("init", "ms", 2, lambda line: number(line.starts.init_p50_ms)),
+    Column("first", "ms", 1, lambda line: number(line.starts.first_p50_ms)),
+)
 
-def notes(summary: Summary, shown: Collection[int] = range(len(COLUMNS))) -> list[str]:
+
+def columns(summary: Summary) -> tuple[Column, ...]:
+    """Those that have something to say about the run."""
+    known = any(line.starts.count for _, line in lines(summary))
+    return COLUMNS + OF_REAL_FUNCTIONS if known else COLUMNS
+
+
+def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
     """What a reader has to know about the table.
 
     Args:
         summary: of the run.
-        shown: the columns that are shown, by index.
+        shown: the columns that are shown, by index; None: all.
     """
-    all_lines = [line for _, line in lines(summary)]
-    cells = [COLUMNS[i].cell(line) for line in all_lines for i in shown if COLUMNS[i].unit == "ms"]
+    all_lines, known = [line for _, line in lines(summary)], columns(summary)
+    shown = range(len(known)) if shown is None else shown
+    cells = [known[i].cell(line) for line in all_lines for i in shown if known[i].unit == "ms"]
     marks = {cell[-1:] for cell in cells} | {INVALID for line in all_lines if not is_valid(line)}
-    hidden = [c.title for i, c in enumerate(COLUMNS) if i not in shown]
+    hidden = [c.title for i, c in enumerate(known) if i not in shown]
     found = _repetitions(list(summary.arms.values()))
     if hidden:
         found.append(f"Not shown, for lack of space: {', '.join(hidden)}.")
+    if any(known[i] in OF_REAL_FUNCTIONS for i in shown):
+        found.append("init: the init phase of a container; first: its first invocation; both medians.")
     if DISTURBED in marks:
         found.append(
             f"{DISTURBED} disturbed by the load generator: without the invocations that its stalls delayed, "

@@ -8,12 +8,13 @@ from loadtest.report.headline import headline
 from loadtest.report.render import comparison_table
 from loadtest.report.render.comparison_table import HEADS, Row
 from loadtest.report.render.grid import GAP, grid
-from loadtest.report.render.run_table import COLUMNS, DISTURBED, INVALID, Line, is_valid, lines, notes
+from loadtest.report.render.run_table import DISTURBED, INVALID, Column, Line, columns, is_valid, lines, notes
 from loadtest.report.wording import NOTHING, plain, shortened
 from loadtest.results.summary import Summary
 
 NARROWEST = 20  # a narrower terminal gets lines of this width, and may cut them
 NAME_LENGTH = 24
+Columns = Sequence[Column]
 LEAST = 4  # columns beside the name; with fewer, lists say more
 STYLES = {BETTER: "green", WORSE: "bold red", NOISE: "", NONE: "dim"}
 
@@ -41,19 +42,21 @@ def run_text(summary: Summary, width: int, color: bool) -> str:
 def table(summary: Summary, width: int, color: bool) -> str:
     """One line per arm, at most ``width`` characters wide; ends without a line break.
 
-    Columns that do not fit are left out, the least important first, and named below the table. Where not even
-    the first few fit, each arm becomes a list of lines.
+    ``color`` adds the terminal's codes for it. Columns that do not fit are left out, the least important
+    first, and named below the table. Where not even the first few fit, each arm becomes a list of lines.
     """
     width = max(width, NARROWEST)
     arms = list(lines(summary))
-    rows = [[column.cell(line) for column in COLUMNS] for _, line in arms]
+    known = columns(summary)
+    rows = [[column.cell(line) for column in known] for _, line in arms]
     names = [_name(name, line) for name, line in arms]
-    shown = _fitting(names, rows, width)
+    shown = _fitting(known, names, rows, width)
     if shown is None:
-        shown = list(range(len(COLUMNS)))
-        body = _lists(names, rows, width)
+        shown = list(range(len(known)))
+        body = _lists(known, names, rows, width)
     else:
-        body = _run_grid(names, rows, shown, width, color)
+        fitting = [[row[i] for i in shown] for row in rows]
+        body = _run_grid([known[i] for i in shown], names, fitting, width, color)
     return "\n".join([body, *(fill(note, width) for note in notes(summary, shown))])
 
 
@@ -87,25 +90,25 @@ def _name(name: str, line: Line) -> str:
     return shortened(plain(name), NAME_LENGTH) + ("" if is_valid(line) else INVALID)
 
 
-def _fitting(names: list[str], rows: list[list[str]], width: int) -> list[int] | None:
+def _fitting(known: Columns, names: list[str], rows: list[list[str]], width: int) -> list[int] | None:
     """Which columns fit side by side into ``width``; None when too few do."""
     need = [
-        max([len(c.title), len(c.unit), *(len(row[i]) for row in rows)]) + GAP for i, c in enumerate(COLUMNS)
+        max([len(c.title), len(c.unit), *(len(row[i]) for row in rows)]) + GAP for i, c in enumerate(known)
     ]
     left = width - max([len("strategy"), *map(len, names)])
     shown = []
-    for i in sorted(range(len(COLUMNS)), key=lambda i: -COLUMNS[i].keep):
+    for i in sorted(range(len(known)), key=lambda i: -known[i].keep):
         if need[i] <= left:
             shown.append(i)
             left -= need[i]
     return sorted(shown) if len(shown) >= LEAST else None
 
 
-def _run_grid(names: list[str], rows: list[list[str]], shown: list[int], width: int, color: bool) -> str:
+def _run_grid(shown: Columns, names: list[str], rows: list[list[str]], width: int, color: bool) -> str:
     # Errors are aligned to the left: a code follows the share, and shares are read as a column.
-    heads = [(f"{COLUMNS[i].title}\n{COLUMNS[i].unit}", COLUMNS[i].title != "errors") for i in shown]
+    heads = [(f"{c.title}\n{c.unit}", c.title != "errors") for c in shown]
     cells = [
-        [(name, "bold"), *((row[i], _style(row[i], COLUMNS[i].title)) for i in shown)]
+        [(name, "bold"), *((cell, _style(cell, c.title)) for c, cell in zip(shown, row, strict=True))]
         for name, row in zip(names, rows, strict=True)
     ]
     return grid([("strategy\n", False), *heads], cells, width, color)
@@ -117,9 +120,9 @@ def _style(cell: str, title: str) -> str:
     return "red" if title == "errors" and cell.strip() != "0%" else ""
 
 
-def _lists(names: list[str], rows: list[list[str]], width: int) -> str:
+def _lists(known: Columns, names: list[str], rows: list[list[str]], width: int) -> str:
     blocks = []
     for name, row in zip(names, rows, strict=True):
-        items = [f"  {c.head}: {cell.strip()}" for c, cell in zip(COLUMNS, row, strict=True)]
+        items = [f"  {c.head}: {cell.strip()}" for c, cell in zip(known, row, strict=True)]
         blocks.append("\n".join(shortened(item, width) for item in (name, *items)))
     return "\n\n".join(blocks)

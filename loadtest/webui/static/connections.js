@@ -4,17 +4,19 @@
   const EVERY_MS = 1000;
   const TAB = "connections";
   const NUMBERS = [
-    ["used", "connections", 0], ["working", "working", 0], ["idle", "idle", 0], ["zombie", "zombies", 0],
-    ["refused", "refused / s", 0], ["errors", "errors / s", 0], ["arrivals", "arrivals / s", 0],
-    ["p50_ms", "p50 ms", 1], ["p99_ms", "p99 ms", 1], ["containers", "containers", 0],
-    ["cold_starts", "cold starts / s", 0], ["kept", "kept / s", 0], ["closed", "closed / s", 0],
-    ["expired", "expired / s", 0], ["killed", "killed / s", 0], ["lag_ms", "generator lag ms", 1],
+    ["used_count", "connections", 0], ["working_count", "working", 0], ["idle_count", "idle", 0],
+    ["zombies_count", "zombies", 0], ["refused_count", "refused / s", 0], ["errors_count", "errors / s", 0],
+    ["arrivals_count", "arrivals / s", 0], ["p50_ms", "p50 ms", 1], ["p99_ms", "p99 ms", 1],
+    ["containers_count", "containers", 0], ["cold_starts_count", "cold starts / s", 0],
+    ["kept_count", "kept / s", 0], ["closed_count", "closed / s", 0], ["expired_count", "expired / s", 0],
+    ["killed_count", "killed / s", 0], ["lag_ms", "generator lag ms", 1],
     ["cpu_percent", "generator CPU %", 0],
   ];
-  const BAD = new Set(["refused", "errors"]);
+  const BAD = new Set(["refused_count", "errors_count"]);
   const WORKER = [
-    ["worker", "worker"], ["arrivals", "arrivals"], ["errors", "errors"], ["containers", "containers"],
-    ["connections", "connections"], ["zombies", "zombies"], ["lag_ms", "lag ms"], ["cpu_percent", "CPU %"],
+    ["worker", "worker"], ["arrivals_count", "arrivals"], ["errors_count", "errors"],
+    ["containers_count", "containers"], ["connections_count", "connections"], ["zombies_count", "zombies"],
+    ["lag_ms", "lag ms"], ["cpu_percent", "CPU %"],
   ];
 
   const panel = document.getElementById("loadtest-panel").content.firstElementChild.cloneNode(true);
@@ -156,9 +158,9 @@
     const count = columns.at_s.length;
     if (!count) return empty;
     columns.step_s = Array(count).fill(state.step_s * 0.96);
-    columns.used = sum([columns.working, columns.idle, columns.zombie]);
-    columns.errors = sum(codes.map((code) => columns[code]));
-    columns.refused = columns.refused.map((value) => (value > 0 ? value : NaN));
+    columns.used_count = sum([columns.working_count, columns.idle_count, columns.zombies_count]);
+    columns.errors_count = sum(codes.map((code) => columns[code]));
+    columns.refused_count = columns.refused_count.map((value) => (value > 0 ? value : NaN));
     return columns;
   }
 
@@ -170,19 +172,20 @@
     trouble.hidden = !trouble.textContent;
     find(".lt-arm").textContent = news ? news.arm + (news.running ? "" : " (ended)") : "";
     find(".lt-errors").textContent = news
-      ? Object.entries(news.errors).map(([error, count]) => `${count.toLocaleString("en")} × ${error}`).join("   ")
+      ? Object.entries(news.error_counts)
+        .map(([error, count]) => `${count.toLocaleString("en")} × ${error}`).join("   ")
       : "";
     const now = { ...(news ? news.now : {}) };
-    const known = now.working !== undefined && now.working !== null;
-    now.used = known ? now.working + now.idle + now.zombie : undefined;
+    const known = now.working_count !== undefined && now.working_count !== null;
+    now.used_count = known ? now.working_count + now.idle_count + now.zombies_count : undefined;
     const columns = shown.live.columns;
-    now.errors = codes.reduce((all, code) => all + (columns[code] ? columns[code].at(-1) || 0 : 0), 0);
+    now.errors_count = codes.reduce((all, code) => all + (columns[code] ? columns[code].at(-1) || 0 : 0), 0);
     find(".lt-now").replaceChildren(
       ...NUMBERS.map(([name, label, digits]) => {
         const cell = element("div");
         cell.dataset.name = name;
         let text = figure(now[name], digits);
-        if (name === "used" && now.limit) text += ` of ${now.limit}`;
+        if (name === "used_count" && now.limit_count) text += ` of ${now.limit_count}`;
         if (now[name] > 0 && BAD.has(name)) cell.className = "lt-bad";
         cell.append(element("dt", label), element("dd", text));
         return cell;
@@ -231,7 +234,7 @@
       ...tests.map((test) => {
         const row = element("tr");
         const share = test.errors_percent === null ? "–" : `${test.errors_percent.toFixed(1)}%`;
-        const codes = Object.keys(test.codes).map((code) => code.split(" ")[0]).join(", ");
+        const codes = Object.keys(test.error_counts).map((code) => code.split(" ")[0]).join(", ");
         const links = element("td");
         for (const [name, kind] of [["report", "report"], ["CSV", "rows.csv"], ["Parquet", "rows.parquet"]]) {
           if (busy) break;
@@ -243,8 +246,8 @@
         if (busy) links.textContent = "after the test";
         row.append(
           choice("show", test), choice("dashed", test), element("td", test.arm), element("td", test.load),
-          element("td", test.arrivals.toLocaleString("en")), element("td", `${share} ${codes}`),
-          element("td", test.peak), element("td", test.name), links,
+          element("td", test.arrivals_count.toLocaleString("en")), element("td", `${share} ${codes}`),
+          element("td", test.peak_count), element("td", test.name), links,
         );
         return row;
       }),
