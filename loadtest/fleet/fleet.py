@@ -20,7 +20,7 @@ from loadtest.fleet.context import Context
 from loadtest.fleet.runtime import Runtime
 from loadtest.fleet.scaling import Scaling, share_of
 from loadtest.fleet.workload import Work
-from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED, Invocation, Start
+from loadtest.results.rows import THROTTLED, UNFINISHED, Invocation, Start
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
 
@@ -115,9 +115,8 @@ class Fleet:
         idle = self._idle[part]
         while idle:
             container = idle.pop()
-            if not self._runtime.is_lost(container):
+            if not self.drop_if_lost(container):
                 return container
-            self._cut_off(container)
         return None
 
     def _serve(self, container: Container, client: int, arrival: Arrival, due_s: float) -> None:
@@ -217,6 +216,19 @@ class Fleet:
         ``client`` is the client's number, ``number`` counts its arrivals from 0, and ``due_s`` is the time
         for which this one is due, on the run's clock.
         """
+        try:
+            row = self._answer(container, client, number, due_s)
+            self._runtime.finish(container)  # within its timeout, too
+        finally:
+            del self._in_service[container]
+        container.frozen_at_s = self._clock.now()
+        if container.meter.cut or self._runtime.is_lost(container):
+            self._cut_off(container)
+        else:
+            container.move(Event.ANSWER)
+        return row
+
+    def _answer(self, container: Container, client: int, number: int, due_s: float) -> Invocation:
         settings, clock, meter = self.settings, self._clock, container.meter
         self._in_service[container] = None  # coming up: not yet to be cut
         came_s, cold_start_s, started_s, error, work = 0.0, 0.0, nan, "", None
@@ -240,20 +252,11 @@ class Fleet:
             finished_s = clock.now()
             if work is None and cold:  # while it was coming up
                 cold_start_s = finished_s - came_s
-            del self._in_service[container]
             row = self._row(
                 container, client, number, due_s, started_s, finished_s, cold, cold_start_s, work, error
             )
             self._done(row)
             meter.reset()
-        if error == TIMEOUT and self._slots_counts[container.part] > 1:
-            self._runtime.finish(container)  # nothing stops it
-            error = ""
-        container.frozen_at_s = clock.now()
-        if error == TIMEOUT or self._runtime.is_lost(container):
-            self._cut_off(container)
-        else:
-            container.move(Event.ANSWER)
         return row
 
     def cut_overdue(self) -> None:
@@ -272,6 +275,13 @@ class Fleet:
 
     def _is_in_service(self, container: Container, service: tuple[float, Any]) -> bool:
         return self._in_service.get(container) is service
+
+    def drop_if_lost(self, container: Container) -> bool:
+        """Whether an idle container's process has ended since, and the container with it."""
+        is_lost = self._runtime.is_lost(container)
+        if is_lost:
+            self._cut_off(container)
+        return is_lost
 
     def _cut_off(self, container: Container) -> None:
         """After a timeout or a crash the service starts a new environment, so this container is gone."""

@@ -229,7 +229,8 @@ class Generator:
                 # Spread by a tenth: containers that keep the same pace end up in step, an artefact.
                 gevent.sleep(think_s * (0.9 + 0.2 * pause_draw))
                 fleet.resting.discard(container)
-                if container.state is State.GONE:  # a deployment
+                # Since then there was a deployment, or its process has ended.
+                if not gone and (container.state is State.GONE or fleet.drop_if_lost(container)):
                     container, born_s = fleet.new_container(container.part), clock.now()
 
     # The end

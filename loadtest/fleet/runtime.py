@@ -45,7 +45,7 @@ class Runtime(Protocol):
         """``other`` is in the environment that ``container`` has started."""
 
     def finish(self, container: Container) -> None:
-        """Waits until one that shares its environment, and was too slow, has ended its invocation."""
+        """After an invocation: waits until the container can take another one, or is lost."""
 
     def start(self, container: Container) -> float:
         """A new container comes up. Returns how many seconds of that are cold start, and no latency."""
@@ -112,7 +112,7 @@ class InProcess:
         """Never called: ``container`` and ``other`` are environments of their own."""
 
     def finish(self, container: Container) -> None:
-        """Never called: one that is too slow is stopped."""
+        """It can take another one as soon as it has answered."""
 
     def start(self, container: Container) -> float:
         """As :class:`Runtime` says: sleeps."""

@@ -98,7 +98,7 @@ def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariad
         tab.get_by_label("dashed test 1").check()
         tab.locator(".lt-compare a").wait_for()
         drawn = wait_until(lambda: both(tab), 40, "both tests in the plots")
-        # What is drawn is a sample a second: the last one may have been taken just before the server was full.
+        # A sample a second is drawn: the last one may have been taken just before the server was full.
         assert max(drawn["other"]) >= ALL_USED
         assert max(drawn["live"]) < max(drawn["other"])
         assert tab.locator(".lt-compare a").get_attribute("href").endswith("/compare/1/2")

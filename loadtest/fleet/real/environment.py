@@ -52,6 +52,7 @@ class Environment:
         self.failure: Failure | None = None
         self._asked = Event()  # the runtime has asked for an invocation: its init phase is over
         self._is_waiting = False  # it has asked for one, and there is none
+        self._ready = Event()  # it can take an invocation, or never will
         self._extensions = Extensions()
         self._name = launch.function.name, launch.function.handler
         self._requests: Queue[Request | None] = Queue()  # None: there will be no more
@@ -102,12 +103,13 @@ class Environment:
             self.kill()
 
     def invoke(self, request: Request) -> Outcome:
-        """Thaws it for one invocation. As many at a time as its concurrency."""
+        """Thaws it for one invocation, once it can take one. As many at a time as its concurrency."""
+        if self._concurrency == 1:
+            self._ready.wait()
         if self.failure is not None:
             return Outcome(_told(self.failure, request))
         outcome: AsyncResult[Outcome] = AsyncResult()
-        if self._concurrency == 1:
-            self._current.clear()  # answered, and it may not have asked for the next one yet
+        self._ready.clear()
         self._current[request.request_id] = request, outcome
         if self._process is not None:
             self._process.thaw()
@@ -126,7 +128,13 @@ class Environment:
             outcome.set(Outcome(Failure("Sandbox.Timedout")))
 
     def finish(self, request_id: str) -> None:
-        """Waits until ``request_id``, which was given up, is answered, or the environment has failed."""
+        """Waits until it can take the next invocation after ``request_id``, or has failed.
+
+        On AWS that is when its runtime and its extensions have asked for it. One of several at a time is
+        over when it is answered, which it may be after it was given up.
+        """
+        if self._concurrency == 1:
+            self._ready.wait()
         late = self._given_up.get(request_id)
         if late is not None:
             late.wait()
@@ -221,6 +229,7 @@ class Environment:
             return
         self._extensions.is_closed = True
         self._asked.set()
+        self._ready.set()
         if self._requests.empty() and not self._leaving and self._concurrency == 1 and self._process:
             self._process.freeze()
 
@@ -241,6 +250,7 @@ class Environment:
             self.failure = failure
             self._requests.put(None)
         self._asked.set()
+        self._ready.set()
         for request, outcome in self._current.values():
             if not outcome.ready():
                 outcome.set(Outcome(_told(self.failure, request)))

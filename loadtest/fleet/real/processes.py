@@ -93,9 +93,12 @@ class Processes:
 
     def finish(self, container: Container) -> None:
         """As :class:`~loadtest.fleet.runtime.Runtime` says."""
-        instance: Instance = container.function
+        instance: Instance | None = container.function
+        if instance is None:
+            return
         instance.environment.finish(instance.requests[container.number])
-        container.meter.cut = False
+        if self._settings.processes_per_environment > 1:
+            container.meter.cut = False  # nothing has stopped it
 
     def start(self, container: Container) -> float:
         """Starts the process and waits for the end of its init phase.

@@ -6,31 +6,25 @@ Sources: AWS Lambda developer guide, "Using the Lambda runtime API for custom ru
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
-from gevent import socket
-from gevent.pywsgi import WSGIHandler, WSGIServer
+from loadtest.fleet.real.http_server import HttpServer, Received, Reply
+from loadtest.fleet.real.runtime_errors import TYPE_HEADER, error_in, error_of, object_in
 
-from loadtest.fleet.real.trailers import Tail, error_of, object_in
-
-HOST = "127.0.0.1"
-CORK = getattr(socket, "TCP_CORK", None)  # Linux
 VERSION, EXTENSIONS_VERSION = "2018-06-01", "2020-01-01"
 LARGEST_BYTES = 6 * 1024 * 1024 + 100  # of an answer: the 6 MB of the guide, as its error message counts them
-TYPES_HEADER = "HTTP_LAMBDA_RUNTIME_FUNCTION_ERROR_TYPE"
-MODES_HEADER = "HTTP_LAMBDA_RUNTIME_FUNCTION_RESPONSE_MODE"
+MODE_HEADER = "lambda-runtime-function-response-mode"
 PATHS = re.compile(f"/{VERSION}/runtime/(invocation/(next|[^/]+/(response|error))|init/error)")
-FORBIDDEN = "403 Forbidden"
 STATUSES = {
-    "InvalidRequestID": "400 Bad Request",
-    "InvalidFunctionResponseMode": "400 Bad Request",
-    "TruncatedHTTPRequest": "400 Bad Request",
-    "InvalidStateTransition": FORBIDDEN,
-    "RequestEntityTooLarge": "413 Request Entity Too Large",
+    "InvalidRequestID": HTTPStatus.BAD_REQUEST,
+    "InvalidFunctionResponseMode": HTTPStatus.BAD_REQUEST,
+    "TruncatedHTTPRequest": HTTPStatus.BAD_REQUEST,
+    "InvalidStateTransition": HTTPStatus.FORBIDDEN,
+    "RequestEntityTooLarge": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
-
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+NOWHERE = Reply(HTTPStatus.NOT_FOUND, content_type="text/plain")
+WRONG_METHOD = Reply(HTTPStatus.METHOD_NOT_ALLOWED, content_type="text/plain")
 
 
 class Request(NamedTuple):
@@ -90,147 +84,91 @@ class Service(Protocol):
         """The extension ``identifier`` cannot go on. Raises :class:`Refused`."""
 
 
-class AtOnce(WSGIHandler):  # type: ignore[misc]
-    """Sends what there is to send at once: else each answer would wait 40 ms for the other side's ACK."""
-
-    def __init__(self, sock: Any, address: Any, server: Any) -> None:
-        """``sock`` is the connection to the runtime at ``address``, which ``server`` has accepted."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().__init__(sock, address, server)
-
-    def process_result(self) -> None:
-        """Sends head and body as one packet where it can, since each wakes the runtime up.
-
-        gevent writes one after the other.
-        """
-        self._cork(1)
-        super().process_result()
-        self._cork(0)
-
-    def _cork(self, is_on: int) -> None:
-        if CORK is not None:
-            self.socket.setsockopt(socket.IPPROTO_TCP, CORK, is_on)
-
-
 class RuntimeApi:
     """Listens on ``address``, host and port, from the start to :meth:`close`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._server = WSGIServer((HOST, 0), self._answer, log=None, error_log=None, handler_class=AtOnce)
-        self._server.start()
-        self.address = f"{HOST}:{self._server.server_port}"
+        self._server = HttpServer(self._answer, LARGEST_BYTES)
+        self.address = self._server.address
+        self.close = self._server.close
 
-    def close(self) -> None:
-        self._server.stop(timeout=0)
-
-    def _answer(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+    def _answer(self, received: Received) -> Reply:
         try:
-            return self._routed(environ, start)
+            return self._routed(received)
         except Refused as refused:
             content = {"errorType": refused.kind, "errorMessage": str(refused)}
-            return _said(start, STATUSES.get(refused.kind, FORBIDDEN), content)
+            return _said(content, STATUSES.get(refused.kind, HTTPStatus.FORBIDDEN))
 
-    def _routed(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
-        where: str = environ["PATH_INFO"]
-        method = environ["REQUEST_METHOD"]
-        match (method, *where.removeprefix("/").split("/")):
+    def _routed(self, received: Received) -> Reply:
+        match (received.method, *received.path.removeprefix("/").split("/")):
             case ("GET", version, "runtime", "invocation", "next") if version == VERSION:
-                return self._next(start)
+                return self._next()
             case ("POST", version, "runtime", "invocation", request_id, "response") if version == VERSION:
-                self._response(request_id, environ)
+                self._response(request_id, received)
             case ("POST", version, "runtime", "invocation", request_id, "error") if version == VERSION:
-                self._service.failed(request_id, _error(environ))
+                self._service.failed(request_id, _error(received))
             case ("POST", version, "runtime", "init", "error") if version == VERSION:
-                self._service.init_failed(_error(environ))
+                self._service.init_failed(_error(received))
             case (_, version, "extension", *rest) if version == EXTENSIONS_VERSION:
-                return self._extension(method, rest, environ, start)
+                return self._extension(rest, received)
             case _:
-                return _nowhere(start, is_known=PATHS.fullmatch(where) is not None)
-        return _said(start, "202 Accepted", {"status": "OK"})
+                is_known = PATHS.fullmatch(received.path) is not None
+                return WRONG_METHOD if is_known else NOWHERE
+        return _said({"status": "OK"}, HTTPStatus.ACCEPTED)
 
-    def _next(self, start: StartResponse) -> Iterable[bytes]:
+    def _next(self) -> Reply:
         request = self._service.next()
-        headers = {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(request.event)),
-            "Lambda-Runtime-Aws-Request-Id": request.request_id,
-            "Lambda-Runtime-Deadline-Ms": str(request.deadline_ms),
-            "Lambda-Runtime-Invoked-Function-Arn": request.arn,
-            "Lambda-Runtime-Trace-Id": request.trace,
-        }
-        start("200 OK", list(headers.items()))
-        return [request.event]
+        headers = (
+            ("Lambda-Runtime-Aws-Request-Id", request.request_id),
+            ("Lambda-Runtime-Deadline-Ms", str(request.deadline_ms)),
+            ("Lambda-Runtime-Invoked-Function-Arn", request.arn),
+            ("Lambda-Runtime-Trace-Id", request.trace),
+        )
+        return Reply(HTTPStatus.OK, request.event, headers=headers)
 
-    def _extension(
-        self, method: str, path: list[str], environ: dict[str, Any], start: StartResponse
-    ) -> Iterable[bytes]:
-        service, identifier = self._service, environ.get("HTTP_LAMBDA_EXTENSION_IDENTIFIER", "")
-        match (method, *path):
+    def _extension(self, path: list[str], received: Received) -> Reply:
+        service, headers = self._service, received.headers
+        identifier = headers.get("lambda-extension-identifier", "")
+        match (received.method, *path):
             case ("POST", "register"):
-                name, body = environ.get("HTTP_LAMBDA_EXTENSION_NAME", ""), object_in(_body(environ))
+                name, body = headers.get("lambda-extension-name", ""), object_in(received.body)
                 made, told = service.register(name, body.get("events"))
-                return _said(start, "200 OK", told, [("Lambda-Extension-Identifier", made)])
+                return _said(told, HTTPStatus.OK, (("Lambda-Extension-Identifier", made),))
             case ("GET", "event", "next"):
-                return _said(start, "200 OK", service.next_event(identifier))
+                return _said(service.next_event(identifier), HTTPStatus.OK)
             case ("POST", "init" | "exit", "error"):
-                service.extension_failed(identifier, _error(environ))
-                return _said(start, "202 Accepted", {"status": "OK"})
-        return _nowhere(start, is_known=False)
+                service.extension_failed(identifier, _error(received))
+                return _said({"status": "OK"}, HTTPStatus.ACCEPTED)
+        return NOWHERE
 
-    def _response(self, request_id: str, environ: dict[str, Any]) -> None:
-        if environ.get(MODES_HEADER, "streaming") != "streaming":
+    def _response(self, request_id: str, received: Received) -> None:
+        if received.headers.get(MODE_HEADER, "streaming") != "streaming":
             self._service.failed(request_id, _failure("Runtime.InvalidResponseModeHeader", ""))
             raise Refused("InvalidFunctionResponseMode", "Invalid function response mode")
-        tail = Tail(environ["wsgi.input"])
-        try:
-            answer = environ["wsgi.input"].read(LARGEST_BYTES + 1)
-            if len(answer) > LARGEST_BYTES:
-                _drain(environ)
-        except OSError:  # the connection broke off, or its chunks are none
+        if not received.is_whole:
             self._service.failed(request_id, _failure("Runtime.TruncatedResponse", ""))
-            raise Refused("TruncatedHTTPRequest", "HTTP request detected as truncated") from None
-        if len(answer) > LARGEST_BYTES:
+            raise Refused("TruncatedHTTPRequest", "HTTP request detected as truncated")
+        if len(received.body) > LARGEST_BYTES:
             limit = f"maximum allowed payload size ({LARGEST_BYTES} bytes)."
             message = f"Response payload size exceeded {limit}"
             self._service.failed(request_id, _failure("Function.ResponseSizeTooLarge", message))
             raise Refused("RequestEntityTooLarge", f"Exceeded {limit}")
-        error = tail.error()
+        error = error_in(received.trailers)
         if error is None:
-            self._service.answered(request_id, answer)
+            self._service.answered(request_id, received.body)
         else:
             self._service.failed(request_id, error)
 
 
-def _said(
-    start: StartResponse, status: str, content: dict[str, Any], headers: Iterable[tuple[str, str]] = ()
-) -> Iterable[bytes]:
-    body = json.dumps(content).encode()
-    start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *headers])
-    return [body]
+def _said(content: dict[str, Any], status: HTTPStatus, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    return Reply(status, json.dumps(content).encode(), headers=headers)
 
 
-def _nowhere(start: StartResponse, *, is_known: bool) -> Iterable[bytes]:
-    status = "405 Method Not Allowed" if is_known else "404 Not Found"
-    start(status, [("Content-Type", "text/plain"), ("Content-Length", "0")])
-    return []
-
-
-def _error(environ: dict[str, Any]) -> dict[str, Any]:
+def _error(received: Received) -> dict[str, Any]:
     """What the runtime says of a failure, whatever it sends."""
-    return error_of(_body(environ), environ.get(TYPES_HEADER, ""))
+    return error_of(received.body, received.headers.get(TYPE_HEADER, ""))
 
 
 def _failure(kind: str, message: str) -> dict[str, Any]:
     return {"errorType": kind, "errorMessage": message}
-
-
-def _body(environ: dict[str, Any]) -> bytes:
-    body: bytes = environ["wsgi.input"].read(LARGEST_BYTES)
-    _drain(environ)
-    return body
-
-
-def _drain(environ: dict[str, Any]) -> None:
-    while environ["wsgi.input"].read(1 << 16):
-        pass

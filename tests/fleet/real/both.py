@@ -62,6 +62,7 @@ class Ours:
         overdue = gevent.spawn_later(self._limit_s, self._environment.kill)
         with gevent.Timeout(PATIENCE_S):
             failure, answer = self._environment.invoke(request)
+            self._environment.finish(request.request_id)
             is_late = overdue.ready() and failure is not None
             overdue.kill()
             while not (self._environment.is_frozen or self._environment.has_ended):

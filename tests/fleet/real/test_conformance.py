@@ -113,6 +113,8 @@ CASES = {
         [["HALF A POST", "invocation/ID/response", "abc"], FAILS, ["EXIT", 3]]
     ),
     "a runtime ends after its answer": raw([OK, ["EXIT", 3]]),
+    "a runtime asks late for the next": raw([OK, ["SLEEP", 0.5]], [OK]),
+    "a runtime never asks for the next": raw([OK, ["SLEEP", 60]], limit_s=2),
     "a runtime ends before its answer": raw([["EXIT", 3]]),
     "a runtime speaks of its init phase too late": raw([INIT_FAILS, OK]),
     "a runtime answers before it is asked": raw(at_init=(["POST", "invocation/ID/response", "1"],)),
@@ -180,6 +182,10 @@ KNOWN = {
                 ("HALF A POST invocation/ID/response", 400, "TruncatedHTTPRequest"),
             ),
         },
+    ),
+    "a runtime never asks for the next": Known(
+        "a runtime that answers and never asks for the next invocation",
+        {"invocation 1": (("timeout",), ("answer", "1"))},
     ),
     "a runtime calls what is not there": Known(
         "`GET /2018-06-01/ping`",

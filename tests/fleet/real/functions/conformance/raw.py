@@ -45,6 +45,9 @@ def make(calls, identity=""):
     for method, path, *rest in calls:
         if method == "EXIT":
             sys.exit(path)
+        if method == "SLEEP":
+            time.sleep(path)
+            continue
         call(method, path.replace("ID", identity), *rest)
 
 
