@@ -14,7 +14,8 @@ import pytest
 from tests.places import path_without
 
 ROOT = Path(__file__).parent.parent
-SHORT = "--server local --json --rate 30 --duration 2s --provisioned 2 --reruns 1"
+# Few arrivals: each that finds no idle container starts one.
+SHORT = "--server local --json --rate 8 --duration 2s --provisioned 2 --reruns 1"
 ALL = "loadtest bench examples/real.toml"
 EXAMPLES = tomllib.loads((ROOT / "examples" / "real.toml").read_text("utf-8"))["strategies"]
 PAGE = ROOT / "docs" / "functions.md"
@@ -59,4 +60,4 @@ def answers(place, tmp_path, command):
         # On a busy machine some are invalid, and run again.
         answered = [one for one in arm["repetitions"] if one["error_ratio"] == 0]
         assert answered, (name, arm["repetitions"])
-        assert answered[0]["arrivals_count"] > 20
+        assert answered[0]["arrivals_count"] > 8

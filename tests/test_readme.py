@@ -1,6 +1,7 @@
 """The README does what it says: its commands run, in order, in a copy of the checkout.
 
-The first, `make bench`, is measured and so runs alone; the others run beside other tests.
+The first, `make bench`, is measured and so runs alone, by day with one repetition; the others run beside
+other tests.
 """
 
 import ast
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text("utf-8")
 LONGEST_S = 90.0  # of load, and of waiting for what is under way at its end
 FIRST = "make bench"
+SHORTER = f'{FIRST} ARGS="--repetitions 1"'
 # A gate may be missed, or undecided, where other tests take the CPU: that it judged is what counts here.
 GATE = 'judged() { [ "$1" = 1 ] || [ "$1" = 4 ]; }'
 COPIED = (
@@ -56,7 +58,14 @@ class Ran(NamedTuple):
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[Ran]:
-    """`make bench`."""
+    """`make bench`, with fewer repetitions."""
+    with _ran([SHORTER]) as ran:
+        yield ran
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Ran]:
+    """`make bench` as it stands there."""
     with _ran([FIRST]) as ran:
         yield ran
 
@@ -172,29 +181,36 @@ def test_a_strategy_of_ones_own_is_an_arm_like_the_others(rest: Ran) -> None:
 
 @pytest.mark.alone
 def test_make_bench_shows_what_each_strategy_does_to_a_real_server(quick: Ran) -> None:
-    assert quick.code == 0, quick.said[-6000:]
-    run, summary = _quick(quick)
+    # In a single repetition the machine may have had no CPU to spare for the manager's connects.
+    _shows_what_each_strategy_does(quick, repetitions_count=1, managed_at_most=1 / 2)
+
+
+@pytest.mark.alone
+@pytest.mark.nightly
+def test_make_bench_shows_it_twice_within_a_minute_and_a_half(whole: Ran) -> None:
+    _shows_what_each_strategy_does(whole, repetitions_count=2, managed_at_most=1 / 20)
+    run, summary = _quick(whole)
+    repetitions_count = sum(len(arm["repetitions"]) for arm in summary["arms"].values())
+    plan = run["settings"]
+    assert repetitions_count * (plan["duration_s"] + plan["function_timeout_s"]) <= LONGEST_S
+    assert plan["reruns"] == 0
+
+
+def _shows_what_each_strategy_does(ran: Ran, repetitions_count: int, managed_at_most: float) -> None:
+    """With the manager at most ``managed_at_most`` of what fails without, in the better repetition."""
+    assert ran.code == 0, ran.said[-6000:]
+    run, summary = _quick(ran)
     assert run["settings"]["strategies"] == ["direct", "cached", "classic", "managed", "ideal"]
     errors = {
         name: [repetition["errors"] for repetition in arm["repetitions"]]
         for name, arm in summary["arms"].items()
     }
-    assert {name: len(found) for name, found in errors.items()} == dict.fromkeys(errors, 2)
+    assert {name: len(found) for name, found in errors.items()} == dict.fromkeys(errors, repetitions_count)
     assert all(found.get("1040 ER_CON_COUNT_ERROR", 0) > 500 for found in errors["cached"])
     assert not any(errors["ideal"])
-    # The better of two: in the other one the machine may have had no CPU to spare.
     fewest = {name: min(sum(found.values()) for found in of_arm) for name, of_arm in errors.items()}
-    assert fewest["managed"] < fewest["cached"] / 20
+    assert fewest["managed"] < fewest["cached"] * managed_at_most
     assert all(arm["median"]["arrivals_count"] > 2000 for arm in summary["arms"].values())
-
-
-@pytest.mark.alone
-def test_quick_asks_for_no_more_than_a_minute_and_a_half(quick: Ran) -> None:
-    run, summary = _quick(quick)
-    repetitions_count = sum(len(arm["repetitions"]) for arm in summary["arms"].values())
-    plan = run["settings"]
-    assert repetitions_count * (plan["duration_s"] + plan["function_timeout_s"]) <= LONGEST_S
-    assert plan["reruns"] == 0
 
 
 def _quick_folder(ran: Ran) -> Path:

@@ -28,8 +28,7 @@ def without(connect):
 def test_a_handler_with_the_manager_survives_forty_zombies_a_second(loadtest_fleet):
     seen = loadtest_fleet(with_manager, **LOAD)
     assert seen.error_ratio == 0
-    assert seen.zombies.left_count > 100
-    assert seen.connections.peak_count < 90
+    assert seen.zombies.left_count > 100, "more than the server's 90 connections"
 
 
 def test_the_same_handler_without_it_does_not(loadtest_fleet):

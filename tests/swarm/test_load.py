@@ -55,8 +55,9 @@ def test_the_same_seed_gives_the_same_arrivals_whatever_the_number_of_processes(
 
 
 def test_every_arrival_is_a_row_and_every_connect_of_direct_a_connection(target, tmp_path):
-    ran = run(target, tmp_path / "r", "direct")
-    assert len(ran.invocations) == len(expected_arrivals(1, 100, 1.0, 2.0))
+    # Few enough for 90 connections even if the machine, busy with other tests, stands still for a second.
+    ran = run(target, tmp_path / "r", "direct", rate=30.0)
+    assert len(ran.invocations) == len(expected_arrivals(1, 30, 1.0, 2.0))
     assert ran.errors() == {""}
     assert len(ran.connections) == len(ran.invocations)
     assert {row["fate"] for row in ran.connections} == {"closed"}
