@@ -34,6 +34,7 @@ service.getresponse().read()
 """
 # Where other tests take the CPU, each that finds no idle container waits for one to come up.
 FEW = {"rate": 8.0, "duration_s": 2.5, "function_timeout_s": 3.0}
+MANY = {**FEW, "rate": 20.0, "duration_s": 3.0}
 
 
 def strategy(function, name="shop"):
@@ -57,7 +58,7 @@ def named(name):
 def test_each_arrival_is_answered_by_a_process_and_each_connect_is_a_connection(mariadb_target, tmp_path):
     ran = run(mariadb_target, tmp_path / "r", strategy("direct"), rtt_ms=5.0, **FEW)
     rows = ran.invocations
-    assert len(rows) > 40
+    assert len(rows) > 15
     assert ran.errors() == {""}
     assert {row["part"] for row in rows} == {"shop"}
     assert len(ran.connections) == len(rows)
@@ -80,7 +81,7 @@ def test_each_arrival_is_answered_by_a_process_and_each_connect_is_a_connection(
 
 
 def test_what_is_reaped_leaves_zombies_as_the_server_counts_them(mariadb_target, tmp_path):
-    with running(mariadb_target, tmp_path / "r", strategy("cached"), reap_probability=0.4, **FEW) as (
+    with running(mariadb_target, tmp_path / "r", strategy("cached"), reap_probability=0.4, **MANY) as (
         locust, repetition, _,
     ):  # fmt: skip
         assert locust.wait(60) == 0
@@ -97,7 +98,7 @@ def test_a_function_with_an_extension_closes_its_connection_when_it_is_told_and_
     mariadb_target, tmp_path
 ):
     mixed = f"tidy=lambda:python:{EXAMPLES}/python-sigterm/app.handler:0.5+{strategy('cached')}:0.5"
-    often = {**FEW, "reap_probability": 0.3, "graceful_ratio": 1.0}
+    often = {**MANY, "reap_probability": 0.3, "graceful_ratio": 1.0}
     ran = run(mariadb_target, tmp_path / "r", mixed, **often)
     assert ran.errors() == {""}
     parts = {row["container"]: row["part"] for row in ran.invocations}
