@@ -55,6 +55,8 @@ def _locked(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:  # a file system without such locks: npm itself can bear another one beside it
+        return True
     return True
 
 

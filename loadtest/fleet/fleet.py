@@ -177,7 +177,7 @@ class Fleet:
         """Returns how many seconds of it are cold start, and no latency."""
         at_s = self._clock.now()
         cold_start_s = self._runtime.start(container)
-        if container.part in self._real:
+        if container.part in self._real and not self._runtime.is_lost(container):
             connect_s: float = container.meter.connect_s
             self._came_up(
                 Start(self._worker, container.number, container.part, at_s, cold_start_s, connect_s)
@@ -287,7 +287,7 @@ class Fleet:
         """After a timeout or a crash the service starts a new environment, so this container is gone."""
         container.move(Event.REAP)
         self.containers_count -= 1
-        container.function = None
+        self._runtime.discard(container)
 
     def _row(
         self, container: Container, client: int, number: int, due_s: float, started_s: float,

@@ -59,6 +59,9 @@ class Runtime(Protocol):
     def is_lost(self, container: Container) -> bool:
         """Whether the container did not survive its invocation, so that the service makes a new one."""
 
+    def discard(self, container: Container) -> None:
+        """The container is lost, or was stopped at its timeout: nothing of it is used any more."""
+
     def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
         """Stops the invocation that ``greenlet`` runs, unless ``is_running()`` says that it is over."""
 
@@ -125,6 +128,10 @@ class InProcess:
         """Never: what a function raises leaves its container as it is."""
         del container
         return False
+
+    def discard(self, container: Container) -> None:
+        """As :class:`Runtime` says."""
+        container.function = None
 
     def cpu_s(self) -> float:
         """None beside this process."""

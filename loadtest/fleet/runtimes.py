@@ -67,6 +67,9 @@ class ByPart:
     def is_lost(self, container: Container) -> bool:
         return self._runtimes[container.part].is_lost(container)
 
+    def discard(self, container: Container) -> None:
+        self._runtimes[container.part].discard(container)
+
     def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
         """``greenlet`` and ``is_running`` as :class:`Runtime` says."""
         self._runtimes[container.part].cut(container, greenlet, is_running)

@@ -101,7 +101,7 @@ def _check_python(name: str, launch: Launch) -> None:
         looked = subprocess.run(
             [python, "-c", LOOK_FOR, *wanted],
             cwd=launch.folder,
-            env=launch.environment,
+            env={**launch.defaults, **launch.environment},
             capture_output=True,
             text=True,
             errors="replace",

@@ -5,6 +5,7 @@ It is frozen as soon as its runtime asks for the next invocation and there is no
 
 import errno
 import signal
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ class Environment:
         self._ready = Event()  # it can take an invocation, or never will
         self._extensions = Extensions()
         self._name = launch.function.name, launch.function.handler
-        self._requests: Queue[Request | None] = Queue()  # None: there will be no more
+        self._requests: Queue[Request | None] = Queue()  # None: none for who waits
         self._current: dict[str, tuple[Request, AsyncResult[Outcome]]] = {}  # by request id
         self._given_up: dict[str, Event] = {}  # set when they are answered after all
         self._leaving = False
@@ -63,7 +64,8 @@ class Environment:
         self._memory_mb = launch.function.memory_mb
         self._process: Process | None = None
         own = with_values(launch.function.environment, variables)
-        environment = {**own, **launch.environment, **variables, "AWS_LAMBDA_RUNTIME_API": self._api.address}
+        environment = {**launch.defaults, **own, **launch.environment, **variables}
+        environment["AWS_LAMBDA_RUNTIME_API"] = self._api.address
         if concurrency > 1:
             environment["AWS_LAMBDA_MAX_CONCURRENCY"] = str(concurrency)
             environment["AWS_LAMBDA_INITIALIZATION_TYPE"] = "lambda-managed-instances"
@@ -92,6 +94,10 @@ class Environment:
     def is_told(self) -> bool:
         """Whether it hears of its end beforehand: as on AWS, if an extension is registered."""
         return len(self._extensions) > 0
+
+    def awake_s(self) -> float:
+        """Seconds on a clock that stands still while it is frozen."""
+        return time.monotonic() - (self._process.frozen_s() if self._process is not None else 0.0)
 
     def start(self, *, is_limited: bool = True) -> None:
         """Waits for the end of the init phase, for 10 s; :attr:`failure` says why it has failed.
@@ -180,12 +186,18 @@ class Environment:
             if not outcome.ready():
                 return request  # it asks again before it has answered
             self._current.clear()
+        if (
+            self._is_waiting and self._concurrency == 1
+        ):  # its client has given up, and asks on another connection
+            self._requests.put(None)
+            gevent.sleep(0)
         self._is_waiting = True
         self._rest()
         wanted: Request | None = self._requests.get()
         self._is_waiting = False
         if wanted is None:
-            self._requests.put(None)  # for any other that waits
+            if self.failure is not None:
+                self._requests.put(None)  # for any other that waits
             raise gevent.GreenletExit
         return wanted
 
@@ -213,8 +225,10 @@ class Environment:
         extension = self._extensions.known(identifier)
         extension.is_waiting = True
         self._rest()
-        event: dict[str, Any] = extension.events.get()
+        event: dict[str, Any] | None = extension.events.get()
         extension.is_waiting = False
+        if event is None:
+            raise gevent.GreenletExit
         return event
 
     def extension_failed(self, identifier: str, error: dict[str, Any]) -> None:
@@ -249,6 +263,7 @@ class Environment:
         if self.failure is None:
             self.failure = failure
             self._requests.put(None)
+            self._extensions.end()
         self._asked.set()
         self._ready.set()
         for request, outcome in self._current.values():

@@ -102,7 +102,8 @@ def _batch(answer: bytes) -> str:
 
 def _is_status(status: Any) -> bool:
     text = str(status)
-    return not isinstance(status, bool) and text.isascii() and text.isdigit() and 100 <= int(text) <= 599
+    is_number = len(text) == 3 and text.isascii() and text.isdigit()
+    return is_number and not isinstance(status, bool) and 100 <= int(text) <= 599
 
 
 def _failed(status: Any) -> str:
@@ -113,5 +114,5 @@ def _content(answer: bytes) -> Any:
     """Of a streamed answer, its metadata; None for what is no JSON."""
     try:
         return json.loads(answer.partition(STREAMED)[0])
-    except ValueError:
+    except (ValueError, RecursionError):  # too deep
         return None

@@ -23,7 +23,7 @@ class Extension:
         """``events`` are what it wants to hear of."""
         self.wants_invocations = INVOKE in events
         self.is_waiting = False
-        self.events: Queue[dict[str, Any]] = Queue()
+        self.events: Queue[dict[str, Any] | None] = Queue()  # None: there will be no more
 
 
 class Extensions:
@@ -65,6 +65,11 @@ class Extensions:
         if found is None:
             raise Refused("Extension.UnknownExtensionIdentifier", f"no extension is called {identifier!r}")
         return found
+
+    def end(self) -> None:
+        """Its environment has ended: nothing waits for events any more."""
+        for one in self._by_id.values():
+            one.events.put(None)
 
     def tell(self, event: dict[str, Any]) -> None:
         """An invocation begins: ``event`` goes to those that want to hear of it."""

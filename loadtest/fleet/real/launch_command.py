@@ -20,11 +20,12 @@ BOOTSTRAP = Path(__file__).with_name("bootstrap.mjs")
 
 
 class Launch(NamedTuple):
-    """``environment`` goes over ``settings``, the variables of the function's own, as on AWS."""
+    """``environment`` goes over the function's own variables, and those over ``defaults``, as on AWS."""
 
     command: list[str]
     function: Function
     environment: dict[str, str]
+    defaults: dict[str, str]
 
     @property
     def folder(self) -> str:
@@ -69,11 +70,14 @@ def launch_of(part: Part, home: str) -> Launch:
 
 def _launch(function: Function, command: list[str], places: str) -> Launch:
     name, folder = function.name, str(function.folder)
-    environment = {
+    defaults = {
         "PATH": places,
         "HOME": folder,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
+        "PYTHONUNBUFFERED": "1",  # on AWS what is printed goes to the log at once, too
+    }
+    environment = {
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_LAMBDA_FUNCTION_NAME": name,
@@ -85,9 +89,8 @@ def _launch(function: Function, command: list[str], places: str) -> Launch:
         "LAMBDA_TASK_ROOT": folder,
         "LAMBDA_RUNTIME_DIR": folder,
         "_HANDLER": function.handler,
-        "PYTHONUNBUFFERED": "1",  # on AWS what is printed goes to the log at once, too
     }
-    return Launch(command, function, environment)
+    return Launch(command, function, environment, defaults)
 
 
 def _with(program: str) -> str:

@@ -42,6 +42,7 @@ class Process:
         self._log = log
         self.is_frozen = self._was_seen_frozen = self.has_ended = False
         self._cpu_s = 0.0
+        self._frozen_at_s = self._frozen_s = 0.0
         self._popen = subprocess.Popen(
             command,
             cwd=folder,
@@ -69,13 +70,20 @@ class Process:
         return code
 
     def freeze(self) -> None:
+        if not self.is_frozen:
+            self._frozen_at_s = time.monotonic()
         self.is_frozen = True
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         if self.is_frozen:
+            self._frozen_s = self.frozen_s()
             self.is_frozen = self._was_seen_frozen = False
             self.signal(signal.SIGCONT)
+
+    def frozen_s(self) -> float:
+        """Seconds for which it has been frozen so far."""
+        return self._frozen_s + (time.monotonic() - self._frozen_at_s if self.is_frozen else 0.0)
 
     def signal(self, number: int) -> None:
         """Sends the signal ``number`` to the group."""

@@ -122,10 +122,12 @@ class Processes:
             relay = Relay(self._book, meter, address, self._settings.rtt_ms / 1000)
             self._logs.mkdir(parents=True, exist_ok=True)
             environment = self._environment(container, relay)
-        except OSError:  # no file descriptor, no process, or no disk to be had: not the function's fault
+        except BaseException as problem:
             if relay is not None:
                 relay.close()
-            return
+            if not isinstance(problem, OSError):
+                raise
+            return  # no descriptor, no process or no disk to be had: not the function's fault
         instance = container.function = Instance(environment, relay)
         self._instances.add(instance)
         environment.start()
@@ -133,19 +135,33 @@ class Processes:
             environment.kill()
 
     def _environment(self, container: Container, relay: Relay) -> Environment:
+        """Made in a greenlet of its own: whoever waits may be killed while the process comes to be."""
         launch, log = self._launches[container.part], self._logs / f"{container.number}.log"
         concurrency = self._settings.processes_per_environment
-        return Environment(launch, self._variables(relay.port), log, concurrency)
+        making = gevent.spawn(_made, launch, self._variables(relay.port), log, concurrency)
+        try:
+            environment: Environment | None
+            environment, problem = making.get()
+        except BaseException:
+            making.link_value(_kill)
+            raise
+        if environment is None:
+            raise problem
+        relay.clock = environment.awake_s
+        return environment
 
     def _start_again(self, container: Container, instance: Instance) -> None:
         """After an init phase that failed: once more, as part of the invocation, and within its timeout.
 
         Source: AWS Lambda developer guide, "Understanding the Lambda execution environment lifecycle".
         """
-        with self._starts, suppress(OSError):
-            if not (container.meter.cut or self._closed):
-                instance.environment = self._environment(container, instance.relay)
-                instance.environment.start(is_limited=False)  # it is cut at its timeout
+        with suppress(OSError):
+            environment = self._environment(container, instance.relay)
+            if container.meter.cut or self._closed:  # meanwhile
+                environment.kill()
+                return
+            instance.environment = environment
+            environment.start(is_limited=False)  # it is cut at its timeout
 
     def invoke(self, container: Container, work: Work, context: Context) -> str:
         """As :class:`~loadtest.fleet.runtime.Runtime` says.
@@ -171,8 +187,6 @@ class Processes:
         )
         instance.requests[container.number] = request.request_id
         failure, answer = instance.environment.invoke(request)
-        if instance.environment.failure is not None:
-            self._end(instance)
         if container.meter.cut:
             return TIMEOUT
         if failure is None:
@@ -182,6 +196,12 @@ class Processes:
     def is_lost(self, container: Container) -> bool:
         """Whether its process has ended or its init phase has failed: the service makes a new environment."""
         return container.function is None or container.function.environment.failure is not None
+
+    def discard(self, container: Container) -> None:
+        """As :class:`~loadtest.fleet.runtime.Runtime` says."""
+        instance, container.function = container.function, None
+        if instance is not None:
+            self._end(instance)
 
     def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
         """Kills the process; its connections stay on the server or are closed, as ``timeout_leaves`` says.
@@ -253,6 +273,19 @@ class Processes:
             "MYSQL_TLS": self._settings.tls,
             "WORK_MS": f"{self._settings.work_ms:g}",
         }
+
+
+def _made(*arguments: Any) -> tuple[Environment | None, OSError | None]:
+    try:
+        return Environment(*arguments), None
+    except OSError as problem:  # for whoever waits; the hub would print it
+        return None, problem
+
+
+def _kill(making: gevent.Greenlet) -> None:
+    environment, _ = making.value
+    if environment is not None:
+        environment.kill()
 
 
 def _label(failure: Failure, code: int) -> str:

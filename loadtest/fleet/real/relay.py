@@ -20,6 +20,7 @@ from loadtest.fleet.real.wire import Phase, Wire
 from loadtest.manager.liveness import is_readable
 
 PIECE = 65_536
+LOST = "2013"  # CR_SERVER_LOST: the connection has ended before the answer
 HOST = "127.0.0.1"
 
 
@@ -44,6 +45,12 @@ class Link:
     def fileno(self) -> int:
         return int(self.upstream.fileno())
 
+    def killed(self, error: str) -> None:
+        """The KILL that is under way, if there is one, has ended with ``error``."""
+        killing, self.killing = self.killing, None
+        if killing is not None:
+            killing(error)
+
     def surrender(self) -> tuple[Any, Any]:
         """Gives the server's end away, to be kept as a zombie; nobody reads it any more."""
         upstream, self.upstream, self.life = self.upstream, None, None
@@ -65,6 +72,7 @@ class Link:
             upstream.close()
 
     def _stop(self) -> None:
+        self.killed(LOST)
         current = gevent.getcurrent()
         for pump in self.pumps:
             if pump is not current:
@@ -81,6 +89,7 @@ class Relay:
         self._meter = meter
         self._server = server
         self._rtt_s = rtt_s
+        self.clock = time.monotonic  # or one of its container, which stands still while that is frozen
         self.links: set[Link] = set()
         self.error_code = 0
         self._listener = StreamServer((HOST, 0), self._serve)
@@ -88,7 +97,7 @@ class Relay:
         self.port = int(self._listener.server_port)
 
     def _serve(self, downstream: Any, _address: Any) -> None:
-        meter, began_s = self._meter, time.monotonic()
+        meter, began_s = self._meter, self.clock()
         meter.connects_count += 1
         meter.retries_count += meter.refused
         gevent.sleep(2 * self._rtt_s)  # for TCP's handshake, and until the server's greeting is there
@@ -97,7 +106,7 @@ class Relay:
         except OSError:
             downstream.close()  # nobody listens there, which the function sees as a connection that broke
             meter.refused = True
-            meter.connect_s += time.monotonic() - began_s
+            meter.connect_s += self.clock() - began_s
             return
         for end in (downstream, upstream):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -117,17 +126,16 @@ class Relay:
             wire.server_sent(data)
             self.error_code = wire.error_code
             if link.killing is not None and not wire.is_busy:
-                link.killing(str(wire.error_code or ""))
-                link.killing = None
+                link.killed(str(wire.error_code or ""))
             if not is_settled and wire.phase in (Phase.READY, Phase.REFUSED, Phase.OPAQUE):
                 is_settled = True
-                meter.connect_s += time.monotonic() - began_s
+                meter.connect_s += self.clock() - began_s
                 if wire.phase is not Phase.REFUSED:
                     self._opened(link)
             if not _write(link.downstream, data):
                 break
         if not is_settled:
-            meter.connect_s += time.monotonic() - began_s
+            meter.connect_s += self.clock() - began_s
         if not link.was_opened:  # refused: it was never a connection
             meter.refused = True
             link._force_close()
@@ -145,23 +153,36 @@ class Relay:
 
     def _up(self, link: Link) -> None:
         """From the function to the server, until the function closes its end."""
-        wire, meter = link.wire, link.meter
+        wire = link.wire
         while data := _read(link.downstream):
-            commands_count = wire.commands_count
-            wire.client_sent(data)
-            meter.commands_count += wire.commands_count - commands_count
-            if wire.phase is Phase.OPAQUE:
-                self._opened(link)
-            if wire.commands_count > commands_count and wire.victim is not None:
-                link.killing = self._book.killing(meter.container, wire.victim)
-            if wire.has_quit:
-                link.note_end()
-            elif self._rtt_s:
+            is_amid = wire.is_amid_packet
+            self._sent(link, data)
+            if self._rtt_s and not (is_amid or wire.has_quit):
                 gevent.sleep(self._rtt_s)
+                # What the function has sent meanwhile is on its way, too: it does not wait again.
+                while link.upstream is not None and is_readable(link.downstream):
+                    more = _read(link.downstream)
+                    if not more:
+                        break
+                    self._sent(link, more)
+                    data += more
             if link.upstream is None or not _write(link.upstream, data):
                 break
         if link.upstream is not None:
             link._force_close()
+
+    def _sent(self, link: Link, data: bytes) -> None:
+        """The function has sent ``data``."""
+        wire, meter = link.wire, link.meter
+        commands_count = wire.commands_count
+        wire.client_sent(data)
+        meter.commands_count += wire.commands_count - commands_count
+        if wire.phase is Phase.OPAQUE:
+            self._opened(link)
+        if wire.commands_count > commands_count and wire.victim is not None:
+            link.killing = self._book.killing(meter.container, wire.victim)
+        if wire.has_quit:
+            link.note_end()
 
     # The end of its container
 

@@ -16,7 +16,7 @@ def object_in(body: bytes) -> dict[str, Any]:
     """The JSON object that ``body`` is; an empty one for anything else."""
     try:
         said = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # too deep
         said = {}
     return said if isinstance(said, dict) else {}
 

@@ -24,6 +24,10 @@ class Packets:
         self._partial = b""  # the header and the first bytes of a packet that has not come yet
         self._left = 0  # bytes of the current packet that are of no interest
 
+    @property
+    def is_amid(self) -> bool:
+        return bool(self._left or self._partial)
+
     def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
         """``(sequence number, length, head)`` of each packet whose first :data:`HEAD` bytes are there now."""
         found: list[tuple[int, int, bytes]] = []
@@ -122,6 +126,11 @@ class Wire:
     def _refused(self, head: bytes) -> None:
         self.phase = Phase.REFUSED
         self.error_code = _code(head)
+
+    @property
+    def is_amid_packet(self) -> bool:
+        """Whether the client has sent a part of a packet, and the rest is to come; False under TLS."""
+        return self.phase is not Phase.OPAQUE and self._client.is_amid
 
     @property
     def victim(self) -> int | None:

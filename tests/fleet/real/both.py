@@ -78,7 +78,12 @@ class Ours:
 
 class Emulated:
     def __init__(self, launch: Launch, variables: dict[str, str], folder: Path, limit_s: float) -> None:
-        variables = {**launch.environment, **variables, "AWS_LAMBDA_FUNCTION_TIMEOUT": str(int(limit_s))}
+        variables = {
+            **launch.defaults,
+            **launch.environment,
+            **variables,
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(int(limit_s)),
+        }
         for _ in range(5):  # another process may take a port that was free a moment ago
             ports = free_ports()
             with (folder / "log").open("ab") as log:

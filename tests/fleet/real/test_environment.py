@@ -91,6 +91,14 @@ def test_a_python_function_gets_what_lambda_gives_it(tmp_path):
     assert 0 < told["left_ms"] <= 3000
 
 
+def test_its_own_variables_go_over_defaults_and_not_over_what_aws_reserves(tmp_path):
+    (tmp_path / "app.py").write_text("import os\ndef handler(event, context): return dict(os.environ)\n")
+    (tmp_path / "function.toml").write_text('[environment]\nLANG = "C.UTF-8"\nAWS_REGION = "eu-west-3"\n')
+    with running(f"python:{tmp_path}/app.handler", tmp_path) as environment:
+        found = answer(environment)
+    assert (found["LANG"], found["AWS_REGION"], found["TZ"]) == ("C.UTF-8", "us-east-1", ":UTC")
+
+
 def test_a_container_serves_one_invocation_after_another(tmp_path):
     with running(PYTHON + "app.about", tmp_path) as environment:
         assert answer(environment)["pid"] == answer(environment)["pid"]

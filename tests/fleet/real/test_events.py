@@ -71,6 +71,8 @@ def test_a_file_of_ones_own_gets_its_values_in_strings_and_in_numbers(tmp_path):
         (None, "http 502"),
         (b"<html>", "http 502"),
         (b"", "http 502"),
+        (b"[" * 100_000, "http 502"),
+        ({"statusCode": "9" * 5000}, "http 502"),
     ],
 )
 @pytest.mark.parametrize("sample", ["api-gateway-rest", "alb"])

@@ -236,6 +236,34 @@ def handler(event, context): ...
 STEADY = {"rate": 4.0, "arrivals": "even", "duration_s": 2.0, "function_timeout_s": 1.5}
 
 
+CONNECTS_MEANWHILE = """
+import os, threading
+import pymysql
+
+def connect():
+    pymysql.connect(
+        host=os.environ["MYSQL_HOST"], port=int(os.environ["MYSQL_PORT"]), user=os.environ["MYSQL_USER"],
+        password=os.environ["MYSQL_PASSWORD"], ssl_disabled=True,
+    )
+
+connecting = threading.Thread(target=connect)
+connecting.start()
+def handler(event, context):
+    connecting.join()
+"""
+
+
+def test_while_it_is_frozen_no_time_counts_as_connecting(mariadb_target, tmp_path):
+    (tmp_path / "app.py").write_text(CONNECTS_MEANWHILE)
+    few = {"rate": 1.0, "arrivals": "even", "duration_s": 2.0, "rtt_ms": 300.0, "provisioned": 1}
+    ran = run(mariadb_target, tmp_path / "r", f"meanwhile=lambda:python:{tmp_path}/app.handler", **few)
+    assert ran.errors() == {""}
+    first = min(ran.invocations, key=lambda row: row["started_s"])
+    assert not first["cold"]
+    # A handshake takes at least 3 round trips, some of them before the freeze, which lasts longer.
+    assert 0 < first["connect_s"] < first["finished_s"] - first["started_s"] + 0.6
+
+
 @pytest.mark.parametrize("how", ["raise RuntimeError", "sys.exit(3)"])
 def test_an_init_phase_that_fails_is_run_again_by_its_invocation(mariadb_target, tmp_path, how):
     (tmp_path / "app.py").write_text(INITS.format(what=f"if tries.read_text() == 'x': {how}"))
@@ -249,6 +277,7 @@ def test_one_that_fails_twice_is_its_invocations_error(mariadb_target, tmp_path)
     assert ran.errors() == {"RuntimeError"}
     assert len({row["container"] for row in ran.invocations}) == len(ran.invocations)
     assert len((tmp_path / "tries").read_text()) >= len(ran.invocations) + 1
+    assert rows_of(ran.repetition, "starts") == [], "none has come up"
 
 
 def test_one_that_ends_after_its_answer_is_started_anew_for_the_next(mariadb_target, tmp_path):
