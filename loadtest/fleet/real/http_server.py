@@ -1,9 +1,11 @@
 """HTTP/1.1 for a runtime on loopback, parsed by llhttp, since every invocation pays for two exchanges."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -43,11 +45,17 @@ class Reply(NamedTuple):
             f"HTTP/1.1 {self.status} {self.status.phrase}",
             f"Content-Type: {self.content_type}",
             f"Content-Length: {len(self.body)}",
-            f"Date: {formatdate(usegmt=True)}",
+            f"Date: {_date(int(time.time()))}",
             *(f"{name}: {value}" for name, value in self.headers),
             "\r\n",
         ]
         return "\r\n".join(lines).encode("latin-1") + self.body
+
+
+@lru_cache(maxsize=1)
+def _date(at_s: int) -> str:
+    """``at_s``: seconds since the epoch."""
+    return formatdate(at_s, usegmt=True)
 
 
 class HttpServer:

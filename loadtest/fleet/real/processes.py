@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -179,7 +178,7 @@ class Processes:
             self._start_again(container, instance)
         left_s = context.get_remaining_time_in_millis() / 1000
         request = Request(
-            str(uuid5(NAMESPACE_OID, f"{container.number}/{work.id}")),
+            f"{container.number:08x}-0000-4000-8000-{container.invocations_count:012x}",
             self._events.event(work.id, work.group),
             int(1000 * (time.time() + left_s)),
             launch.arn,
