@@ -6,6 +6,7 @@ import click
 
 from loadtest.bench.interrupts import Interrupts, handled, ignored
 from loadtest.commands.bench import bench
+from loadtest.commands.capacity import capacity
 from loadtest.commands.compare_reports import compare_reports
 from loadtest.commands.options import Commands
 from loadtest.commands.output import EXIT_CODES, say
@@ -68,5 +69,5 @@ def main() -> None:
     """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
 
 
-for command in (bench, web, report, compare_reports, scenarios, server):
+for command in (bench, capacity, web, report, compare_reports, scenarios, server):
     main.add_command(command)

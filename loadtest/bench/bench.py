@@ -5,9 +5,10 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -52,7 +53,8 @@ class Bench:
     """One run.
 
     ``tell`` is called with the progress about once a second; ``budgets`` are stored with the run. ``note`` is
-    told what is installed before the run, and ``warn`` which strategies are left out.
+    told what is installed before the run, and ``warn`` which strategies are left out. A ``trial`` of a search
+    is stored with the run, whose folder is then a part of another one.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Bench:
         budgets: Sequence[str] = (),
         note: Callable[[str], None] = log.warning,
         warn: Callable[[str], None] = log.warning,
+        trial: Mapping[str, Any] | None = None,
     ) -> None:
         self._plan = plan
         self._interrupts = interrupts
@@ -72,6 +75,7 @@ class Bench:
         self._note, self._warn = note, warn
         self._strategies = plan.strategies
         self._left_out: list[str] = []
+        self._trial = trial
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
         self.measured = False
@@ -104,7 +108,7 @@ class Bench:
                 f"ideal has no connection left: --ideal-reserve {self._plan.ideal_reserve} of "
                 f"--max-connections {self._plan.max_connections}"
             )
-        self.folder = RunFolder.create(self.folder.path)
+        self.folder = RunFolder.create(self.folder.path, is_part=self._trial is not None)
         try:
             with server as target:
                 self._write_run(target)
@@ -282,6 +286,7 @@ class Bench:
                 "command": repeat_command(sys.argv),
                 "budgets": self._budgets,
                 "warnings": [*target.warnings, *self._left_out],
+                **({"trial": self._trial} if self._trial is not None else {}),
             }
         )
 

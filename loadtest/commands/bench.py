@@ -10,7 +10,14 @@ import click
 
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.progress import ProgressLog
-from loadtest.commands.options import budget_options, plan_of, plan_options, server_option, warn_of_password
+from loadtest.commands.options import (
+    budget_options,
+    plan_of,
+    plan_options,
+    server_option,
+    strategies_option,
+    warn_of_password,
+)
 from loadtest.commands.output import EXIT_CODES, say, say_summary
 from loadtest.commands.report import judged
 from loadtest.errors import LoadtestError
@@ -23,13 +30,9 @@ if TYPE_CHECKING:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("scenario", default="quick")
-@click.option(
-    "--strategies",
-    help="the strategies to compare, separated by commas: built-in names, package.module:attribute for your "
-    "own, NAME=… to name one, a:0.3+b:0.7 for a mixed fleet  [all built-in ones]",
-)
+@strategies_option
 @server_option
-@plan_options
+@plan_options()
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-SCENARIO]"
 )

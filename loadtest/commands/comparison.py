@@ -103,7 +103,7 @@ def _sides(paths: Sequence[Path], *, with_series: bool) -> list[Side]:
 
 def _pair(text: str, base: Side, candidate: Side) -> tuple[str, str]:
     """The arms that ``A:B`` names. They are matched, not split: names of mixed fleets contain colons."""
-    arms, others = base.summary.arms, candidate.summary.arms
+    arms, others = (side.summary.capacity or side.summary.arms for side in (base, candidate))
     found = [(arm, other) for arm in arms for other in others if f"{arm}:{other}" == text]
     if not found and text in arms and text in others:
         found = [(text, text)]

@@ -49,13 +49,21 @@ class Gate(NamedTuple):
         return Judgement(budget, UNDECIDED, None, None, wrong)
 
 
-def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], *, ran: bool) -> Gate:
+def read_gate(
+    given: Sequence[str],
+    baseline: Path | None,
+    arms: Sequence[str],
+    *,
+    ran: bool,
+    more: Sequence[str] = (),
+) -> Gate:
     """Reads and checks budgets.
 
     Args:
         given: budgets, or TOML files with ``budgets = […]``.
         baseline: the run that they may compare with, or None.
         arms: of the run.
+        more: figures that not every run has.
         ran: whether the run is over. Then names of errors are left to :meth:`Gate.judge`, since the run may
             have met errors of its own.
 
@@ -67,7 +75,7 @@ def read_gate(given: Sequence[str], baseline: Path | None, arms: Sequence[str], 
     known = _read(baseline) if baseline is not None else None
     if budgets:
         errors = None if ran else error_names() | _errors_of(known)
-        check(budgets, arms, known.arms if known else None, errors)
+        check(budgets, arms, known.arms if known else None, errors, more)
     return Gate(budgets, known, strict=True)
 
 

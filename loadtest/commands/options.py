@@ -1,7 +1,8 @@
 """What several commands share: the options of a plan, of the server and of budgets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -12,6 +13,8 @@ from loadtest.server.choice import ServerChoice
 from loadtest.settings.nearest import nearest
 from loadtest.settings.plan import Option, Plan, options
 from loadtest.settings.scenario import plan_with
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class Commands(click.Group):
@@ -47,11 +50,29 @@ server_option = click.option(
 )
 
 
-def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives ``command`` an option for each field of a plan; what is not given is left to the scenario."""
-    for option in reversed(list(options(Plan))):
-        command = _click_option(option)(command)
-    return command
+Command = Callable[..., Any]
+
+
+strategies_option = click.option(
+    "--strategies",
+    help="the strategies to compare, separated by commas: built-in names, package.module:attribute for your "
+    "own, NAME=… to name one, a:0.3+b:0.7 for a mixed fleet  [all built-in ones]",
+)
+
+
+def plan_options(without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Gives a command an option for each field of a plan but those in ``without``.
+
+    What is not given is left to the scenario.
+    """
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(list(options(Plan))):
+            if option.field not in without:
+                command = _click_option(option)(command)
+        return command
+
+    return decorated
 
 
 def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -59,18 +80,21 @@ def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[...
     return click.option(option.flag, option.field, metavar=option.metavar, help=f"{option.help}  [{shown}]")
 
 
-def plan_of(scenario: str, strategies: str | None, given: dict[str, Any]) -> Plan:
+def plan_of(
+    scenario: str, strategies: str | None, given: Mapping[str, Any], changes: Mapping[str, Any] = EMPTY
+) -> Plan:
     """The command line before the scenario's file, and that before the defaults.
 
     ``scenario`` is a name or a TOML file, ``strategies`` are separated by commas, and ``given`` has the
-    values of :func:`plan_options` by field, None where there was no such option. Raises :class:`UsageError`.
+    values of :func:`plan_options` by field, None where there was no such option. ``changes`` go over all of
+    that, by option name. Raises :class:`UsageError`.
     """
     values = {
         option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
     }
     if strategies is not None:
         values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
-    return plan_with(scenario, values)
+    return plan_with(scenario, {**values, **changes})
 
 
 def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,6 +44,20 @@ def say_summary(summary: "Summary", path: Path, as_json: bool) -> None:
     say(f"\nrun folder: {path}")
 
 
+def say_capacity(summary: "Summary", path: Path, as_json: bool) -> None:
+    """What a search found: JSON if ``as_json``, else its tables with ``path``, the run's folder."""
+    from loadtest.report.render.capacity_text import capacity_text, found
+
+    if as_json:
+        import msgspec
+
+        arms = {arm: msgspec.to_builtins(one) for arm, one in found(summary).items()}
+        say(json.dumps({"schema": summary.schema, "arms": arms}, indent=1))
+        return
+    say(capacity_text(summary, width=terminal_width(), color=with_color()), nl=False)
+    say(f"\nrun folder: {path}")
+
+
 def terminal_width() -> int:
     """In characters."""
     return shutil.get_terminal_size((120, 24)).columns

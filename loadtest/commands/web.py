@@ -20,7 +20,7 @@ from loadtest.server.choice import ServerChoice
     "NAME=… to name it, a:0.3+b:0.7 for a mixed fleet  [managed]",
 )
 @server_option
-@plan_options
+@plan_options()
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address that the page listens on")
 @click.option(
     "--port",

@@ -41,3 +41,22 @@ def write_report(folder: RunFolder, judge: Judge = lambda _: []) -> tuple[Summar
     write_text(folder.report_md, run_markdown(summary, judgements))
     write_text(folder.junit, run_junit(summary, judgements))
     return summary, judgements
+
+
+def write_search(folder: RunFolder, judge: Judge = lambda _: []) -> tuple[Summary, list[Judgement]]:
+    """The same of a search for the capacity: arguments, result and errors as :func:`write_report` has them.
+
+    ``folder`` is its run, ``judge`` judges the budgets.
+    """
+    from loadtest.report.capacities.reading import summarise_search
+    from loadtest.report.render.capacity_page import capacity_page
+    from loadtest.report.render.capacity_text import capacity_markdown
+
+    summary = summarise_search(folder)
+    judgements = judge(summary)
+    page = capacity_page(summary, folder.read_run(), judgements)
+    write_json(folder.summary, as_json(summary))
+    write_text(folder.report_html, page)
+    write_text(folder.report_md, capacity_markdown(summary, judgements))
+    write_text(folder.junit, run_junit(summary, judgements))
+    return summary, judgements

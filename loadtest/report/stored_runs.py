@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from loadtest.errors import UsageError
+from loadtest.report.capacities.reading import is_search, summarise_search
 from loadtest.report.comparisons.comparison import Side
 from loadtest.report.comparisons.measures import MEASURES
 from loadtest.report.medians import of_repetitions
 from loadtest.report.run_summary import summarise_run, warmup_s_of
 from loadtest.report.series import Series
 from loadtest.results.run_folder import RunFolder
-from loadtest.results.summary import SCHEMA, Arm, ArmFigures, Summary
+from loadtest.results.summary import SCHEMA, Arm, ArmFigures, Capacity, Summary
 from loadtest.settings.nearest import nearest
 from loadtest.settings.strategy import ARM_NAME
 
@@ -37,6 +39,7 @@ class _StoredSummary(msgspec.Struct):
     scenario: Any = None
     server: Any = None
     environment: Any = None
+    capacity: dict[str, Capacity] | UnsetType = UNSET
 
 
 def read(path: Path, *, with_series: bool = False) -> Side:
@@ -59,6 +62,8 @@ def read(path: Path, *, with_series: bool = False) -> Side:
 
 def _from_folder(path: Path, name: str, with_series: bool) -> Side:
     folder = RunFolder.open(path)
+    if is_search(folder.read_run()):
+        return Side(name, summarise_search(folder))
     if not folder.arms() and folder.summary.is_file():
         return Side(name, _from_file(folder.summary), (f"{name} has no rows, so its summary.json is used",))
     series = Series(warmup_s_of(folder.read_run()))
@@ -90,6 +95,7 @@ def _from_file(path: Path) -> Summary:
         server=stored.server,
         environment=stored.environment,
         arms={name: Arm(arm.repetitions, _median(arm)) for name, arm in stored.arms.items()},
+        capacity=stored.capacity,
     )
 
 

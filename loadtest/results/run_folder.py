@@ -93,8 +93,10 @@ class Repetition:
 class RunFolder:
     """``results/<name>``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_part: bool = False) -> None:
+        """``is_part``: of another run folder, so never the latest run by itself."""
         self.path = path
+        self._is_part = is_part
         self.run = path / "run.json"
         self.summary = path / "summary.json"
         self.report_html = path / "report.html"
@@ -104,14 +106,14 @@ class RunFolder:
         self._latest_before: Path | None = None
 
     @classmethod
-    def create(cls, path: Path) -> "RunFolder":
-        """Creates a new folder, which must not exist yet.
+    def create(cls, path: Path, *, is_part: bool = False) -> "RunFolder":
+        """Creates a new folder, which must not exist yet; ``is_part`` as the constructor has it.
 
         Raises :class:`UsageError` or :class:`ResultsError`.
         """
         if path.exists() or path.is_symlink():
             raise UsageError(f"{path} exists already and is never overwritten; choose another --out")
-        folder = cls(path)
+        folder = cls(path, is_part=is_part)
         with writing(path):
             folder._made = [folder for folder in (path, *path.parents) if not folder.exists()]
             try:
@@ -151,7 +153,8 @@ class RunFolder:
 
         Raises :class:`ResultsError`.
         """
-        self._point_latest()
+        if not self._is_part:
+            self._point_latest()
         write_json(self.run, {"schema": SCHEMA, **values})
 
     def read_run(self) -> dict[str, Any]:
@@ -187,6 +190,21 @@ class RunFolder:
             for d in sorted(found, key=lambda d: d.name.zfill(9))
             if d.is_dir() and d.name.isdigit()
         ]
+
+    def trial_arms(self) -> list[str]:
+        """The arms whose capacity was looked for, in the order in which they were asked for."""
+        folder = self.path / "trials"
+        return sorted(d.name for d in folder.iterdir() if d.is_dir()) if folder.is_dir() else []
+
+    def trials(self, arm: str) -> list["RunFolder"]:
+        """The trials of ``arm`` in order, each a run folder of its own."""
+        folder = self.path / "trials" / arm
+        found = folder.iterdir() if folder.is_dir() else iter(())
+        return [RunFolder(d, is_part=True) for d in sorted(found) if (d / "run.json").is_file()]
+
+    def next_trial(self, arm: str) -> Path:
+        """Where the next trial of ``arm`` goes; the folder is not made yet."""
+        return self.path / "trials" / arm / f"{len(self.trials(arm)) + 1:03d}"
 
     def remove(self) -> None:
         """Undoes everything, for a run that ended before it measured anything."""

@@ -156,8 +156,60 @@ class Arm(Struct):
     median: ArmFigures
 
 
+class CapacityTrial(Struct, kw_only=True):
+    """One repetition of a search. ``value`` is of what varies; ``folder`` is a run folder of its own.
+
+    ``kind`` is rise, bisect, confirm, beyond, between or recovery; ``verdict`` held, broken or untold.
+    ``broken`` are the figures that broke, and ``reason`` says why it cannot be told.
+    """
+
+    value: float
+    kind: str
+    verdict: str
+    broken: list[str] = field(default_factory=list)
+    reason: str = ""
+    folder: str = ""
+    figures: ArmFigures
+
+
+class Theory(Struct):
+    """What a pool of ``connections_count`` carries whose connections are held for ``hold_ms`` each.
+
+    ``little_per_s`` by Little's law; ``mdc_per_s`` if, besides, 99% of the waits stay within the objective.
+    """
+
+    connections_count: Count = None
+    hold_ms: Time = None
+    little_per_s: Number = None
+    mdc_per_s: Number = None
+
+
+class Capacity(Struct, kw_only=True):
+    """How much of ``vary`` (rate, max-connections, work-ms) an arm carries within its objective.
+
+    ``value`` is the hardest that holds, None if none does; ``capacity_per_s`` is the same if the rate varies.
+    ``interval`` has the edge in it. ``limited_by`` is server, generator, range or time. ``recovers``: whether
+    that load holds again after an overload; ``holds_again_at``: a harder one that holds, although an easier
+    one does not.
+    """
+
+    vary: str
+    value: Number = None
+    capacity_per_s: Number = None
+    interval: tuple[Number, Number] = (None, None)
+    limited_by: str = ""
+    first_broken: str = ""
+    recovers: bool | None = None
+    holds_again_at: Number = None
+    theory: Theory | None = None
+    trials: list[CapacityTrial] = field(default_factory=list)
+
+
 class Summary(Struct, kw_only=True):
-    """A whole run. ``scenario``, ``server`` and ``environment`` come from ``run.json``, unchecked."""
+    """A whole run. ``scenario``, ``server`` and ``environment`` come from ``run.json``, unchecked.
+
+    A search for the capacity has it in ``capacity``, by arm; its ``arms`` are at the load that they hold.
+    """
 
     schema: int = SCHEMA
     scenario: Any = None
@@ -166,6 +218,7 @@ class Summary(Struct, kw_only=True):
     valid: bool = False
     warnings: list[str] = field(default_factory=list)
     arms: dict[str, Arm]
+    capacity: dict[str, Capacity] | UnsetType = UNSET
 
 
 def asked_arms(scenario: Any) -> list[str]:

@@ -16,7 +16,7 @@ of errors with that code.
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import eq, ge, gt, le, lt, ne
 
 from loadtest.errors import UsageError
@@ -42,14 +42,15 @@ class Number:
 
 @dataclass(frozen=True)
 class Path:
-    """A figure of an arm of this run, or of the baseline."""
+    """A figure of an arm of this run, or of the baseline. In an objective ``arm`` is empty: any."""
 
     arm: str
     fields: tuple[str, ...]
     of_baseline: bool = False
 
     def __str__(self) -> str:
-        names = [name if re.fullmatch(r"\w+", name) else f'"{name}"' for name in (self.arm, *self.fields)]
+        parts = [self.arm, *self.fields] if self.arm else self.fields
+        names = [name if re.fullmatch(r"\w+", name) else f'"{name}"' for name in parts]
         return ".".join((*([BASELINE] if self.of_baseline else []), *names))
 
 
@@ -74,10 +75,20 @@ class Budget:
     comparison: str
     right: Node
 
+    def of(self, arm: str) -> "Budget":
+        """A condition of an objective as a budget of ``arm``."""
+        return replace(self, left=_of(self.left, arm), right=_of(self.right, arm))
+
     def paths(self) -> Iterator[Path]:
         """All figures that it reads."""
         yield from _paths(self.left)
         yield from _paths(self.right)
+
+
+def _of(node: Node, arm: str) -> Node:
+    if isinstance(node, Operation):
+        return replace(node, left=_of(node.left, arm), right=_of(node.right, arm))
+    return replace(node, arm=arm) if isinstance(node, Path) else node
 
 
 def _paths(node: Node) -> Iterator[Path]:
@@ -96,9 +107,18 @@ def parse(text: str) -> Budget:
     return _Parser(text).budget()
 
 
+def parse_objective(text: str) -> tuple[Budget, ...]:
+    """Parses conditions on any arm, such as ``error_ratio == 0 and latency_ms.p99 <= 100``.
+
+    Each of them is one of the parts of ``text`` that ``and`` joins. Raises :class:`UsageError`.
+    """
+    return tuple(_Parser(part, of_arm=False).budget() for part in re.split(r"\band\b", text))
+
+
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, of_arm: bool = True) -> None:
         self._text = text
+        self._of_arm = of_arm
         self._tokens: list[re.Match[str]] = []
         at = 0
         while text[at:].strip():
@@ -178,6 +198,8 @@ class _Parser:
             else:
                 break
             self._at += 1
+        if not self._of_arm:
+            return Path("", tuple(names))
         of_baseline = names[0] == BASELINE and len(names) > 2
         arm, *fields = names[1:] if of_baseline else names
         if not fields:

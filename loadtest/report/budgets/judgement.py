@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from loadtest.report.budgets.grammar import COMPARISONS, Budget, Node, Number, Path
 from loadtest.report.wording import number, plain
-from loadtest.results.summary import ArmFigures, Summary, Times, found_at, number_at
+from loadtest.results.summary import ArmFigures, Capacity, Summary, Times, found_at, number_at
 
 PASSED, MISSED, UNDECIDED = "passed", "missed", "undecided"
+CAPACITY = "capacity_per_s"
 TIMED = ("good_ratio", "throughput_per_s", "latency_ms", "duration_ms", "starts")
 
 
@@ -42,10 +43,14 @@ def judge(budget: Budget, summary: Summary, baseline: Summary | None) -> Judgeme
         reason = _unusable(path, baseline if path.of_baseline else summary)
         if reason:
             return Judgement(budget, UNDECIDED, None, None, reason)
+    bounds = (_bound(path, baseline if path.of_baseline else summary) for path in budget.paths())
     left, right = (_value(node, summary, baseline) for node in (budget.left, budget.right))
     if not (isfinite(left) and isfinite(right)):
         return Judgement(budget, UNDECIDED, None, None, "it divides by zero")
     met = COMPARISONS[budget.comparison](left, right)
+    bound = next(filter(None, bounds), "")
+    if bound and not (met and _asks_for_more(budget)):
+        return Judgement(budget, UNDECIDED, None, None, bound)
     return Judgement(budget, PASSED if met else MISSED, left, right)
 
 
@@ -65,6 +70,8 @@ def _unusable(path: Path, summary: Summary | None) -> str:
     """Why its figure cannot be used; empty when it can."""
     if summary is None:
         return f"{path}: there is no baseline"
+    if path.fields == (CAPACITY,):
+        return "" if _capacity(path, summary) is not None else f"{path}: {path.arm} was not searched"
     arm = summary.arms.get(path.arm)
     if arm is None:
         return f"{path}: {path.arm} was not run"
@@ -77,6 +84,29 @@ def _unusable(path: Path, summary: Summary | None) -> str:
         disturbed = any(_is_disturbed(r, path) for r in arm.repetitions)
         return f"{path} {'was disturbed by the load generator' if disturbed else 'is unknown'}"
     return ""
+
+
+def _bound(path: Path, summary: Summary | None) -> str:
+    """Why a capacity may be larger than it says; empty where it may not, and for any other figure."""
+    found = _capacity(path, summary)
+    if found is None or found.limited_by == "server":
+        return ""
+    return f"{path} is at least {number(found.capacity_per_s)}: {found.limited_by} was the limit"
+
+
+def _asks_for_more(budget: Budget) -> bool:
+    """Whether it says of a capacity alone that it is at least something."""
+    is_alone = isinstance(budget.left, Path) and budget.left.fields == (CAPACITY,)
+    return is_alone and budget.comparison in (">", ">=") and not list(_paths_of(budget.right))
+
+
+def _paths_of(node: Node) -> list[Path]:
+    return list(Budget("", node, "==", Number(0.0)).paths())
+
+
+def _capacity(path: Path, summary: Summary | None) -> Capacity | None:
+    searched = summary.capacity if summary is not None else None
+    return searched.get(path.arm) if path.fields == (CAPACITY,) and isinstance(searched, dict) else None
 
 
 def _is_timed(path: Path) -> bool:
@@ -96,6 +126,9 @@ def _figure(path: Path, summary: Summary) -> float | None:
     Where stalls of the load generator disturbed a statistic in some repetitions, it is the median of the
     others, if those are at least half of them.
     """
+    searched = _capacity(path, summary)
+    if searched is not None:  # none that holds is less than any
+        return searched.capacity_per_s or 0.0
     arm = summary.arms[path.arm]
     valid = [r for r in arm.repetitions if r.valid]
     rest = [r for r in valid if not _is_disturbed(r, path)]

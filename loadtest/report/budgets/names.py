@@ -16,6 +16,7 @@ def check(
     arms: Iterable[str],
     baseline_arms: Iterable[str] | None,
     errors: Collection[str] | None = None,
+    more: Collection[str] = (),
 ) -> None:
     """Checks every name in the budgets.
 
@@ -24,11 +25,12 @@ def check(
         arms: of the run.
         baseline_arms: of the baseline; None where there is none.
         errors: the names that an error may have; None: any.
+        more: figures that not every run has.
 
     Raises:
         UsageError: no summary will have an arm, a figure or an error of that name.
     """
-    figures = figure_names()
+    figures = [*figure_names(), *more]
     for budget in budgets:
         for path in budget.paths():
             if path.of_baseline and baseline_arms is None:

@@ -8,6 +8,7 @@ one soon looks changed; the others are for reading, and are not corrected.
 from collections.abc import Sequence
 
 from loadtest.errors import UsageError
+from loadtest.report.comparisons.capacities import compare_searches
 from loadtest.report.comparisons.comparability import Mismatch, mismatches
 from loadtest.report.comparisons.comparison import BETTER, NOISE, WORSE, Compared, Comparison, Rules, Side
 from loadtest.report.comparisons.evidence import LEVEL, holm, needed_repetitions
@@ -30,6 +31,8 @@ def compare(
     Raises:
         UsageError: the runs have no arm in common, or one lacks the reference.
     """
+    if isinstance(base.summary.capacity, dict) or isinstance(candidate.summary.capacity, dict):
+        return compare_searches(base, candidate, rules, pairs)
     given = pairs is not None
     if pairs is None:
         pairs = [(arm, arm) for arm in base.summary.arms if arm in candidate.summary.arms]

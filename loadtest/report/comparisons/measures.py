@@ -23,6 +23,11 @@ class Measure(NamedTuple):
         return "." in self.name
 
     @property
+    def is_relative(self) -> bool:
+        """Whether two of its values are compared by their ratio, as times and capacities are."""
+        return self.is_time or self is CAPACITY
+
+    @property
     def statistic(self) -> str:
         """``p50`` of ``latency_ms.p50``; empty for a ratio."""
         return self.name.partition(".")[2]
@@ -41,6 +46,7 @@ MEASURES = (
     Measure("latency_ms.p95", -1, gates=False),
     Measure("latency_ms.p99", -1, gates=False),
 )
+CAPACITY = Measure("capacity", 1, gates=True)  # of a search, in what it varies
 BY_NAME = {measure.name: measure for measure in MEASURES}
 
 

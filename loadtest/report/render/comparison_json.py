@@ -35,7 +35,7 @@ def _measure(c: Compared) -> dict[str, Any]:
         "base": c.base,
         "candidate": c.candidate,
         "ratio": c.ratio,
-        **({} if c.measure.is_time else {"difference": c.difference}),
+        **({} if c.measure.is_relative else {"difference": c.difference}),
         "interval": None if c.interval is None else list(c.interval),
         "n": list(c.n),
         "verdict": c.verdict,

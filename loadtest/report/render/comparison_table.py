@@ -11,6 +11,7 @@ NOTE_LENGTH = 300
 TITLES = {
     "good_ratio": "good",
     "error_ratio": "errors",
+    "capacity": "capacity",
     **{f"latency_ms.{s}": f"latency {s}, ms" for s in ("mean", "p50", "p90", "p95", "p99")},
 }
 
@@ -32,13 +33,13 @@ def rows(comparison: Comparison) -> Iterator[Row]:
             title = TITLES[c.measure.name]
             if rules.reference:
                 title = title.replace(", ms", f", {TIMES_SIGN} {rules.reference}")
-            show = number if c.measure.is_time else percent
+            show = number if c.measure.is_relative else percent
             figures = (title, show(c.base), show(c.candidate), _change(c), _interval(c))
             yield Row(arm, c, (*figures, _verdict(c, rules), f"{c.n[0]}, {c.n[1]}"), c.warnings)
 
 
 def _change(c: Compared) -> str:
-    if c.measure.is_time:
+    if c.measure.is_relative:
         return NOTHING if c.ratio is None else f"{c.ratio:.3g} {TIMES_SIGN}"
     return NOTHING if c.difference is None else _points(c.difference)
 
@@ -47,7 +48,7 @@ def _interval(c: Compared) -> str:
     if c.interval is None:
         return NOTHING
     low, high = c.interval
-    if c.measure.is_time:
+    if c.measure.is_relative:
         return f"{low:.3g} … {high:.3g}"
     return f"{_points(low)} … {_points(high)}"
 
@@ -67,7 +68,7 @@ def _verdict(c: Compared, rules: Rules) -> str:
         return c.verdict
     if c.is_small:
         time, points = f"{rules.threshold * 100:.3g}%", f"{rules.threshold_ratio * 100:.3g} pp"
-        return f"~ (less than {time if c.measure.is_time else points})"
+        return f"~ (less than {time if c.measure.is_relative else points})"
     return f"~ (needs {c.needed_repetitions:,} a side)" if c.needed_repetitions else NOISE
 
 

@@ -11,6 +11,9 @@ from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.connection import Meter
 from loadtest.fleet.real.relay import Relay
+from loadtest.server import connections
+from tests.manager.acting import ids_on_the_server
+from tests.waiting import wait_until
 
 RTT_S = 0.1
 MEGABYTE = "x" * 1_000_000
@@ -28,6 +31,13 @@ def relay(mariadb_target, kills):
     made = Relay(book, Meter(1), (server.host, server.port), RTT_S)
     yield made
     made.cut()
+    # gevent closes its sockets when its loop runs again.
+    wait_until(lambda: gevent.sleep(0.01) or not open_ids(mariadb_target), what="the end of its connections")
+
+
+def open_ids(target):
+    with connections.session(target.admin) as cursor:
+        return ids_on_the_server(cursor, target)
 
 
 def connect(relay, target, *, tls=False):

@@ -1,0 +1,170 @@
+"""``loadtest capacity``."""
+
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.progress import ProgressLog
+from loadtest.commands.options import (
+    budget_options,
+    plan_of,
+    plan_options,
+    server_option,
+    strategies_option,
+    warn_of_password,
+)
+from loadtest.commands.output import EXIT_CODES, say, say_capacity
+from loadtest.commands.report import judged_search
+from loadtest.errors import LoadtestError, UsageError
+from loadtest.server.choice import ServerChoice
+from loadtest.settings.plan import duration_s
+from loadtest.settings.strategy import arm_name
+
+if TYPE_CHECKING:
+    from loadtest.results.summary import CapacityTrial
+
+TRIAL_DURATION = "10s"  # unless it is said otherwise: a search has a dozen for each arm
+WHY_LENGTH = 100  # of a line about a trial
+OWN = ("repetitions", "reruns")  # how often each load is tried is for the search to say
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("scenario", default="burst")
+@strategies_option
+@click.option(
+    "--slo",
+    default="error_ratio == 0 and latency_ms.p99 <= 100",
+    show_default=True,
+    metavar="TEXT",
+    help="the objective that a load has to hold: conditions as in budgets, without an arm, joined by and",
+)
+@click.option(
+    "--vary",
+    type=click.Choice(["rate", "max-connections", "work-ms"]),
+    default="rate",
+    show_default=True,
+    help="what is varied: the arrival rate, the connections that the server has, or the time of other work",
+)
+@click.option(
+    "--from", "low", type=float, metavar="NUMBER", help="the lowest value that is tried  [50, 5 or 1]"
+)
+@click.option("--to", "high", type=float, metavar="NUMBER", help="the highest  [4000, 500 or 1000]")
+@click.option(
+    "--precision",
+    default="5%",
+    show_default=True,
+    metavar="PERCENT",
+    help="how far apart a value that holds and one that does not may be in the end",
+)
+@click.option(
+    "--time-limit",
+    default="15m",
+    show_default=True,
+    metavar="DURATION",
+    help="the longest that the search may take, all strategies together; then it says what is known so far",
+)
+@server_option
+@plan_options(without=OWN)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-capacity]"
+)
+@click.option("--json", "as_json", is_flag=True, help="print the result as JSON instead of the table")
+@budget_options
+@click.pass_obj
+def capacity(
+    interrupts: Interrupts,
+    /,
+    scenario: str,
+    strategies: str | None,
+    slo: str,
+    vary: str,
+    low: float | None,
+    high: float | None,
+    precision: str,
+    time_limit: str,
+    choice: ServerChoice,
+    out: Path | None,
+    as_json: bool,
+    budgets: tuple[str, ...],
+    baseline: Path | None,
+    **given: Any,
+) -> int:
+    """Find how much load each strategy carries within an objective, and what gives first.
+
+    SCENARIO is one of `loadtest scenarios` or a TOML file of your own. Its rate is what the search varies.
+    """
+    from loadtest.bench.capacity import Asked, CapacitySearch
+    from loadtest.commands.gate import read_gate
+    from loadtest.report.budgets.judgement import CAPACITY
+    from loadtest.report.capacities.axis import Axis
+    from loadtest.report.files import write_search
+    from loadtest.report.wording import shortened
+
+    axis = Axis.between(vary, low, high)
+    if given.get(axis.option) is not None:
+        raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
+    check_objective(slo)
+    given["duration_s"] = given["duration_s"] or TRIAL_DURATION
+
+    def plan_at(changes: Any) -> Any:
+        return plan_of(scenario, strategies, given, changes)
+
+    plan = plan_at({axis.option: axis.high})  # what cannot be is said before anything runs
+    gate = read_gate(
+        budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False, more=[CAPACITY]
+    )
+    asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), duration_s(time_limit))
+    path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-capacity"
+    warn_of_password(choice)
+    log = ProgressLog(say, as_json=False, on_terminal=sys.stderr.isatty())
+
+    def told(arm: str, trial: "CapacityTrial") -> None:
+        why = ", ".join(trial.broken) or shortened(trial.reason, WHY_LENGTH)
+        text = f"{arm} {axis.text(trial.value)}: {trial.verdict} ({trial.kind}{': ' + why if why else ''})"
+        log.event("trial", text)
+
+    search = CapacitySearch(
+        plan_at,
+        asked,
+        path,
+        interrupts,
+        log.progress,
+        told,
+        lambda text: log.event("installing", f"loadtest: {text}", message=text),
+        lambda text: log.event("warning", f"loadtest: warning: {text}", message=text),
+        [budget.text for budget in gate.budgets],
+    )
+    try:
+        search.run(choice)
+    except LoadtestError as error:
+        if search.measured:
+            with suppress(LoadtestError):
+                search.folder.add_warning(f"the search did not end by itself: {error}")
+                say_capacity(write_search(search.folder)[0], search.folder.path, as_json)
+        raise
+    return judged_search(search.folder, gate, as_json, log)
+
+
+def check_objective(text: str) -> None:
+    """Raises :class:`UsageError` for an objective (``text``) that makes no sense."""
+    from loadtest.commands.gate import error_names
+    from loadtest.report.budgets.grammar import parse_objective
+    from loadtest.report.budgets.names import check
+
+    any_arm = "any"
+    check([one.of(any_arm) for one in parse_objective(text)], [any_arm], None, error_names())
+
+
+def _ratio(text: str) -> float:
+    try:
+        value = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 1:
+        raise UsageError(f"--precision {text}: expected a percentage from 0.1% to 100%, such as 5%")
+    return value
