@@ -162,7 +162,8 @@ def _with_theory(
 ) -> Capacity:
     """Of ``ideal``, which is such a pool, as long as the rate varies."""
     settings = run["settings"]
-    easiest = min(capacity.trials, key=lambda trial: trial.value, default=None)
+    timed = [trial for trial in capacity.trials if trial.figures.duration_ms.p50]
+    easiest = min(timed, key=lambda trial: trial.value, default=None)
     held_ms = easiest.figures.duration_ms.p50 if easiest is not None else None
     server = run.get("server")
     limit = server.get("max_connections") if isinstance(server, dict) else None
