@@ -47,7 +47,7 @@ MEASURES = (
     Measure("latency_ms.p99", -1, gates=False),
 )
 CAPACITY = Measure("capacity", 1, gates=True)  # of a search, in what it varies
-BY_NAME = {measure.name: measure for measure in MEASURES}
+BY_NAME = {measure.name: measure for measure in (*MEASURES, CAPACITY)}
 
 
 class Values(NamedTuple):
