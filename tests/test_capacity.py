@@ -11,7 +11,6 @@ from tests.waiting import wait_until
 
 FAST = (
     "--server", "local", "--duration", "1s", "--cold-start-ms", "20", "--function-timeout", "1s",
-    "--work-ms", "1",
 )  # fmt: skip
 # What an emulated `ideal` always holds, whatever else this machine does.
 EASY = "error_ratio <= 100%"
@@ -76,7 +75,6 @@ def test_a_search_is_a_run_that_report_budgets_and_comparisons_read(place):
             "connections.peak_count >= 19",
             (18, 24),
         ),
-        (("--vary", "work-ms", "--from", "1", "--to", "400"), "duration_ms.p50 <= 100", (80, 100)),
     ],
 )
 def test_it_finds_an_edge_that_is_known(place, words, objective, edge):

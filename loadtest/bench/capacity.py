@@ -118,6 +118,7 @@ class CapacitySearch:
 
         asked = self._asked
         axis, objective = Axis(asked.vary, asked.low, asked.high), parse_objective(asked.slo)
+        within = axis.range(asked.precision, has_overload=self._has_overload)
         ends_s, longest_s = time.monotonic() + asked.time_limit_s, 0.0
         open_arms = list(strategies)
         # In turn, so that drift of the machine affects all arms, and time that runs out leaves none out.
@@ -126,9 +127,7 @@ class CapacitySearch:
                 arm = arm_name(strategy)
                 done = trials_of(self.folder, arm, axis, objective)
                 trials = [one.as_trial for one in done]
-                wanted = search.next_trial(trials, axis.range(asked.precision))
-                while wanted is not None and wanted[1] == search.Kind.RECOVERY and not self._may_overload():
-                    wanted = None
+                wanted = search.next_trial(trials, within)
                 if wanted is None or time.monotonic() + longest_s > ends_s:
                     open_arms.remove(strategy)
                     continue
@@ -139,7 +138,8 @@ class CapacitySearch:
                 if len(found) > len(done):
                     self._told(arm, found[-1].trial)
 
-    def _may_overload(self) -> bool:
+    @property
+    def _has_overload(self) -> bool:
         """Whether the load is one whose rate can be doubled for a while."""
         plan = self._plan
         return self._asked.vary == "rate" and plan.model == "open" and not plan.shape
@@ -179,7 +179,7 @@ class CapacitySearch:
         self.folder.write_run(
             {
                 "settings": msgspec.to_builtins(self._plan),
-                "capacity": self._asked._asdict(),
+                "capacity": {**self._asked._asdict(), "has_overload": self._has_overload},
                 "server": standing.public() if standing is not None else {},
                 "environment": {**machine(), "versions": versions()},
                 "t0": time.time(),

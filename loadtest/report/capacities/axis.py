@@ -44,11 +44,11 @@ class Axis(NamedTuple):
         """Whether less of it is harder."""
         return self.vary in FEWER_IS_HARDER
 
-    def range(self, precision: float) -> Range:
-        """Where to look, in terms of hardness; ``precision`` as :class:`Range` has it."""
+    def range(self, precision: float, *, has_overload: bool = True) -> Range:
+        """Where to look, in terms of hardness. Arguments as :class:`Range` has them."""
         if not self.is_reversed:
-            return Range(self.low, self.high, precision)
-        return Range(1.0, self.high / self.low, precision, whole=self.high)
+            return Range(self.low, self.high, precision, has_overload=has_overload)
+        return Range(1.0, self.high / self.low, precision, whole=self.high, has_overload=has_overload)
 
     def value(self, hardness: float) -> float:
         """What is tried at a ``hardness``."""

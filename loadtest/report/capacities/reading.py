@@ -11,7 +11,7 @@ from loadtest.report import medians
 from loadtest.report.budgets.grammar import Budget, Number, parse_objective
 from loadtest.report.capacities.axis import Axis
 from loadtest.report.capacities.objective import tell
-from loadtest.report.capacities.search import Edge, Kind, Trial, Verdict, edge_of, next_trial
+from loadtest.report.capacities.search import Edge, Kind, Range, Trial, Verdict, edge_of, next_trial
 from loadtest.report.capacities.theory import little_per_s, mdc_per_s
 from loadtest.report.run_summary import summarise_run
 from loadtest.results.run_folder import RunFolder
@@ -29,10 +29,15 @@ class Asked(msgspec.Struct):
     high: float
     precision: float
     time_limit_s: float
+    has_overload: bool = True
 
     @property
     def axis(self) -> Axis:
         return Axis(self.vary, self.low, self.high)
+
+    @property
+    def range(self) -> Range:
+        return self.axis.range(self.precision, has_overload=self.has_overload)
 
 
 class Done(NamedTuple):
@@ -133,7 +138,7 @@ def capacity_of(done: Sequence[Done], asked: Asked) -> Capacity:
 
 
 def _limited_by(trials: Sequence[Trial], edge: Edge, asked: Asked) -> str:
-    if next_trial(trials, asked.axis.range(asked.precision)) is not None:
+    if next_trial(trials, asked.range) is not None:
         return "time"
     if edge.broken is None:
         return "range"

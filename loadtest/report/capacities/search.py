@@ -50,12 +50,14 @@ class Range(NamedTuple):
     """Where to look; ``precision`` is how far apart what holds and what breaks may be: 0.05 is 5%.
 
     ``whole``: what is tried is this divided by the hardness, and has to be a whole number; 0: it may be any.
+    ``has_overload``: whether what is tried can be doubled for a while.
     """
 
     low: float
     high: float
     precision: float
     whole: float = 0.0
+    has_overload: bool = True
 
 
 class Edge(NamedTuple):
@@ -211,7 +213,11 @@ def _island(votes: Votes, lasting: list[float], within: Range) -> tuple[float, K
 
 def _recovery(trials: Sequence[Trial], edge: Edge, within: Range) -> tuple[float, Kind] | None:
     tried = [one for one in trials if one.kind is Kind.RECOVERY]
-    if edge.held is None or any(one.verdict is not Verdict.BROKEN for one in tried):
+    if (
+        edge.held is None
+        or not within.has_overload
+        or any(one.verdict is not Verdict.BROKEN for one in tried)
+    ):
         return None
     if not tried:
         return edge.held, Kind.RECOVERY
