@@ -45,7 +45,10 @@ class Axis(NamedTuple):
         return self.vary in FEWER_IS_HARDER
 
     def range(self, precision: float, *, has_overload: bool = True) -> Range:
-        """Where to look, in terms of hardness. Arguments as :class:`Range` has them."""
+        """Where to look, in terms of hardness.
+
+        ``precision`` and ``has_overload`` as :class:`Range` has them.
+        """
         if not self.is_reversed:
             return Range(self.low, self.high, precision, has_overload=has_overload)
         return Range(1.0, self.high / self.low, precision, whole=self.high, has_overload=has_overload)
