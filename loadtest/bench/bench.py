@@ -13,6 +13,7 @@ import msgspec
 
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import Progress
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import (
@@ -52,7 +53,8 @@ class Bench:
     """One run.
 
     ``tell`` is called with the progress about once a second; ``budgets`` are stored with the run. ``note`` is
-    told what is installed before the run, and ``warn`` which strategies are left out.
+    told what is installed before the run, and ``warn`` which strategies are left out. ``meeting`` is for the
+    plan's workers, if it has any.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Bench:
         budgets: Sequence[str] = (),
         note: Callable[[str], None] = log.warning,
         warn: Callable[[str], None] = log.warning,
+        meeting: Meeting = Meeting(),  # noqa: B008 - a constant
     ) -> None:
         self._plan = plan
+        self._meeting = meeting
         self._interrupts = interrupts
         self._tell = tell
         self._budgets = list(budgets)
@@ -87,6 +91,8 @@ class Bench:
         Raises whatever ends the run; the folder keeps what was measured.
         """
         check(choice, self._plan.max_connections)
+        if self._plan.workers:
+            self._meeting.check(choice)
         return self.run_on(launched(choice, self._plan.max_connections))
 
     def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
@@ -155,7 +161,7 @@ class Bench:
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
-        words = locust_command.command(plan, strategy, plan.processes)
+        words = self._words(strategy)
         env = locust_command.environment(
             repetition.path,
             {
@@ -164,6 +170,7 @@ class Bench:
                 "LOADTEST_REPETITION": str(repetition.path.absolute()),
                 "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
                 "LOADTEST_SERVER": json.dumps(target.public()),
+                **self._waiting(),
             },
         )
         locust = None
@@ -181,6 +188,21 @@ class Bench:
         if plan.workload == "ledger":
             repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
 
+    def _words(self, strategy: str) -> list[str]:
+        plan, meeting = self._plan, self._meeting
+        if plan.workers:
+            return locust_command.master_command(plan, strategy, plan.workers, meeting.host, meeting.port)
+        return locust_command.command(plan, strategy, plan.processes)
+
+    def _waiting(self) -> dict[str, str]:
+        """What the master of workers that are started elsewhere has to know."""
+        if not self._plan.workers:
+            return {}
+        return {
+            "LOADTEST_WORKERS_WAIT": repr(self._meeting.patience_s),
+            "LOADTEST_WORKER_COMMAND": self._meeting.command(),
+        }
+
     def _watch(
         self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, turn: str,
         lead_s: float,
@@ -192,7 +214,8 @@ class Bench:
         plan, began, failing_since = self._plan, time.monotonic(), None
         # Locust spawns a thousand users a second at the least.
         spawn_s = locust_command.users_count(plan) / 1000
-        until = began + spawn_s + lead_s + plan.duration_s + plan.function_timeout_s + START_S
+        patience_s = self._meeting.patience_s if plan.workers else 0.0
+        until = began + patience_s + spawn_s + lead_s + plan.duration_s + plan.function_timeout_s + START_S
         while True:
             try:
                 locust.wait(1.0)

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import ProgressLog
-from loadtest.commands.options import budget_options, plan_of, plan_options, server_option, warn_of_password
+from loadtest.commands.options import (
+    budget_options,
+    meeting_options,
+    plan_of,
+    plan_options,
+    server_option,
+    wait_of,
+    warn_of_password,
+)
 from loadtest.commands.output import EXIT_CODES, say, say_summary
 from loadtest.commands.report import judged
 from loadtest.errors import LoadtestError
@@ -29,7 +38,8 @@ if TYPE_CHECKING:
     "own, NAME=… to name one, a:0.3+b:0.7 for a mixed fleet  [all built-in ones]",
 )
 @server_option
-@plan_options
+@plan_options()
+@meeting_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-SCENARIO]"
 )
@@ -54,6 +64,9 @@ def bench(
     budgets: tuple[str, ...],
     baseline: Path | None,
     log_format: str,
+    workers_wait: str,
+    master_bind_host: str,
+    master_bind_port: int,
     **given: Any,
 ) -> int:
     """Run every strategy of SCENARIO against a real server and report what happened.
@@ -76,6 +89,7 @@ def bench(
         [b.text for b in gate.budgets],
         lambda text: log.event("installing", f"loadtest: {text}", message=text),
         lambda text: log.event("warning", f"loadtest: warning: {text}", message=text),
+        Meeting(master_bind_host, master_bind_port, wait_of(workers_wait)),
     )
     try:
         run.run(choice)
