@@ -44,7 +44,7 @@ class ServerLost(LoadtestError):
 
 
 class WorkersMissing(LoadtestError):
-    """The workers that were to make the load did not come, or too many did."""
+    """The workers that were to make the load did not come, cannot make it, or are too many."""
 
     exit_code = 3
 

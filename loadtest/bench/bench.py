@@ -25,6 +25,7 @@ from loadtest.errors import (
     UsageError,
     cannot_write,
 )
+from loadtest.results.clocks import clock_warning
 from loadtest.results.csv_rows import last_rows
 from loadtest.results.parquet import read_rows
 from loadtest.results.provenance import machine, repeat_command, versions
@@ -43,6 +44,7 @@ from loadtest.settings.strategy import arm_name
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
 START_S = 30.0  # for Locust to come up, and to end after the drain
+HINT_S = 5.0  # of waiting for workers: those that are there come sooner
 log = logging.getLogger("loadtest")
 
 
@@ -76,6 +78,7 @@ class Bench:
         self._note, self._warn = note, warn
         self._strategies = plan.strategies
         self._left_out: list[str] = []
+        self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
         self.measured = False
@@ -185,6 +188,9 @@ class Bench:
                     process_group.end(locust, hurry=lambda: self._interrupts.hurry)
         if ended:
             self._check_end(locust.returncode, repetition)
+        warning = clock_warning(repetition.read_meta().get("clock_error_s", 0.0))
+        if warning:
+            self.folder.add_warning(f"{repetition.arm}/{repetition.number}: {warning}")
         if plan.workload == "ledger":
             repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
 
@@ -236,12 +242,16 @@ class Bench:
                     self._check_server(target, repetition, samples[-1]["error"])
             else:
                 failing_since = None
-            self._tell(self._progress(repetition, turn, samples))
+            if self._is_waiting(repetition):
+                self._hint(repetition, time.monotonic() - began)
+            else:
+                self._tell(self._progress(repetition, turn, samples))
         process_group.wait_for_group(locust.pid, process_group.END_S)
         samples = list(last_rows(repetition.samples, Sample._fields))
         if samples and samples[-1]["error"]:
             self._check_server(target, repetition, samples[-1]["error"])
-        self._tell(self._progress(repetition, turn, samples, done=True))
+        if not self._is_waiting(repetition):
+            self._tell(self._progress(repetition, turn, samples, done=True))
         return True
 
     def _check_server(self, target: Target, repetition: Repetition, error: str) -> None:
@@ -252,6 +262,19 @@ class Bench:
             repetition.write_meta(cut_off=True)
             raise ServerLost(
                 f"the server was lost in {repetition.arm}/{repetition.number} ({error}): {problem}"
+            )
+
+    def _is_waiting(self, repetition: Repetition) -> bool:
+        """For workers that are started elsewhere."""
+        return self._plan.workers > 0 and "start_s" not in repetition.read_meta()
+
+    def _hint(self, repetition: Repetition, waited_s: float) -> None:
+        """Once for each repetition that has to wait for long."""
+        name = f"{repetition.arm}/{repetition.number}"
+        if waited_s > HINT_S and name != self._hinted:
+            self._hinted = name
+            self._warn(
+                f"{name} waits for {self._plan.workers} workers: start each with `{self._meeting.command()}`"
             )
 
     def _progress(

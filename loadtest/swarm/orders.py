@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from loadtest.dsn import Dsn
-from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.errors import ServerUnavailable, WorkersMissing
 from loadtest.settings.plan import Settings
 
 NO_SERVER = (
@@ -20,7 +20,7 @@ OF_OURS = ("docker", "local")  # kinds of servers
 def server_of_process(*, may_be_told: bool) -> Dsn | None:
     """The DSN in LOADTEST_DSN; None if it is not set and ``may_be_told``, as a worker may.
 
-    Raises :class:`ServerUnavailable` if it is missing, and :class:`UsageError` for what is no DSN.
+    Raises :class:`ServerUnavailable` if it is missing, and UsageError for what is no DSN.
     """
     text = os.environ.get("LOADTEST_DSN")
     if not text and not may_be_told:
@@ -49,14 +49,14 @@ def server_for(own: Dsn | None, told: str) -> Dsn:
 
 
 def settings_in(order: dict[str, Any], environment: Any) -> Settings:
-    """The settings in a master's ``order``. Raises :class:`UsageError` where this worker cannot follow it."""
+    """The settings in a master's ``order``. Raises :class:`WorkersMissing` if this worker cannot follow it."""
     who = f"a worker (on {socket.gethostname()})"
     try:
         settings = msgspec.convert(order["settings"], Settings)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{who} runs another version of loadtest than its master ({error})") from None
+        raise WorkersMissing(f"{who} runs another version of loadtest than its master ({error})") from None
     if settings.model not in {user.model for user in environment.user_classes}:
-        raise UsageError(
+        raise WorkersMissing(
             f"{who} was started with the locustfile of another model than {settings.model}: start it with "
             "`loadtest worker`, which takes either"
         )

@@ -23,6 +23,7 @@ from loadtest.errors import LoadtestError
 from loadtest.fleet import resolver
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.lifecycle import moved
+from loadtest.results.clocks import clock_warning
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
@@ -36,6 +37,7 @@ from loadtest.swarm.process_setup import (
     make_folder,
     users_modules,
 )
+from loadtest.swarm.pulse import watch_master
 from loadtest.swarm.roster import Numbers, Roster
 from loadtest.swarm.worker_clock import MastersClock
 from loadtest.swarm.worker_files import is_shared, own_folder, taken_home
@@ -46,7 +48,6 @@ LEAD_S = 1.0  # for the users to join: a late one makes the repetition invalid
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 3.0
 LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
-CLOCK_ERROR_S = 0.005  # what a stall of the generator may be, too
 
 
 class Run:
@@ -86,6 +87,7 @@ class Run:
             self._clock = MastersClock(runner)
             runner.register_message(START, self._told_to_start)
             runner.register_message(STOP, self._told_to_stop)
+            watch_master(environment, self._masterless)
 
     def __repr__(self) -> str:
         where = f" in {self.repetition.path}" if self.repetition is not None else ""
@@ -188,15 +190,23 @@ class Run:
     def _told_to_stop(self, **_: Any) -> None:
         gevent.spawn(self.close_generator)
 
+    def _masterless(self) -> None:
+        log.error("the master has been silent for 10 s: this worker ends its load, which nobody will count")
+        self.interrupted = True
+        self.close_generator()
+        self.environment.runner.quit()
+
     def _set_clock(self, masters_t0_s: float) -> None:
         """Sets the exact time before the start. Clocks of the same machine are the same clock."""
         try:
-            difference_s, self._clock_error_s = self._clock.ask()
+            difference_s, error_s = self._clock.ask()
         except LoadtestError as error:
             self.fail(error)
             return
         if self.generator is not None:
-            same = abs(difference_s) <= self._clock_error_s
+            same = abs(difference_s) <= error_s
+            # Those who share a folder and a clock are on one machine, however slow the answers were.
+            self._clock_error_s = 0.0 if same and self._distant is None else error_s
             self.generator.clock.t0_monotonic_s = masters_t0_s + (0.0 if same else difference_s)
 
     def _make_generator(
@@ -309,14 +319,13 @@ class Run:
             self._note(deadline_s=min(known_s, done["deadline_s"]))
 
     def _take_home(self, repetition: Repetition, done: dict[str, Any]) -> None:
-        """Stores the rows of a worker on another machine."""
+        """Stores the rows of a worker on another machine, and how well its clock is known."""
         try:
             repetition.unpack(done["files"])
-            if done["error_s"] > CLOCK_ERROR_S and self.folder is not None:
-                self.folder.add_warning(
-                    f"a worker's clock, and so its due times, are known to within "
-                    f"{done['error_s'] * 1000:.0f} ms only"
-                )
+            error_s = max(repetition.read_meta().get("clock_error_s", 0.0), done["error_s"])
+            repetition.write_meta(clock_error_s=error_s)
+            if self.folder is not None and clock_warning(error_s):
+                self.folder.add_warning(clock_warning(error_s))
         except LoadtestError as error:
             self.fail(error)
 
