@@ -16,6 +16,7 @@ import pytest
 
 from loadtest.bench.interrupts import Interrupts
 from loadtest.cli import outcome
+from loadtest.commands.worker import worker
 from tests.simulator.__main__ import main as simulator
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +70,7 @@ def said(place, monkeypatch, capsys):
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_that_is_named_is_understood(said, command):
-    program, *words = shlex.split(command.partition(" > ")[0])
+    program, *words = shlex.split(command.partition(" > ")[0].partition(" & ")[0])
     if program == "make":
         subprocess.run(["/usr/bin/make", "--dry-run", *words], check=True, capture_output=True, cwd=ROOT)
     elif program == "python" and words[1] == "tests.simulator":
@@ -77,6 +78,8 @@ def test_a_command_that_is_named_is_understood(said, command):
         assert {word for word in words if word.startswith("--")} <= takes, command
     elif program == "python":
         assert words[1] == "pip" or importlib.util.find_spec(words[1]), command
+    elif words[0] == "worker":
+        worker.make_context("worker", words[1:])
     elif words[0] == "server":
         assert words[1:] in (["up"], ["down"])
     elif words[0] in ("bench", "web") and "--help" not in words:

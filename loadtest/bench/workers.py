@@ -16,7 +16,7 @@ LOOK_S = 0.1
 
 
 class Workers:
-    """So many workers for the master on ``at``, host and port, until they are ended.
+    """``count`` workers for the master on ``at``, host and port, until they are ended.
 
     A Locust worker ends with its master, and each repetition has a master of its own. ``dsn`` is the server
     with its password, or "" if the master will name it; ``say`` prints.

@@ -49,7 +49,7 @@ def server_for(own: Dsn | None, told: str) -> Dsn:
 
 
 def settings_in(order: dict[str, Any], environment: Any) -> Settings:
-    """The settings in a master's ``order``. Raises :class:`WorkersMissing` if this worker cannot follow it."""
+    """The settings in a master's ``order``. Raises :class:`WorkersMissing` if this worker cannot obey it."""
     who = f"a worker (on {socket.gethostname()})"
     try:
         settings = msgspec.convert(order["settings"], Settings)
