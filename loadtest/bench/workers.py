@@ -11,7 +11,8 @@ from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.process_group import Say
 from loadtest.errors import LoadtestError, ServerUnavailable, UsageError
 
-FAILS_S = 10.0  # a worker that fails sooner than this does so every time
+SOON_S = 10.0  # after its start
+FAILURES_COUNT = 3  # as soon as that, one after the other: the next start would not help either
 LOOK_S = 0.1
 
 
@@ -63,7 +64,7 @@ class _Worker:
         self._interrupts, self._say = interrupts, say
         self._process: subprocess.Popen[bytes] | None = None
         self._began_s = 0.0
-        self._told = 0
+        self._told = self._failures_count = 0
 
     def look(self) -> None:
         """Starts it if it has ended. Raises LoadtestError where that would never help."""
@@ -84,14 +85,16 @@ class _Worker:
                 process_group.end(self._process, hurry=lambda: self._interrupts.hurry)
 
     def _see_end(self, code: int) -> None:
+        """Raises LoadtestError if its end, with ``code``, will be that of the next one, too."""
+        soon = time.monotonic() - self._began_s < SOON_S
+        self._failures_count = self._failures_count + 1 if code and soon else 0
         if code == 0:
             return
         said = process_group.complaint(self._log) or process_group.last_line(self._log)
-        if time.monotonic() - self._began_s > FAILS_S:
-            self._say(f"loadtest: warning: a worker ended with {code} and is started again: {said}", err=True)
-        elif code == UsageError.exit_code:
+        if code == UsageError.exit_code and soon:
             raise UsageError(said)
-        elif code == ServerUnavailable.exit_code:
+        if code == ServerUnavailable.exit_code and soon:
             raise ServerUnavailable(said)
-        else:
-            raise LoadtestError(f"a worker ended with {code} as soon as it was started: {said}")
+        if self._failures_count >= FAILURES_COUNT:
+            raise LoadtestError(f"a worker ended with {code} at once, and {FAILURES_COUNT} times: {said}")
+        self._say(f"loadtest: warning: a worker ended with {code} and is started again: {said}", err=True)

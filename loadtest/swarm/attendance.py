@@ -2,15 +2,17 @@
 
 import logging
 import os
+import signal
 import time
 from typing import Any
 
 import gevent
 
-from loadtest.errors import WorkersMissing
+from loadtest.errors import Interrupted, WorkersMissing
 
 log = logging.getLogger("loadtest")
 LOOK_S = 0.2
+WAITING = "ready"  # Locust's state of a master that has not started a test yet
 
 
 def expected_count(environment: Any) -> int:
@@ -19,9 +21,18 @@ def expected_count(environment: Any) -> int:
 
 
 def give_up_in_time(environment: Any) -> None:
-    """Ends the master of a bench whose workers do not come; Locust itself would not say how many did."""
+    """Ends the master of a bench whose workers do not come; Locust itself would not say how many did.
+
+    Nor does Locust, while it waits, tell those that came when it is ended by a signal.
+    """
     if expected_count(environment):
         gevent.spawn(_wait, environment, float(os.environ["LOADTEST_WORKERS_WAIT"]))
+        gevent.signal_handler(signal.SIGTERM, _interrupted, environment.runner)
+
+
+def _interrupted(runner: Any) -> None:
+    if runner.state == WAITING:
+        _end(runner, Interrupted.exit_code)
 
 
 def check_count(environment: Any) -> None:
@@ -37,7 +48,7 @@ def check_count(environment: Any) -> None:
 
 def _wait(environment: Any, patience_s: float) -> None:
     runner, until = environment.runner, time.monotonic() + patience_s
-    while runner.state == "ready":  # Locust's word for: not started yet
+    while runner.state == WAITING:
         if time.monotonic() > until:
             _give_up(runner, expected_count(environment), patience_s)
         gevent.sleep(LOOK_S)
@@ -50,5 +61,9 @@ def _give_up(runner: Any, wanted_count: int, patience_s: float) -> None:
         f"{came} of {wanted_count} workers came within {patience_s:g} s: start each with `{command}`, where "
         "LOADTEST_DSN names the server"
     )
+    _end(runner, WorkersMissing.exit_code)
+
+
+def _end(runner: Any, exit_code: int) -> None:
     runner.quit()  # those that came are told
-    gevent.get_hub().parent.throw(SystemExit(WorkersMissing.exit_code))
+    gevent.get_hub().parent.throw(SystemExit(exit_code))

@@ -174,6 +174,42 @@ def test_after_a_bench_that_was_killed_its_workers_serve_the_next(place, port, g
     assert "wrong_load" not in repetition.read_meta()
 
 
+def test_a_bench_that_is_interrupted_while_it_waits_tells_the_workers_that_came(place, port):
+    with working(place, "worker", "--master-port", port) as worker:
+        waiting = bench(place, port, "--workers", "2", "--out", "waiting")
+        log = place.folder / "waiting" / "arms" / "direct" / "01" / "locust.log"
+        wait_until(lambda: log.exists() and "reported as ready" in log.read_text("utf-8"), LONG_S)
+        (before,) = (process for process in place.locusts() if process.ppid() == worker.pid)
+        waiting.send_signal(signal.SIGINT)
+        ran = ended(waiting, END_S)
+        assert (ran.code, ran.out) == (130, "")
+        assert ran.err.splitlines()[-1] == "loadtest: interrupted by SIGINT"
+        wait_until(lambda: not before.is_running() and place.locusts())
+        worker.send_signal(signal.SIGINT)
+        said = ended(worker, END_S).err.splitlines()
+    # Nothing of a master that has been silent for long.
+    assert said == [
+        f"a worker waits for a bench at 127.0.0.1:{port}  (Ctrl-C ends this)",
+        "loadtest: interrupted by SIGINT",
+    ]
+    assert place.files() == {}
+
+
+def test_a_repetition_whose_worker_is_lost_does_not_count_and_is_run_again_with_another(place, port, given):
+    with working(place, "worker", "--processes", "2", "--master-port", port, env=given) as workers:
+        words = ("--workers", "2", "--rate", "40", "--duration", "3s", "--reruns", "1", "--out", "mine")
+        load = bench(place, port, *words, env=given, server=given["LOADTEST_DSN"])
+        folder = place.folder / "mine" / "arms" / "direct"
+        wait_until(lambda: any((folder / "01").glob("invocations/*")), LONG_S)
+        next(process for process in place.locusts() if process.ppid() == workers.pid).kill()
+        ran = ended(load, LONG_S)
+    assert ran.code == 0, ran.err
+    lost, again = json.loads(ran.out)["arms"]["direct"]["repetitions"]
+    assert lost["arrivals_count"] is None
+    assert any("was lost before the end" in reason for reason in lost["reasons"])
+    assert again["arrivals_count"] > 60
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
