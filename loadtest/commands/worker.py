@@ -18,7 +18,7 @@ TRIED_S = 5.0
     "--master-host",
     default="127.0.0.1",
     show_default=True,
-    help="the machine on which `loadtest bench --workers` runs",
+    help="the machine on which `loadtest bench` runs, with its option --workers",
 )
 @click.option(
     "--master-port",
@@ -36,9 +36,10 @@ TRIED_S = 5.0
 )
 @click.pass_obj
 def worker(interrupts: Interrupts, /, master_host: str, master_port: int, processes: int) -> None:
-    """Make a part of the load of `loadtest bench --workers`, on this machine or another.
+    """Make a part of the load of `loadtest bench`, on this machine or another.
 
-    It waits for a bench, takes part in every repetition, and waits for the next, until it is ended.
+    It waits for a bench with the option --workers, takes part in every repetition, and waits for the next,
+    until it is ended.
     LOADTEST_DSN and LOADTEST_PASSWORD name the server.
     """
     from loadtest.bench.workers import Workers
