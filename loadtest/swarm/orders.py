@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from loadtest.dsn import Dsn
-from loadtest.errors import ServerUnavailable, WorkersMissing
+from loadtest.errors import LoadtestError, ServerUnavailable, UsageError, WorkersMissing
 from loadtest.settings.plan import Settings
 
 NO_SERVER = (
@@ -20,7 +20,7 @@ OF_OURS = ("docker", "local")  # kinds of servers
 def server_of_process(*, may_be_told: bool) -> Dsn | None:
     """The DSN in LOADTEST_DSN; None if it is not set and ``may_be_told``, as a worker may.
 
-    Raises :class:`ServerUnavailable` if it is missing, and UsageError for what is no DSN.
+    Raises :class:`ServerUnavailable` if it is missing, and :class:`UsageError` for what is no DSN.
     """
     text = os.environ.get("LOADTEST_DSN")
     if not text and not may_be_told:
@@ -46,6 +46,13 @@ def server_for(own: Dsn | None, told: str) -> Dsn:
     if own is None and not told:
         raise ServerUnavailable(f"a worker (on {socket.gethostname()}) has {NO_SERVER}")
     return own or Dsn.parse(told)
+
+
+def as_seen_from_master(error: LoadtestError) -> LoadtestError:
+    """What is wrong here, such as a strategy that is not there, was right where the bench checked it."""
+    if not isinstance(error, UsageError):
+        return error
+    return WorkersMissing(f"a worker (on {socket.gethostname()}) cannot take part: {error}")
 
 
 def settings_in(order: dict[str, Any], environment: Any) -> Settings:

@@ -29,7 +29,7 @@ from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import end_monitor, start_monitor
-from loadtest.swarm.orders import hints, server_for, server_of_process, settings_in
+from loadtest.swarm.orders import as_seen_from_master, hints, server_for, server_of_process, settings_in
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
     allow_open_files,
@@ -182,7 +182,7 @@ class Run:
         except LoadtestError as error:
             self._move(Event.CLOSE)
             log.error(str(error))
-            self.fail(error)
+            self.fail(as_seen_from_master(error))
             return
         gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic_s"])
         gevent.spawn(self._end_when_done, inf)

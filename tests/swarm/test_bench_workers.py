@@ -156,6 +156,21 @@ def test_a_worker_of_another_model_ends_the_bench(place, port, given):
     assert "was started with the locustfile of another model than open" in ran.err.splitlines()[-1]
 
 
+def test_a_strategy_that_a_worker_lacks_ends_the_bench_with_the_workers_machine(place, port, given):
+    elsewhere = place.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.py").write_text("class Mine:\n    def __init__(self, connect): ...\n")
+    with working(place, "worker", "--master-port", port, env=given):
+        words = ("--workers", "1", "--strategies", "a=mine:Mine")
+        there = {**given, "LOADTEST_STRATEGIES_FROM": str(elsewhere)}
+        ran = ended(bench(place, port, *words, env=there, server=given["LOADTEST_DSN"]), LONG_S)
+    assert ran.code == 3, ran
+    said = ran.err.splitlines()[-1]
+    assert (
+        f"a worker (on {socket.gethostname()}) cannot take part: strategy 'a': mine cannot be" in said
+    )
+
+
 def test_after_a_bench_that_was_killed_its_workers_serve_the_next(place, port, given):
     with working(place, "worker", "--master-port", port, env=given):
         words = ("--workers", "1", "--out", "killed", "--duration", "60s")
