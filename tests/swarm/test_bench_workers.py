@@ -166,9 +166,7 @@ def test_a_strategy_that_a_worker_lacks_ends_the_bench_with_the_workers_machine(
         ran = ended(bench(place, port, *words, env=there, server=given["LOADTEST_DSN"]), LONG_S)
     assert ran.code == 3, ran
     said = ran.err.splitlines()[-1]
-    assert (
-        f"a worker (on {socket.gethostname()}) cannot take part: strategy 'a': mine cannot be" in said
-    )
+    assert f"a worker (on {socket.gethostname()}) cannot take part: strategy 'a': mine cannot be" in said
 
 
 def test_after_a_bench_that_was_killed_its_workers_serve_the_next(place, port, given):
