@@ -14,6 +14,7 @@ from loadtest.commands.report import report
 from loadtest.commands.scenarios import scenarios
 from loadtest.commands.server import server
 from loadtest.commands.web import web
+from loadtest.commands.worker import worker
 from loadtest.errors import Interrupted, LoadtestError, ResultsError
 
 
@@ -69,5 +70,5 @@ def main() -> None:
     """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
 
 
-for command in (bench, capacity, web, report, compare_reports, scenarios, server):
+for command in (bench, capacity, worker, web, report, compare_reports, scenarios, server):
     main.add_command(command)

@@ -43,6 +43,12 @@ class ServerLost(LoadtestError):
     exit_code = 3
 
 
+class WorkersMissing(LoadtestError):
+    """The workers that were to make the load did not come, cannot make it, or are too many."""
+
+    exit_code = 3
+
+
 class ResultsError(LoadtestError):
     """The results could not be written."""
 

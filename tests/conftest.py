@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 LONGEST = (
     "test_readme", "test_interrupted", "test_functions_page", "test_browser", "test_pytest_plugin",
     "test_load", "test_bad_input",
-    "test_ci_examples", "test_costs", "test_local", "test_docker_bench", "test_workers",
+    "test_ci_examples", "test_costs", "test_local", "test_docker_bench", "test_bench_workers", "test_workers",
     "test_started_otherwise", "test_locust_command", "test_plain_locust", "test_over_http",
     "test_conformance",
 )  # fmt: skip

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.bench.process_group import free_port
+from loadtest.results.parquet import read_rows
+from loadtest.results.run_folder import RunFolder
 from tests.conftest import missing
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +26,7 @@ ENVIRONMENT = (
     "PIP_NO_DEPS=1 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_BREAK_SYSTEM_PACKAGES=1 "
     "PYTHONPATH=/opt/packages PATH=/usr/local/bin:/usr/bin:/bin"
 )
+SMALL = 'strategies = ["managed"]\nrate = 60\nduration = "2s"\nrepetitions = 2\nreruns = 0\n'
 NEEDED = ("Dockerfile", ".dockerignore", "docker-compose.yml", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -73,7 +76,9 @@ def _real(path):
     return Path(os.path.realpath(path.parent), path.name)
 
 
-def test_it_leaves_a_run_folder(base, tmp_path):
+@pytest.fixture
+def checkout(base, tmp_path):
+    """A copy of what the image is made of, as ``(folder, compose)``; Compose's project is taken down."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in NEEDED:
@@ -87,24 +92,61 @@ def test_it_leaves_a_run_folder(base, tmp_path):
         "LOADTEST_ROOT_PASSWORD": "p@ss/w#1",
         "LOADTEST_PORT": str(free_port()),
         "LOADTEST_ADMIN_PORT": str(free_port()),
+        "LOADTEST_MASTER_PORT": str(free_port()),
     }
 
-    def compose(*words):
+    def compose(*words, **more):
         return subprocess.run(
-            ["docker", "compose", *words], cwd=folder, env=env, capture_output=True, text=True, check=False,
-            timeout=300,
+            ["docker", "compose", *words], cwd=folder, env={**env, **more}, capture_output=True, text=True,
+            check=False, timeout=300,
         )  # fmt: skip
 
-    try:
-        done = compose(
-            "run", "--rm", "bench", "quick", "--strategies", "cached,managed", "--rate", "100",
-            "--duration", "2s", "--repetitions", "1", "--out", "results/here",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        summary = json.loads((folder / "results" / "here" / "summary.json").read_text())
-    finally:
-        compose("--profile", "bench", "down", "--volumes", "--rmi", "local")
+    yield folder, compose
+    compose("--profile", "bench", "--profile", "load", "down", "--volumes", "--rmi", "local")
+
+
+def test_it_leaves_a_run_folder(checkout):
+    folder, compose = checkout
+    done = compose(
+        "run", "--rm", "bench", "quick", "--strategies", "cached,managed", "--rate", "100",
+        "--duration", "2s", "--repetitions", "1", "--out", "results/here",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((folder / "results" / "here" / "summary.json").read_text())
     assert set(summary["arms"]) == {"cached", "managed"}
     assert summary["server"]["max_connections"] == 90
     assert summary["server"]["path"] == "host"
     assert summary["arms"]["managed"]["median"]["error_ratio"] == 0
+
+
+def test_the_load_comes_from_several_containers_in_every_repetition(checkout):
+    folder, compose = checkout
+    (folder / "results").mkdir()
+    (folder / "results" / "small.toml").write_text(SMALL)
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    assert "LOADTEST_WORKERS=4 docker compose --profile load up --build --exit-code-from load\n" in page
+    words = ("--profile", "load", "up", "--build", "--exit-code-from", "load")
+    done = compose(*words, LOADTEST_WORKERS="2", LOADTEST_SCENARIO="results/small.toml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = RunFolder.open(folder / "results" / "latest")
+    for repetition in run.repetitions("managed"):
+        rows = read_rows(repetition, "invocations")[0].to_pylist()
+        assert {row["worker"] for row in rows} == {0, 1}
+        meta = repetition.read_meta()
+        # Containers share no folder, but their machine's clock.
+        assert 0.0 < meta["clock_error_s"] < 1.0
+        assert all(-0.001 < row["due_s"] - meta["start_s"] < 2.0 for row in rows)
+    summary = json.loads((folder / "results" / "latest" / "summary.json").read_text())
+    assert len(summary["arms"]["managed"]["repetitions"]) == 2
+    assert summary["scenario"]["workers"] == 2
+    # Workers that stay, and a run with options of its own.
+    assert "docker compose --profile load up --build --detach worker\n" in page
+    assert "docker compose --profile load run --build --rm load quick --strategies managed\n" in page
+    up = compose("--profile", "load", "up", "--build", "--detach", "worker", LOADTEST_WORKERS="2")
+    assert up.returncode == 0, up.stdout + up.stderr
+    options = ("results/small.toml", "--strategies", "direct", "--repetitions", "1", "--out", "results/again")
+    words = ("--profile", "load", "run", "--build", "--rm", "load", *options)
+    again = compose(*words, LOADTEST_WORKERS="2")
+    assert again.returncode == 0, again.stdout + again.stderr
+    (repetition,) = RunFolder.open(folder / "results" / "again").repetitions("direct")
+    assert repetition.read_meta()["workers_count"] == 2

@@ -14,6 +14,7 @@ import msgspec
 
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import Progress
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import (
@@ -25,6 +26,7 @@ from loadtest.errors import (
     UsageError,
     cannot_write,
 )
+from loadtest.results.clocks import clock_warning
 from loadtest.results.csv_rows import last_rows
 from loadtest.results.parquet import read_rows
 from loadtest.results.provenance import machine, repeat_command, versions
@@ -43,6 +45,7 @@ from loadtest.settings.strategy import arm_name
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
 START_S = 30.0  # for Locust to come up, and to end after the drain
+HINT_S = 5.0  # of waiting for workers: those that are there come sooner
 log = logging.getLogger("loadtest")
 
 
@@ -53,8 +56,9 @@ class Bench:
     """One run.
 
     ``tell`` is called with the progress about once a second; ``budgets`` are stored with the run. ``note`` is
-    told what is installed before the run, and ``warn`` which strategies are left out. A ``trial`` of a search
-    is stored with the run, whose folder is then a part of another one.
+    told what is installed before the run, and ``warn`` which strategies are left out. ``meeting`` is for the
+    plan's workers, if it has any. A ``trial`` of a search is stored with the run, whose folder is then a part
+    of another one.
     """
 
     def __init__(
@@ -66,9 +70,11 @@ class Bench:
         budgets: Sequence[str] = (),
         note: Callable[[str], None] = log.warning,
         warn: Callable[[str], None] = log.warning,
+        meeting: Meeting = Meeting(),  # noqa: B008 - a constant
         trial: Mapping[str, Any] | None = None,
     ) -> None:
         self._plan = plan
+        self._meeting = meeting
         self._interrupts = interrupts
         self._tell = tell
         self._budgets = list(budgets)
@@ -76,6 +82,7 @@ class Bench:
         self._strategies = plan.strategies
         self._left_out: list[str] = []
         self._trial = trial
+        self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
         self.measured = False
@@ -91,6 +98,8 @@ class Bench:
         Raises whatever ends the run; the folder keeps what was measured.
         """
         check(choice, self._plan.max_connections)
+        if self._plan.workers:
+            self._meeting.check(choice)
         return self.run_on(launched(choice, self._plan.max_connections))
 
     def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
@@ -159,7 +168,7 @@ class Bench:
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
-        words = locust_command.command(plan, strategy, plan.processes)
+        words = self._words(strategy)
         env = locust_command.environment(
             repetition.path,
             {
@@ -168,6 +177,7 @@ class Bench:
                 "LOADTEST_REPETITION": str(repetition.path.absolute()),
                 "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
                 "LOADTEST_SERVER": json.dumps(target.public()),
+                **self._waiting(),
             },
         )
         locust = None
@@ -182,8 +192,26 @@ class Bench:
                     process_group.end(locust, hurry=lambda: self._interrupts.hurry)
         if ended:
             self._check_end(locust.returncode, repetition)
+        warning = clock_warning(repetition.read_meta().get("clock_error_s", 0.0))
+        if warning:
+            self.folder.add_warning(f"{repetition.arm}/{repetition.number}: {warning}")
         if plan.workload == "ledger":
             repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
+
+    def _words(self, strategy: str) -> list[str]:
+        plan, meeting = self._plan, self._meeting
+        if plan.workers:
+            return locust_command.master_command(plan, strategy, plan.workers, meeting.host, meeting.port)
+        return locust_command.command(plan, strategy, plan.processes)
+
+    def _waiting(self) -> dict[str, str]:
+        """What the master of workers that are started elsewhere has to know."""
+        if not self._plan.workers:
+            return {}
+        return {
+            "LOADTEST_WORKERS_WAIT": repr(self._meeting.patience_s),
+            "LOADTEST_WORKER_COMMAND": self._meeting.command(),
+        }
 
     def _watch(
         self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, turn: str,
@@ -196,7 +224,8 @@ class Bench:
         plan, began, failing_since = self._plan, time.monotonic(), None
         # Locust spawns a thousand users a second at the least.
         spawn_s = locust_command.users_count(plan) / 1000
-        until = began + spawn_s + lead_s + plan.duration_s + plan.function_timeout_s + START_S
+        patience_s = self._meeting.patience_s if plan.workers else 0.0
+        until = began + patience_s + spawn_s + lead_s + plan.duration_s + plan.function_timeout_s + START_S
         while True:
             try:
                 locust.wait(1.0)
@@ -217,12 +246,16 @@ class Bench:
                     self._check_server(target, repetition, samples[-1]["error"])
             else:
                 failing_since = None
-            self._tell(self._progress(repetition, turn, samples))
+            if self._is_waiting(repetition):
+                self._hint(repetition, time.monotonic() - began)
+            else:
+                self._tell(self._progress(repetition, turn, samples))
         process_group.wait_for_group(locust.pid, process_group.END_S)
         samples = list(last_rows(repetition.samples, Sample._fields))
         if samples and samples[-1]["error"]:
             self._check_server(target, repetition, samples[-1]["error"])
-        self._tell(self._progress(repetition, turn, samples, done=True))
+        if not self._is_waiting(repetition):
+            self._tell(self._progress(repetition, turn, samples, done=True))
         return True
 
     def _check_server(self, target: Target, repetition: Repetition, error: str) -> None:
@@ -233,6 +266,19 @@ class Bench:
             repetition.write_meta(cut_off=True)
             raise ServerLost(
                 f"the server was lost in {repetition.arm}/{repetition.number} ({error}): {problem}"
+            )
+
+    def _is_waiting(self, repetition: Repetition) -> bool:
+        """For workers that are started elsewhere."""
+        return self._plan.workers > 0 and "start_s" not in repetition.read_meta()
+
+    def _hint(self, repetition: Repetition, waited_s: float) -> None:
+        """Once for each repetition that has to wait for long."""
+        name = f"{repetition.arm}/{repetition.number}"
+        if waited_s > HINT_S and name != self._hinted:
+            self._hinted = name
+            self._warn(
+                f"{name} waits for {self._plan.workers} workers: start each with `{self._meeting.command()}`"
             )
 
     def _progress(

@@ -156,7 +156,7 @@ class CapacitySearch:
         server: AbstractContextManager[Target] = (
             launched(choice, plan.max_connections) if standing is None else nullcontext(standing)
         )
-        bench = Bench(plan, path, self._interrupts, self._tell, (), self._note, self._warn, trial)
+        bench = Bench(plan, path, self._interrupts, self._tell, (), self._note, self._warn, trial=trial)
         try:
             bench.run_on(server)
         except BaseException:

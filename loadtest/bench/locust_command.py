@@ -30,6 +30,25 @@ def command(settings: Settings, strategy: str, processes: int) -> list[str]:
     return _locust(settings, strategy, processes, how)
 
 
+def master_command(settings: Settings, strategy: str, workers_count: int, host: str, port: int) -> list[str]:
+    """The same for the master of workers that are started elsewhere; it listens on ``host`` and ``port``.
+
+    ``strategy`` is a text of the command line.
+    """
+    return [
+        *command(settings, strategy, 1), "--master", "--expect-workers", str(workers_count),
+        "--master-bind-host", host, "--master-bind-port", str(port),
+    ]  # fmt: skip
+
+
+def worker_command(host: str, port: int) -> list[str]:
+    """The complete command line of a worker for the master on ``host`` and ``port``, of either model."""
+    return [
+        sys.executable, "-m", "locust", "-f", str(packaged("locustfiles") / "workers.py"), "--worker",
+        "--master-host", host, "--master-port", str(port), "--exit-code-on-error", "0", "--loglevel", "INFO",
+    ]  # fmt: skip
+
+
 def page_command(settings: Settings, strategy: str, processes: int, host: str, port: int) -> list[str]:
     """The complete command line for a test with Locust's page, which listens on ``host`` and ``port``.
 

@@ -1,27 +1,23 @@
 """``loadtest web``: a server, and Locust's web page in a separate process."""
 
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Protocol
 
 from loadtest.bench import locust_command, process_group
+from loadtest.bench.addresses import answers, check_port, in_address, reachable
 from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.process_group import Say
 from loadtest.bench.strategy_check import checked
-from loadtest.errors import Interrupted, LoadtestError, ServerLost, UsageError
+from loadtest.errors import Interrupted, LoadtestError, ServerLost
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
 from loadtest.server.target import Target
 from loadtest.settings.plan import Plan
 
 COME_UP_S = 60.0
-
-
-class Say(Protocol):
-    def __call__(self, text: str, *, err: bool = False) -> None: ...
 
 
 class Web:
@@ -47,7 +43,7 @@ class Web:
         """Runs until the page ends. Raises :class:`Interrupted` for Ctrl-C, the usual way to end it."""
         checked(self._plan.strategies, self._plan, lambda text: self._say(f"loadtest: {text}", err=True))
         check(self._choice, self._plan.max_connections)
-        _check_port(self._host, self._port)
+        check_port(self._host, self._port, "--port or --host")
         with launched(self._choice, self._plan.max_connections) as target:
             for warning in target.warnings:
                 self._say(f"loadtest: warning: {warning}", err=True)
@@ -87,7 +83,7 @@ class Web:
             f"run folders go to {self._results})"
         )
         while True:
-            told = self._pass_on(log, told)
+            told = process_group.pass_on(log, told, self._say)
             self._check_end(locust, log)
             time.sleep(0.2)
 
@@ -98,47 +94,3 @@ class Web:
                 raise Interrupted("the page was ended")
             said = process_group.complaint(log) or process_group.last_line(log)
             raise ServerLost(f"Locust ended with {locust.returncode}: {said}")
-
-    def _pass_on(self, log: Path, told: int) -> int:
-        """Passes on our own warnings and errors from Locust's log."""
-        text = log.read_bytes()[told:]
-        whole = text[: text.rfind(b"\n") + 1]
-        for line in whole.decode("utf-8", "replace").splitlines():
-            for level in ("WARNING", "ERROR"):
-                _, mark, words = line.partition(f"/{level}/loadtest: ")
-                if mark:
-                    self._say(f"loadtest: {level.lower()}: {words}", err=True)
-        return told + len(whole)
-
-
-def _check_port(host: str, port: int) -> None:
-    """Raises :class:`UsageError` if the page cannot listen on ``port`` of ``host``."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"cannot listen on {in_address(host)}:{port} ({reason}): choose another --port or --host"
-        ) from None
-
-
-def answers(host: str, port: int) -> bool:
-    """Whether something accepts a TCP connection on ``port`` of ``host`` within a second."""
-    try:
-        with socket.create_connection((reachable(host), port), timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
-def reachable(host: str) -> str:
-    """The name or address by which this machine reaches a listener on ``host``."""
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-
-
-def in_address(host: str) -> str:
-    """``host`` as it is written in a URL."""
-    return f"[{host}]" if ":" in host else host

@@ -8,10 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
 END_S = 3.0
+
+
+class Say(Protocol):
+    def __call__(self, text: str, *, err: bool = False) -> None: ...
 
 
 def start(words: Sequence[str], folder: Path, log: Path, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -85,6 +90,21 @@ def complaint(log: Path) -> str:
     with suppress(OSError):
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if marker in line]
     return lines[-1].partition(marker)[2].strip() if lines else ""
+
+
+def pass_on(log: Path, told: int, say: Say) -> int:
+    """Says our own warnings and errors in a log of Locust, from byte ``told`` on.
+
+    ``say`` prints them. Returns how much has been told by now.
+    """
+    text = log.read_bytes()[told:]
+    whole = text[: text.rfind(b"\n") + 1]
+    for line in whole.decode("utf-8", "replace").splitlines():
+        for level in ("WARNING", "ERROR"):
+            _, mark, words = line.partition(f"/{level}/loadtest: ")
+            if mark:
+                say(f"loadtest: {level.lower()}: {words}", err=True)
+    return told + len(whole)
 
 
 def last_line(log: Path) -> str:

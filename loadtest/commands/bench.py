@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from loadtest.bench.interrupts import Interrupts
+from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
     budget_options,
+    meeting_options,
     plan_of,
     plan_options,
     server_option,
     strategies_option,
+    wait_of,
     warn_of_password,
 )
 from loadtest.commands.output import EXIT_CODES, say, say_summary
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 @strategies_option
 @server_option
 @plan_options()
+@meeting_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-SCENARIO]"
 )
@@ -57,6 +61,9 @@ def bench(
     budgets: tuple[str, ...],
     baseline: Path | None,
     log_format: str,
+    workers_wait: str,
+    master_bind_host: str,
+    master_bind_port: int,
     **given: Any,
 ) -> int:
     """Run every strategy of SCENARIO against a real server and report what happened.
@@ -79,6 +86,7 @@ def bench(
         [b.text for b in gate.budgets],
         lambda text: log.event("installing", f"loadtest: {text}", message=text),
         lambda text: log.event("warning", f"loadtest: warning: {text}", message=text),
+        Meeting(master_bind_host, master_bind_port, wait_of(workers_wait)),
     )
     try:
         run.run(choice)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 TRIAL_DURATION = "10s"  # unless it is said otherwise: a search has a dozen for each arm
 WHY_LENGTH = 100  # of a line about a trial
-OWN = ("repetitions", "reruns")  # how often each load is tried is for the search to say
+# How often each load is tried is for the search to say; and it makes its load on this machine.
+OWN = ("repetitions", "reruns", "workers")
 
 
 @click.command(epilog=EXIT_CODES)
@@ -115,6 +116,8 @@ def capacity(
         return plan_of(scenario, strategies, given, changes)
 
     plan = plan_at({axis.option: axis.high})  # what cannot be is said before anything runs
+    if plan.workers:
+        raise UsageError(f"scenario {scenario} has workers, which only loadtest bench takes: use --processes")
     gate = read_gate(
         budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False, more=[CAPACITY]
     )

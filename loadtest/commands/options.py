@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from loadtest.bench.meeting import PATIENCE_S, PORT
 from loadtest.commands.output import say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Option, Plan, options
+from loadtest.settings.plan import Option, Plan, duration_s, options
 from loadtest.settings.scenario import plan_with
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -75,6 +76,34 @@ def plan_options(without: Collection[str] = ()) -> Callable[[Command], Command]:
     return decorated
 
 
+def meeting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives ``command`` where its master waits for workers, and how long."""
+    for option in (
+        click.option(
+            "--workers-wait",
+            metavar="DURATION",
+            default=f"{PATIENCE_S:g}s",
+            show_default=True,
+            help="longest time that each repetition waits for its workers",
+        ),
+        click.option(
+            "--master-bind-port",
+            type=click.IntRange(1, 65535),
+            default=PORT,
+            show_default=True,
+            help="the port on which workers reach this command",
+        ),
+        click.option(
+            "--master-bind-host",
+            default="127.0.0.1",
+            show_default=True,
+            help="the address on which workers reach this command; * for every address of this machine",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     shown = option.text(option.default) or "none"
     return click.option(option.flag, option.field, metavar=option.metavar, help=f"{option.help}  [{shown}]")
@@ -95,6 +124,14 @@ def plan_of(
     if strategies is not None:
         values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
     return plan_with(scenario, {**values, **changes})
+
+
+def wait_of(text: str) -> float:
+    """The seconds of ``--workers-wait``, whose value is ``text``. Raises :class:`UsageError`."""
+    try:
+        return duration_s(text)
+    except UsageError as error:
+        raise UsageError(f"workers-wait: {error}") from None
 
 
 def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\
 Exit codes: 0 done; 1 a budget is missed or a regression was found; 2 wrong usage or a bad file; 3 no server
-was available, it was lost, or the results could not be written; 4 nothing was measured, or a budget or a
-verdict that you asked for rests on figures that are missing or invalid; 130 interrupted."""
+was available, it was lost, workers did not come, or the results could not be written; 4 nothing was measured,
+or a budget or a verdict that you asked for rests on figures that are missing or invalid; 130 interrupted."""
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:

@@ -20,7 +20,7 @@ from loadtest.server.choice import ServerChoice
     "NAME=… to name it, a:0.3+b:0.7 for a mixed fleet  [managed]",
 )
 @server_option
-@plan_options()
+@plan_options(without=["workers"])
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address that the page listens on")
 @click.option(
     "--port",
@@ -50,5 +50,9 @@ def web(
     plan = plan_of(scenario, strategy or "managed", given)
     if len(plan.strategies) > 1:
         raise UsageError("the page runs one strategy at a time: choose another in its form")
+    if plan.workers:
+        raise UsageError(
+            f"scenario {scenario} has workers, which only loadtest bench takes: give the page --processes"
+        )
     warn_of_password(choice)
     Web(plan, choice, results, (host, port), interrupts, say).run()

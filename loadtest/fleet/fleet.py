@@ -57,7 +57,7 @@ class Fleet:
         self._slots_counts = {name: runtime.slots_count(name) for name in self._names}
         self._idle: dict[str, deque[Container]] = {name: deque() for name in self._names}
         self._concurrency_limit = share_of(settings.concurrency_limit, worker, workers_count)
-        self._scaling = Scaling(settings.scaling_per_10s / workers_count)
+        self._scaling = Scaling(share_of(settings.scaling_per_10s, worker, workers_count))
         self._rng = Random(f"{settings.seed}/fleet/{worker}")
         self._numbers = 0
         self._in_service: dict[Container, tuple[float, Any] | None] = {}

@@ -179,6 +179,14 @@ class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     strategies: list[str] = msgspec.field(default_factory=lambda: list(STRATEGIES))
     repetitions: Annotated[Count, _about("load", "number of repetitions of each arm")] = 5
     processes: Annotated[Count, _about("load", "number of Locust processes that share the load")] = 1
+    workers: Annotated[
+        CountFrom0,
+        _about(
+            "load",
+            "number of Locust workers that are started elsewhere, by `loadtest worker`, and share the load; "
+            "0 for none",
+        ),
+    ] = 0
     max_connections: Annotated[
         Count, _about("server", "max_connections of the server that is started for the run")
     ] = 90
@@ -357,6 +365,11 @@ def _check_together(settings: Settings, source: str) -> None:
         )
     if settings.processes_per_environment > 1 and settings.deploy_at_s:
         raise UsageError(f"{source}: deploy-at is for processes-per-environment 1")
+    if isinstance(settings, Plan) and settings.workers and settings.processes > 1:
+        raise UsageError(
+            f"{source}: {settings.workers} workers, which are started elsewhere, and {settings.processes} "
+            "processes, which are started here, cannot share a load: give workers or processes"
+        )
     shape_points(settings.shape, settings.duration_s)
     if isinstance(settings, Plan):
         if not settings.strategies:

@@ -11,7 +11,7 @@ from locust.runners import WorkerRunner
 
 from loadtest.errors import LoadtestError
 from loadtest.results.rows import Invocation
-from loadtest.swarm import statistics
+from loadtest.swarm import attendance, statistics
 from loadtest.swarm.options import settings_of, spawn_at_once, users_of
 from loadtest.swarm.process_setup import check_strategy
 from loadtest.swarm.run import Run
@@ -48,6 +48,7 @@ def install(environment: Any, **_: Any) -> None:
             check_strategy(environment.parsed_options.strategy, settings)
             if environment.web_ui is None:
                 run.prepare(environment.parsed_options.tls)
+                attendance.give_up_in_time(environment)
     except LoadtestError as error:
         _end(error)
     _listen(environment, run)
@@ -63,6 +64,7 @@ def _listen(environment: Any, run: Run) -> None:
         if run.is_worker:
             return
         try:
+            attendance.check_count(environment)
             run.begin(settings_of(environment), environment.parsed_options.strategy, users_of(environment))
         except LoadtestError as error:
             run.end(error.exit_code, str(error))

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.fleet.strategies import check
 from loadtest.results.provenance import machine
@@ -84,17 +83,6 @@ def describe(tls: str) -> dict[str, Any]:
         kind = UsageError if done.returncode == UsageError.exit_code else ServerUnavailable
         raise kind(done.stderr.strip() or "the server could not be prepared")
     return dict(json.loads(done.stdout))
-
-
-def server_from_environment(name: str) -> Dsn:
-    """The DSN in the variable ``name``. Raises :class:`ServerUnavailable` if it is not set."""
-    text = os.environ.get(name)
-    if not text:
-        raise ServerUnavailable(
-            f"no server: set {name} to mysql://user:password@host:port/database, "
-            "or run `loadtest server up`, which prints it"
-        )
-    return Dsn.parse(text)
 
 
 def check_strategy(text: str, settings: Settings) -> None:

@@ -18,23 +18,26 @@ import msgspec
 from gevent.lock import RLock
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError
 from loadtest.fleet import resolver
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.lifecycle import moved
+from loadtest.results.clocks import clock_warning
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import end_monitor, start_monitor
+from loadtest.swarm.orders import as_seen_from_master, hints, server_for, server_of_process, settings_in
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
     allow_open_files,
     describe,
     make_folder,
-    server_from_environment,
     users_modules,
 )
+from loadtest.swarm.pulse import watch_master
 from loadtest.swarm.roster import Numbers, Roster
 from loadtest.swarm.worker_clock import MastersClock
 from loadtest.swarm.worker_files import is_shared, own_folder, taken_home
@@ -45,7 +48,6 @@ LEAD_S = 1.0  # for the users to join: a late one makes the repetition invalid
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 3.0
 LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
-CLOCK_ERROR_S = 0.005  # what a stall of the generator may be, too
 
 
 class Run:
@@ -64,7 +66,7 @@ class Run:
         self.listeners: list[Callable[[Invocation, Generator], None]] = []
         self.interrupted = False
         self.trouble = ""
-        self._server = server_from_environment("LOADTEST_DSN")
+        self._server = server_of_process(may_be_told=self.is_worker)
         self._described: dict[str, Any] | None = None
         self.t0_monotonic_s = 0.0
         self._monitor: subprocess.Popen[bytes] | None = None
@@ -85,6 +87,7 @@ class Run:
             self._clock = MastersClock(runner)
             runner.register_message(START, self._told_to_start)
             runner.register_message(STOP, self._told_to_stop)
+            watch_master(environment, self._masterless)
 
     def __repr__(self) -> str:
         where = f" in {self.repetition.path}" if self.repetition is not None else ""
@@ -144,9 +147,9 @@ class Run:
             start_s = time.monotonic() - t0_monotonic_s + WORKERS_LEAD_S + lead_s
             whole = {"assignment": assignment._asdict(), "settings": msgspec.to_builtins(settings)}
             order = {**whole, "start_s": start_s, "masters_s": time.monotonic(), "token": token}
-            self._master.start(order)
+            self._master.start({**order, **hints(self._server, described.get("kind", ""))})
         else:
-            self._make_generator(settings, assignment)
+            self._make_generator(settings, assignment, server_for(self._server, ""))
             start_s = time.monotonic() - t0_monotonic_s + LEAD_S + lead_s
             self._start_generator(start_s)
         self.repetition.write_meta(
@@ -166,17 +169,20 @@ class Run:
         assignment = Assignment(**order["assignment"])._replace(worker=place)
         self._distant, self._clock_error_s = None, 0.0
         try:
+            settings = settings_in(order, self.environment)
+            server = server_for(self._server, order["dsn"])
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
                 self._distant = own_folder()
                 assignment = assignment._replace(repetition=str(self._distant.path))
             # Our clock may be another one: known to within the time of the order, and set right below.
             began_s = assignment.t0_monotonic_s + time.monotonic() - order["masters_s"]
             assignment = assignment._replace(t0_monotonic_s=began_s)
-            self._make_generator(msgspec.convert(order["settings"], Settings), assignment)
+            self._make_generator(settings, assignment, server, is_bench=order["is_bench"])
             self._start_generator(order["start_s"])
         except LoadtestError as error:
             self._move(Event.CLOSE)
-            self.fail(error)
+            log.error(str(error))
+            self.fail(as_seen_from_master(error))
             return
         gevent.spawn(self._set_clock, order["assignment"]["t0_monotonic_s"])
         gevent.spawn(self._end_when_done, inf)
@@ -184,27 +190,37 @@ class Run:
     def _told_to_stop(self, **_: Any) -> None:
         gevent.spawn(self.close_generator)
 
+    def _masterless(self) -> None:
+        log.error("the master has been silent for 10 s: this worker ends its load, which nobody will count")
+        self.interrupted = True
+        self.close_generator()
+        self.environment.runner.quit()
+
     def _set_clock(self, masters_t0_s: float) -> None:
         """Sets the exact time before the start. Clocks of the same machine are the same clock."""
         try:
-            difference_s, self._clock_error_s = self._clock.ask()
+            difference_s, error_s = self._clock.ask()
         except LoadtestError as error:
             self.fail(error)
             return
         if self.generator is not None:
-            same = abs(difference_s) <= self._clock_error_s
+            same = abs(difference_s) <= error_s
+            # Those who share a folder and a clock are on one machine, however slow the answers were.
+            self._clock_error_s = 0.0 if same and self._distant is None else error_s
             self.generator.clock.t0_monotonic_s = masters_t0_s + (0.0 if same else difference_s)
 
-    def _make_generator(self, settings: Settings, assignment: Assignment) -> None:
+    def _make_generator(
+        self, settings: Settings, assignment: Assignment, server: Dsn, *, is_bench: bool = False
+    ) -> None:
+        """In a bench nobody listens: Locust's statistics cost a tenth of a process at saturation."""
+
         def told(row: Invocation) -> None:
             for listener in self.listeners:
                 listener(row, made)
 
         self.numbers = Numbers(assignment.worker, assignment.workers_count)
-        hears = told if self.listeners else None
-        made = self.generator = Generator(
-            settings, assignment, self._server, hears, self.fail, users_modules()
-        )
+        hears = told if self.listeners and not is_bench else None
+        made = self.generator = Generator(settings, assignment, server, hears, self.fail, users_modules())
 
     def _start_generator(self, start_s: float) -> None:
         assert self.generator is not None  # noqa: S101 (made by the caller)
@@ -303,19 +319,19 @@ class Run:
             self._note(deadline_s=min(known_s, done["deadline_s"]))
 
     def _take_home(self, repetition: Repetition, done: dict[str, Any]) -> None:
-        """Stores the rows of a worker on another machine."""
+        """Stores the rows of a worker on another machine, and how well its clock is known."""
         try:
             repetition.unpack(done["files"])
-            if done["error_s"] > CLOCK_ERROR_S and self.folder is not None:
-                self.folder.add_warning(
-                    f"a worker's clock, and so its due times, are known to within "
-                    f"{done['error_s'] * 1000:.0f} ms only"
-                )
+            error_s = max(repetition.read_meta().get("clock_error_s", 0.0), done["error_s"])
+            repetition.write_meta(clock_error_s=error_s)
+            if self.folder is not None and clock_warning(error_s):
+                self.folder.add_warning(clock_warning(error_s))
         except LoadtestError as error:
             self.fail(error)
 
     def _worker_failed(self, msg: Any, **_: Any) -> None:
-        self.end(msg.data["exit_code"], msg.data["text"])
+        if msg.node_id in self._roster.places:  # and not a message to an earlier master, sent late
+            self.end(msg.data["exit_code"], msg.data["text"])
 
     def fail(self, error: LoadtestError) -> None:
         """Ends the test because results cannot be written."""

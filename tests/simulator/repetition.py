@@ -104,7 +104,7 @@ class Fleet:
         self._flows = {}  # of arrivals, by number
         self._running = {}  # by number: deadline, function, when it was due, its cold start; oldest first
         self._limit = share_of(plan.concurrency_limit, worker, plan.processes)
-        self._scaling = Scaling(plan.scaling_per_10s / plan.processes)
+        self._scaling = Scaling(share_of(plan.scaling_per_10s, worker, plan.processes))
         self._rng = Random(f"{plan.seed}/{worker}")
 
     def arrivals(self):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.errors import ResultsError
+from loadtest.results.clocks import clock_warning
 from loadtest.results.run_folder import Repetition
 from loadtest.swarm.worker_clock import Exchange, estimate
 from loadtest.swarm.worker_files import is_shared
@@ -24,6 +25,11 @@ def test_the_estimate_is_never_wrong_by_more_than_it_says(ahead_s, delays):
 def test_the_quickest_answer_counts():
     slow, quick = Exchange(10.0, 5.9, 11.0), Exchange(20.0, 15.001, 20.002)
     assert estimate([slow, quick]) == (pytest.approx(5.0), pytest.approx(0.001))
+
+
+def test_an_error_that_is_more_than_a_stall_of_the_generator_is_said():
+    assert clock_warning(0.005) == ""
+    assert clock_warning(0.0123).endswith("are known to within 12 ms only")
 
 
 def test_a_folder_is_shared_when_it_has_the_masters_token(tmp_path):

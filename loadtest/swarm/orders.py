@@ -1,0 +1,70 @@
+"""What a master tells its workers at the start of a test, and what a worker makes of it."""
+
+import os
+import socket
+from typing import Any
+
+import msgspec
+
+from loadtest.dsn import Dsn
+from loadtest.errors import LoadtestError, ServerUnavailable, UsageError, WorkersMissing
+from loadtest.settings.plan import Settings
+
+NO_SERVER = (
+    "no server: set LOADTEST_DSN to mysql://user:password@host:port/database, "
+    "or run `loadtest server up`, which prints it"
+)
+OF_OURS = ("docker", "local")  # kinds of servers
+
+
+def server_of_process(*, may_be_told: bool) -> Dsn | None:
+    """The DSN in LOADTEST_DSN; None if it is not set and ``may_be_told``, as a worker may.
+
+    Raises :class:`ServerUnavailable` if it is missing, and :class:`UsageError` for what is no DSN.
+    """
+    text = os.environ.get("LOADTEST_DSN")
+    if not text and not may_be_told:
+        raise ServerUnavailable(NO_SERVER)
+    return Dsn.parse(text) if text else None
+
+
+def hints(server: Dsn | None, kind: str) -> dict[str, Any]:
+    """What workers that were started elsewhere cannot know from their environment.
+
+    The address of the ``server``, with the password, is told only if it is of a ``kind`` that we start: it is
+    on this machine, and its accounts go when it does.
+    """
+    dsn = server.url() if server is not None and kind in OF_OURS else ""
+    return {"dsn": dsn, "is_bench": "LOADTEST_REPETITION" in os.environ}
+
+
+def server_for(own: Dsn | None, told: str) -> Dsn:
+    """A worker's server: its ``own``, from its environment, or the one that it was ``told``, "" for none.
+
+    Raises :class:`ServerUnavailable`.
+    """
+    if own is None and not told:
+        raise ServerUnavailable(f"a worker (on {socket.gethostname()}) has {NO_SERVER}")
+    return own or Dsn.parse(told)
+
+
+def as_seen_from_master(error: LoadtestError) -> LoadtestError:
+    """What is wrong here, such as a strategy that is not there, was right where the bench checked it."""
+    if not isinstance(error, UsageError):
+        return error
+    return WorkersMissing(f"a worker (on {socket.gethostname()}) cannot take part: {error}")
+
+
+def settings_in(order: dict[str, Any], environment: Any) -> Settings:
+    """The settings in a master's ``order``. Raises :class:`WorkersMissing` if this worker cannot obey it."""
+    who = f"a worker (on {socket.gethostname()})"
+    try:
+        settings = msgspec.convert(order["settings"], Settings)
+    except msgspec.ValidationError as error:
+        raise WorkersMissing(f"{who} runs another version of loadtest than its master ({error})") from None
+    if settings.model not in {user.model for user in environment.user_classes}:
+        raise WorkersMissing(
+            f"{who} was started with the locustfile of another model than {settings.model}: start it with "
+            "`loadtest worker`, which takes either"
+        )
+    return settings
