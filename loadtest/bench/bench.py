@@ -278,7 +278,8 @@ class Bench:
         if waited_s > HINT_S and name != self._hinted:
             self._hinted = name
             self._warn(
-                f"{name} waits for {self._plan.workers} workers: start each with `{self._meeting.command()}`"
+                f"{name} waits for its workers, {self._plan.workers} in all: start each with "
+                f"`{self._meeting.command()}`"
             )
 
     def _progress(

@@ -41,7 +41,7 @@ def check_count(environment: Any) -> None:
     wanted_count, came_count = expected_count(environment), environment.runner.worker_count
     if wanted_count and came_count > wanted_count:
         raise WorkersMissing(
-            f"{came_count} workers came where {wanted_count} are asked for: end those that are too many, or "
+            f"{came_count} workers came, and --workers is {wanted_count}: end those that are too many, or "
             f"give --workers {came_count}"
         )
 
