@@ -143,6 +143,7 @@ def test_a_search_that_is_interrupted_keeps_the_trials_that_are_complete(place):
         (("--rate", "100"), "--rate is what the search varies; give it --from and --to"),
         (("--strategies", "manged"), "unknown strategy 'manged'"),
         (("--vary", "max-connections", "--server", "mysql://u@127.0.0.1:1/d"), "never reconfigured"),
+        (("--vary", "max-connections", "--from", "2"), "ideal has no connection left: --ideal-reserve 2"),
         (("--budget", "managed.capacity_per_h > 1"), "no figure is called 'capacity_per_h'"),
     ],
 )

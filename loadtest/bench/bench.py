@@ -39,7 +39,7 @@ from loadtest.server.launch import check, launched
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
-from loadtest.settings.plan import Plan, Settings, provisioning_s
+from loadtest.settings.plan import Plan, provisioning_s
 from loadtest.settings.strategy import arm_name
 
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
@@ -112,11 +112,7 @@ class Bench:
         self._strategies, self._left_out = checked(self._plan.strategies, self._plan, self._note)
         for text in self._left_out:
             self._warn(text)
-        if is_too_small(self._plan):
-            raise UsageError(
-                f"ideal has no connection left: --ideal-reserve {self._plan.ideal_reserve} of "
-                f"--max-connections {self._plan.max_connections}"
-            )
+        check_size(self._plan)
         self.folder = RunFolder.create(self.folder.path, is_part=self._trial is not None)
         try:
             with server as target:
@@ -349,7 +345,10 @@ def interleaved(strategies: list[str], repetitions: int) -> Iterator[tuple[int, 
             yield number + 1, strategy
 
 
-def is_too_small(plan: Settings) -> bool:
-    return (
-        isinstance(plan, Plan) and "ideal" in plan.strategies and plan.max_connections <= plan.ideal_reserve
-    )
+def check_size(plan: Plan) -> None:
+    """Raises :class:`UsageError` if a server of the size that ``plan`` asks for is too small for it."""
+    if "ideal" in plan.strategies and plan.max_connections <= plan.ideal_reserve:
+        raise UsageError(
+            f"ideal has no connection left: --ideal-reserve {plan.ideal_reserve} of "
+            f"--max-connections {plan.max_connections}"
+        )

@@ -114,29 +114,27 @@ class CapacitySearch:
         from loadtest.report.budgets.grammar import parse_objective
         from loadtest.report.capacities import search
         from loadtest.report.capacities.axis import Axis
-        from loadtest.report.capacities.reading import trials_of
+        from loadtest.report.capacities.reading import Done, trial_of
 
         asked = self._asked
         axis, objective = Axis(asked.vary, asked.low, asked.high), parse_objective(asked.slo)
         within = axis.range(asked.precision, has_overload=self._has_overload)
         ends_s, longest_s = time.monotonic() + asked.time_limit_s, 0.0
         open_arms = list(strategies)
+        done: dict[str, list[Done]] = {arm_name(strategy): [] for strategy in strategies}
         # In turn, so that drift of the machine affects all arms, and time that runs out leaves none out.
         while open_arms:
             for strategy in list(open_arms):
                 arm = arm_name(strategy)
-                done = trials_of(self.folder, arm, axis, objective)
-                trials = [one.as_trial for one in done]
-                wanted = search.next_trial(trials, within)
+                wanted = search.next_trial([one.as_trial for one in done[arm]], within)
                 if wanted is None or time.monotonic() + longest_s > ends_s:
                     open_arms.remove(strategy)
                     continue
                 began_s = time.monotonic()
-                self._try(strategy, axis.value(wanted[0]), wanted[1], choice, standing)
+                trial = self._try(strategy, axis.value(wanted[0]), wanted[1], choice, standing)
+                done[arm].append(trial_of(self.folder, trial, arm, axis, objective))
+                self._told(arm, done[arm][-1].trial)
                 longest_s = max(longest_s, time.monotonic() - began_s)
-                found = trials_of(self.folder, arm, axis, objective)
-                if len(found) > len(done):
-                    self._told(arm, found[-1].trial)
 
     @property
     def _has_overload(self) -> bool:
@@ -146,7 +144,7 @@ class CapacitySearch:
 
     def _try(
         self, strategy: str, value: float, kind: str, choice: ServerChoice, standing: Target | None
-    ) -> None:
+    ) -> RunFolder:
         changes: dict[str, Any] = {self._asked.vary.replace("-", "_"): value, "strategies": [strategy]}
         if kind == "recovery":
             changes |= self._overload(value)
@@ -158,11 +156,12 @@ class CapacitySearch:
         )
         bench = Bench(plan, path, self._interrupts, self._tell, (), self._note, self._warn, trial=trial)
         try:
-            bench.run_on(server)
+            found = bench.run_on(server)
         except BaseException:
             bench.folder.remove()  # it is not complete, so it says nothing
             raise
         self.measured = True
+        return found
 
     def _overload(self, value: float) -> dict[str, Any]:
         """``value``, then twice as much, then ``value`` again, of which the last part counts."""

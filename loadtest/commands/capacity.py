@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from loadtest.commands.output import EXIT_CODES, say, say_capacity
 from loadtest.commands.report import judged_search
 from loadtest.errors import LoadtestError, UsageError
 from loadtest.server.choice import ServerChoice
-from loadtest.settings.plan import duration_s
+from loadtest.settings.plan import Plan, duration_s
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def capacity(
 
     SCENARIO is one of `loadtest scenarios` or a TOML file of your own. Its rate is what the search varies.
     """
+    from loadtest.bench.bench import check_size
     from loadtest.bench.capacity import Asked, CapacitySearch
     from loadtest.commands.gate import read_gate
     from loadtest.report.budgets.judgement import CAPACITY
@@ -112,10 +114,12 @@ def capacity(
     check_objective(slo)
     given["duration_s"] = given["duration_s"] or TRIAL_DURATION
 
-    def plan_at(changes: Any) -> Any:
+    def plan_at(changes: Mapping[str, Any]) -> Plan:
         return plan_of(scenario, strategies, given, changes)
 
-    plan = plan_at({axis.option: axis.high})  # what cannot be is said before anything runs
+    for end in (axis.low, axis.high):  # what cannot be is said before anything runs
+        plan = plan_at({axis.option: end})
+        check_size(plan)
     if plan.workers:
         raise UsageError(f"scenario {scenario} has workers, which only loadtest bench takes: use --processes")
     gate = read_gate(

@@ -10,7 +10,7 @@ from loadtest.errors import NothingMeasured, UsageError
 from loadtest.report import medians
 from loadtest.report.budgets.grammar import Budget, Number, parse_objective
 from loadtest.report.capacities.axis import Axis
-from loadtest.report.capacities.objective import tell
+from loadtest.report.capacities.objective import Told, tell
 from loadtest.report.capacities.search import Edge, Kind, Range, Trial, Verdict, edge_of, next_trial
 from loadtest.report.capacities.theory import little_per_s, mdc_per_s
 from loadtest.report.run_summary import summarise_run
@@ -73,8 +73,11 @@ def summarise_search(folder: RunFolder) -> Summary:
     except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{folder.run}: capacity: {error}") from None
     wanted = [arm for arm in asked_arms(run.get("settings")) if arm in folder.trial_arms()]
-    done = {arm: trials_of(folder, arm, asked.axis, objective) for arm in wanted}
-    if not any(done.values()):
+    done = {
+        arm: [trial_of(folder, trial, arm, asked.axis, objective) for trial in folder.trials(arm)]
+        for arm in wanted
+    }
+    if not any(one.trial.figures.arrivals_count for trials in done.values() for one in trials):
         raise NothingMeasured(f"{folder.path}: nothing was measured: no trial has an arrival")
     capacity = {arm: capacity_of(trials, asked) for arm, trials in done.items()}
     capacity = {arm: _with_theory(arm, one, asked, objective, run) for arm, one in capacity.items()}
@@ -89,33 +92,38 @@ def summarise_search(folder: RunFolder) -> Summary:
     )
 
 
-def trials_of(folder: RunFolder, arm: str, axis: Axis, objective: Sequence[Budget]) -> list[Done]:
-    """The trials of ``arm`` that measured anything, in order.
+def trial_of(folder: RunFolder, trial: RunFolder, arm: str, axis: Axis, objective: Sequence[Budget]) -> Done:
+    """What one trial says.
 
-    ``axis`` and ``objective`` are what the search was asked for. Raises :class:`UsageError`.
+    Args:
+        folder: the run of the search.
+        trial: that of the trial.
+        arm: whose trial it is.
+        axis: what the search varies.
+        objective: that has to be held.
+
+    Raises:
+        UsageError: ``trial`` is none of a search.
     """
-    found = []
-    for trial in folder.trials(arm):
-        try:
-            summary = summarise_run(trial)
-            said = trial.read_run()["trial"]
-            value, kind = float(said["value"]), str(Kind(said["kind"]))
-        except NothingMeasured:
-            continue
-        except (KeyError, TypeError, ValueError):
-            raise UsageError(f"{trial.run}: it does not say which trial it is") from None
+    try:
+        said = trial.read_run()["trial"]
+        value, kind = float(said["value"]), str(Kind(said["kind"]))
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{trial.run}: it does not say which trial it is") from None
+    figures = ArmFigures(valid=False)
+    try:
+        summary = summarise_run(trial)
+        figures = summary.arms[arm].median
         told = tell(objective, arm, summary)
-        path = str(trial.path.relative_to(folder.path))
-        found.append(
-            Done(
-                axis.hardness(value),
-                CapacityTrial(
-                    value=value, kind=kind, verdict=told.verdict, broken=list(told.broken),
-                    reason=told.reason, folder=path, figures=summary.arms[arm].median,
-                ),
-            )
-        )  # fmt: skip
-    return found
+    except (NothingMeasured, KeyError):
+        told = Told(Verdict.UNTOLD, reason="it has not a single arrival")
+    return Done(
+        axis.hardness(value),
+        CapacityTrial(
+            value=value, kind=kind, verdict=told.verdict, broken=list(told.broken), reason=told.reason,
+            folder=str(trial.path.relative_to(folder.path)), figures=figures,
+        ),
+    )  # fmt: skip
 
 
 def capacity_of(done: Sequence[Done], asked: Asked) -> Capacity:

@@ -18,8 +18,10 @@ BEYOND = 1.5  # times the edge: nearer by, a trial says nothing of another range
 WIDE = 2.0  # between two loads that hold, one is tried if there are trials left
 STEP_BACK = 0.8  # from a load that does not hold again after an overload
 RECOVERIES_COUNT = 3  # tries of that
-MOST = 12  # trials of an arm, unless it does not recover: what is told by then is told
+MOST = 12  # trials of an arm that tell, unless it does not recover: what is told by then is told
 DIGITS_COUNT = 4  # of what is tried
+MORE = 6  # of which some could not tell
+TRIES_COUNT = 3  # of a load of which the trials cannot tell
 SURE = 2  # more trials of one kind than of the other decide, and so does the third of three
 
 
@@ -87,10 +89,11 @@ def next_trial(trials: Sequence[Trial], within: Range) -> tuple[float, Kind] | N
         within: where to look.
     """
     votes = _votes(trials)
-    if sum(map(sum, votes.values())) >= MOST - 1:
+    told_count = sum(held + broken for held, broken, _ in votes.values())
+    if told_count >= MOST - 1 or sum(map(sum, votes.values())) >= MOST + MORE:
         return _recovery(trials, _edge(votes), within)
     for hardness, (held, broken, untold) in votes.items():
-        if held == broken and (held or untold < SURE):
+        if held == broken and (held or untold < TRIES_COUNT):
             return hardness, Kind.CONFIRM
     limits, lasting = _limits(votes), _held(votes)
     edge = _edge(votes)
@@ -184,7 +187,7 @@ def _middle(low: float, high: float, within: Range) -> float | None:
 def _confirmation(hardness: float, votes: Votes) -> tuple[float, Kind] | None:
     """Until one kind of trial has more than the other for certain."""
     held, broken, untold = votes[hardness]
-    is_sure = abs(held - broken) >= SURE or held + broken > SURE or untold >= SURE
+    is_sure = abs(held - broken) >= SURE or held + broken > SURE or untold >= TRIES_COUNT
     return None if is_sure else (hardness, Kind.CONFIRM)
 
 
