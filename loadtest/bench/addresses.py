@@ -22,6 +22,11 @@ def check_port(host: str, port: int, options: str) -> None:
         ) from None
 
 
+def numeric(host: str) -> str:
+    """``host`` as ZeroMQ takes it to listen on: a number, or ``*``. Only after :func:`check_port`."""
+    return host if host == "*" else str(socket.getaddrinfo(host, None)[0][4][0])
+
+
 def is_open(host: str) -> bool:
     """Whether a listener on ``host`` can be reached from other machines."""
     return host in EVERYWHERE or host not in ("127.0.0.1", "localhost", "::1")

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from loadtest.bench import locust_command, process_group
+from loadtest.bench.addresses import numeric
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import Progress
@@ -197,7 +198,8 @@ class Bench:
     def _words(self, strategy: str) -> list[str]:
         plan, meeting = self._plan, self._meeting
         if plan.workers:
-            return locust_command.master_command(plan, strategy, plan.workers, meeting.host, meeting.port)
+            host = numeric(meeting.host)
+            return locust_command.master_command(plan, strategy, plan.workers, host, meeting.port)
         return locust_command.command(plan, strategy, plan.processes)
 
     def _waiting(self) -> dict[str, str]:
