@@ -140,6 +140,8 @@ def test_a_search_that_is_interrupted_keeps_the_trials_that_are_complete(place):
         (("--vary", "max-connections", "--from", "2.5"), "max-connections has to be a whole number"),
         (("--precision", "0"), "--precision 0: expected a percentage from 0.1% to 100%"),
         (("--time-limit", "soon"), "not a duration: 'soon'"),
+        (("--time-limit", "0s"), "--time-limit 0s: a search takes time"),
+        (("--model", "closed"), "--vary rate needs the open model"),
         (("--rate", "100"), "--rate is what the search varies; give it --from and --to"),
         (("--strategies", "manged"), "unknown strategy 'manged'"),
         (("--vary", "max-connections", "--server", "mysql://u@127.0.0.1:1/d"), "never reconfigured"),

@@ -12,7 +12,7 @@ import msgspec
 from loadtest.bench.bench import Bench, Tell
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.strategy_check import checked
-from loadtest.errors import UsageError
+from loadtest.errors import Interrupted, UsageError
 from loadtest.results.provenance import machine, repeat_command, versions
 from loadtest.results.run_folder import RunFolder
 from loadtest.results.summary import CapacityTrial
@@ -122,12 +122,13 @@ class CapacitySearch:
         ends_s, longest_s = time.monotonic() + asked.time_limit_s, 0.0
         open_arms = list(strategies)
         done: dict[str, list[Done]] = {arm_name(strategy): [] for strategy in strategies}
-        # In turn, so that drift of the machine affects all arms, and time that runs out leaves none out.
+        # In turn, so that drift of the machine affects all arms; and each is tried once, whatever the time.
         while open_arms:
             for strategy in list(open_arms):
                 arm = arm_name(strategy)
                 wanted = search.next_trial([one.as_trial for one in done[arm]], within)
-                if wanted is None or time.monotonic() + longest_s > ends_s:
+                is_over = bool(done[arm]) and time.monotonic() + longest_s > ends_s
+                if wanted is None or is_over:
                     open_arms.remove(strategy)
                     continue
                 began_s = time.monotonic()
@@ -139,8 +140,13 @@ class CapacitySearch:
     @property
     def _has_overload(self) -> bool:
         """Whether the load is one whose rate can be doubled for a while."""
-        plan = self._plan
-        return self._asked.vary == "rate" and plan.model == "open" and not plan.shape
+        if self._asked.vary != "rate" or not is_steady(self._plan):
+            return False
+        try:
+            self._plan_at({"rate": OVERLOAD * self._asked.high})
+        except UsageError:  # more clients than there may be
+            return False
+        return True
 
     def _try(
         self, strategy: str, value: float, kind: str, choice: ServerChoice, standing: Target | None
@@ -157,8 +163,12 @@ class CapacitySearch:
         bench = Bench(plan, path, self._interrupts, self._tell, (), self._note, self._warn, trial=trial)
         try:
             found = bench.run_on(server)
-        except BaseException:
+        except Interrupted:
             bench.folder.remove()  # it is not complete, so it says nothing
+            raise
+        except BaseException:
+            if bench.folder.run.exists():  # its log may say why, but it is no trial
+                bench.folder.run.rename(bench.folder.run.with_name("failed.json"))
             raise
         self.measured = True
         return found
@@ -187,3 +197,8 @@ class CapacitySearch:
                 "warnings": [*(standing.warnings if standing is not None else ()), *left_out],
             }
         )
+
+
+def is_steady(plan: Plan) -> bool:
+    """Whether the load of ``plan`` is the same at any time, so that a trial may be as short as one likes."""
+    return plan.model == "open" and not (plan.shape or plan.ramp_s or plan.warmup_s or plan.deploy_at_s)

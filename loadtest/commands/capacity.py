@@ -99,9 +99,11 @@ def capacity(
     """Find how much load each strategy carries within an objective, and what gives first.
 
     SCENARIO is one of `loadtest scenarios` or a TOML file of your own. Its rate is what the search varies.
+    Each trial lasts 10 s, unless --duration says otherwise, or the scenario has a shape, a ramp, a warm-up
+    or a deployment: then it lasts as long as the scenario.
     """
     from loadtest.bench.bench import check_size
-    from loadtest.bench.capacity import Asked, CapacitySearch
+    from loadtest.bench.capacity import Asked, CapacitySearch, is_steady
     from loadtest.commands.gate import read_gate
     from loadtest.report.budgets.judgement import CAPACITY
     from loadtest.report.capacities.axis import Axis
@@ -112,20 +114,25 @@ def capacity(
     if given.get(axis.option) is not None:
         raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
     check_objective(slo)
-    given["duration_s"] = given["duration_s"] or TRIAL_DURATION
 
     def plan_at(changes: Mapping[str, Any]) -> Plan:
         return plan_of(scenario, strategies, given, changes)
 
+    if given["duration_s"] is None and is_steady(plan_at({})):
+        given["duration_s"] = TRIAL_DURATION
     for end in (axis.low, axis.high):  # what cannot be is said before anything runs
         plan = plan_at({axis.option: end})
         check_size(plan)
+    if vary == "rate" and plan.model == "closed":
+        raise UsageError("--vary rate needs the open model: with --model closed there is no rate")
     if plan.workers:
         raise UsageError(f"scenario {scenario} has workers, which only loadtest bench takes: use --processes")
-    gate = read_gate(
-        budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False, more=[CAPACITY]
-    )
-    asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), duration_s(time_limit))
+    more = [CAPACITY] if vary == "rate" else []
+    gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False, more=more)
+    limit_s = duration_s(time_limit)
+    if not limit_s:
+        raise UsageError(f"--time-limit {time_limit}: a search takes time")
+    asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), limit_s)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-capacity"
     warn_of_password(choice)
     log = ProgressLog(say, as_json=False, on_terminal=sys.stderr.isatty())

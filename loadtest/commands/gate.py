@@ -75,8 +75,13 @@ def read_gate(
     known = _read(baseline) if baseline is not None else None
     if budgets:
         errors = None if ran else error_names() | _errors_of(known)
-        check(budgets, arms, known.arms if known else None, errors, more)
+        check(budgets, arms, _arms_of(known) if known else None, errors, more)
     return Gate(budgets, known, strict=True)
+
+
+def _arms_of(summary: Summary) -> list[str]:
+    searched = summary.capacity if isinstance(summary.capacity, dict) else {}
+    return list({**summary.arms, **searched})
 
 
 def stored_gate(texts: Sequence[str], baseline: Path | None) -> Gate:

@@ -36,7 +36,7 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
     settings = _settings(folder, run)
     asked = asked_arms(run["settings"])
     repetitions: dict[str, list[ArmFigures]] = {}
-    warnings = [str(text) for text in _list(run.get("warnings"))]
+    warnings = [str(text) for text in listed(run.get("warnings"))]
     measured = False
     for arm in _in_order(folder.arms(), asked):
         for repetition in folder.repetitions(arm):
@@ -54,14 +54,14 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
     warnings += [text for text in not_run if not any(said.startswith(f"{text}: ") for said in warnings)]
     server = run.get("server")
     return Summary(
-        scenario=_finite(run.get("settings")),
-        server=_finite(
+        scenario=finite(run.get("settings")),
+        server=finite(
             {
                 **dict.fromkeys(("version", "max_connections", "path")),
                 **(server if isinstance(server, dict) else {}),
             }
         ),
-        environment=_finite(run.get("environment")),
+        environment=finite(run.get("environment")),
         valid=all(any(r.valid for r in found) for found in repetitions.values()),
         warnings=list(dict.fromkeys(warnings)),
         arms={arm: Arm(found, medians.of_repetitions(found)) for arm, found in repetitions.items()},
@@ -118,7 +118,8 @@ def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> li
     return texts
 
 
-def _list(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """``value``, or an empty list where it is none."""
     return value if isinstance(value, list) else []
 
 
@@ -133,10 +134,10 @@ def _drop_infinite(figures: msgspec.Struct) -> None:
             setattr(figures, name, None)
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN; what comes from ``run.json`` may have been written by anyone."""
+def finite(value: Any) -> Any:
+    """``value`` with None for NaN, which JSON lacks: ``run.json`` may have been written by anyone."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value

@@ -62,7 +62,7 @@ def read(path: Path, *, with_series: bool = False) -> Side:
 
 def _from_folder(path: Path, name: str, with_series: bool) -> Side:
     folder = RunFolder.open(path)
-    if is_search(folder.read_run()):
+    if is_search(folder.read_run()) and folder.trial_arms():
         return Side(name, summarise_search(folder))
     if not folder.arms() and folder.summary.is_file():
         return Side(name, _from_file(folder.summary), (f"{name} has no rows, so its summary.json is used",))

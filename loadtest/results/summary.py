@@ -187,13 +187,16 @@ class Theory(Struct):
 class Capacity(Struct, kw_only=True):
     """How much of ``vary`` (rate, max-connections, work-ms) an arm carries within its objective.
 
-    ``value`` is the hardest that holds, None if none does; ``capacity_per_s`` is the same if the rate varies.
+    ``objective`` is what had to hold, ``precision`` how near the edge was to be found. ``value`` is the
+    hardest that holds, None if none does; ``capacity_per_s`` is the same if the rate varies.
     ``interval`` has the edge in it. ``limited_by`` is server, generator, range or time. ``recovers``: whether
     that load holds again after an overload; ``holds_again_at``: a harder one that holds, although an easier
     one does not.
     """
 
     vary: str
+    objective: str = ""
+    precision: Number = None
     value: Number = None
     capacity_per_s: Number = None
     interval: tuple[Number, Number] = (None, None)

@@ -92,8 +92,14 @@ def test_a_load_that_does_not_hold_again_after_an_overload_is_not_held():
     found = edge_of(trials, WITHIN.precision)
     assert found.held < 700 < found.broken
     assert found.recovers
-    never = edge_of(searched(lambda rate: rate <= 1000, recovers=lambda _: False), WITHIN.precision)
-    assert (never.held, never.recovers) == (None, False)
+    tried = searched(lambda rate: rate <= 1000, recovers=lambda _: False)
+    never = edge_of(tried, WITHIN.precision)
+    assert (never.held, never.recovers, never.is_told) == (None, False, True)
+    assert tried[-1].hardness == 50, "down to the easiest"
+    unknown = edge_of(
+        searched(lambda rate: rate <= 1000, recovers=lambda rate: rate < 800 and UNTOLD), WITHIN.precision
+    )
+    assert (unknown.held, unknown.is_told) == (None, False)
 
 
 def test_what_the_generator_cannot_do_is_no_edge_of_the_server():
@@ -199,7 +205,7 @@ def test_the_answer_is_a_sentence():
     assert "may carry more" in sentence("managed", capacity(1000, None))
     assert "that is a bound" in sentence("managed", capacity(1000, 1100, limited_by_time=True))
     assert sentence("managed", capacity(1000, 1100, recovers=False)).startswith(
-        "managed does not hold the objective"
+        "managed does not hold the objective again after an overload, not even at 500/s"
     )
 
 
@@ -225,6 +231,13 @@ def test_a_budget_may_ask_for_a_capacity(found, budget, state):
     assert judge(parse(budget), run_with(managed=found), None).state == state
 
 
+def test_a_budget_on_a_rate_that_was_not_varied_is_undecided():
+    found = capacity(12, 11, vary="max-connections")
+    judged = judge(parse("managed.capacity_per_s >= 1"), run_with(managed=found), None)
+    assert judged.state == "undecided"
+    assert "varied max-connections" in judged.reason
+
+
 def test_a_budget_on_the_capacity_of_a_run_that_looked_for_none_is_undecided():
     assert judge(parse("managed.capacity_per_s > 1"), summary({"managed": arm(9)}), None).state == "undecided"
 
@@ -235,7 +248,9 @@ def test_a_budget_on_the_capacity_of_a_run_that_looked_for_none_is_undecided():
         (capacity(1000, 1050), capacity(1500, 1560), "better"),
         (capacity(1500, 1560), capacity(1000, 1050), "worse"),
         (capacity(1000, 1050), capacity(1040, 1090), "~"),
-        (capacity(1000, 1050), capacity(1500, None), "none"),
+        (capacity(1000, 1050), capacity(1500, None), "better"),
+        (capacity(1000, None), capacity(1000, None), "none"),
+        (capacity(1000, 1050), capacity(1000, 1050, recovers=False), "worse"),
         (capacity(40, 39, vary="max-connections"), capacity(20, 19, vary="max-connections"), "better"),
     ],
 )
@@ -244,8 +259,36 @@ def test_two_searches_are_compared_by_the_intervals_of_their_edges(before, after
     found = compare(*sides, Rules())
     compared = found.arms["managed"]["capacity"]
     assert compared.verdict == verdict
-    if verdict != "none":
+    if compared.interval and compared.ratio:
         assert compared.interval[0] <= compared.ratio <= compared.interval[1]
+
+
+def test_an_arm_that_was_lost_and_objectives_that_differ_are_said():
+    both = run_with(a=capacity(1000, 1050), b=capacity(1000, 1050))
+    one = run_with(a=capacity(1000, 1050))
+    one.scenario = {"strategies": ["a", "b"]}
+    found = compare(Side("base", both), Side("candidate", one), Rules())
+    assert found.lost == ("b",)
+    assert "b is in base only" in found.warnings
+    other = run_with(a=capacity(2000, 2100))
+    other.capacity["a"].objective = "error_ratio == 0"
+    found = compare(Side("base", one), Side("candidate", other), Rules())
+    assert found.arms["a"]["capacity"].verdict == "none"
+    assert any("objectives differ" in text for text in found.all_warnings())
+
+
+@pytest.mark.parametrize("needed", [11, 16, 17, 90, 131, 149, 170, 177])
+def test_no_number_of_connections_is_tried_again_but_to_confirm(needed):
+    axis = Axis.between("max-connections", None, None)
+    trials = searched(lambda hardness: axis.value(hardness) >= needed, axis.range(0.05), axis=axis)
+    new = [axis.value(trial.hardness) for trial in trials if trial.kind in (Kind.BEYOND, Kind.BETWEEN)]
+    assert len(new) == len(set(new))
+
+
+def test_a_wide_range_and_a_fine_precision_have_the_trials_that_they_need():
+    within = Range(1, 90_000, 0.02)
+    found = edge_of(searched(lambda rate: rate <= 30_000, within), within.precision)
+    assert found.held <= 30_000 < found.broken <= found.held * 1.021
 
 
 def test_a_search_is_compared_with_a_search_of_the_same_kind_only():

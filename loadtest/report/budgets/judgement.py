@@ -71,7 +71,7 @@ def _unusable(path: Path, summary: Summary | None) -> str:
     if summary is None:
         return f"{path}: there is no baseline"
     if path.fields == (CAPACITY,):
-        return "" if _capacity(path, summary) is not None else f"{path}: {path.arm} was not searched"
+        return _no_capacity(path, summary)
     arm = summary.arms.get(path.arm)
     if arm is None:
         return f"{path}: {path.arm} was not run"
@@ -84,6 +84,14 @@ def _unusable(path: Path, summary: Summary | None) -> str:
         disturbed = any(_is_disturbed(r, path) for r in arm.repetitions)
         return f"{path} {'was disturbed by the load generator' if disturbed else 'is unknown'}"
     return ""
+
+
+def _no_capacity(path: Path, summary: Summary) -> str:
+    """Why there is no capacity in arrivals per second; empty where there is."""
+    found = _capacity(path, summary)
+    if found is None or not found.trials:
+        return f"{path}: {path.arm} was not searched"
+    return "" if found.vary == "rate" else f"{path}: the search varied {found.vary}, and not the rate"
 
 
 def _bound(path: Path, summary: Summary | None) -> str:

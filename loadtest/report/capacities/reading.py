@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from math import isfinite
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -13,21 +14,22 @@ from loadtest.report.capacities.axis import Axis
 from loadtest.report.capacities.objective import Told, tell
 from loadtest.report.capacities.search import Edge, Kind, Range, Trial, Verdict, edge_of, next_trial
 from loadtest.report.capacities.theory import little_per_s, mdc_per_s
-from loadtest.report.run_summary import summarise_run
+from loadtest.report.run_summary import finite, listed, summarise_run
 from loadtest.results.run_folder import RunFolder
 from loadtest.results.summary import Arm, ArmFigures, Capacity, CapacityTrial, Summary, Theory, asked_arms
 
 P99 = "latency_ms.p99"
+Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
 
 
 class Asked(msgspec.Struct):
     """What a search was asked for, as ``run.json`` has it in ``capacity``."""
 
-    vary: str
+    vary: Literal["rate", "max-connections", "work-ms"]
     slo: str
-    low: float
-    high: float
-    precision: float
+    low: Positive
+    high: Positive
+    precision: Positive
     time_limit_s: float
     has_overload: bool = True
 
@@ -72,7 +74,9 @@ def summarise_search(folder: RunFolder) -> Summary:
         objective = parse_objective(asked.slo)
     except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"{folder.run}: capacity: {error}") from None
-    wanted = [arm for arm in asked_arms(run.get("settings")) if arm in folder.trial_arms()]
+    warnings = [str(text) for text in listed(run.get("warnings"))]
+    left_out = {text.partition(" was not run")[0] for text in warnings if " was not run" in text}
+    wanted = [arm for arm in asked_arms(run.get("settings")) if arm not in left_out]
     done = {
         arm: [trial_of(folder, trial, arm, asked.axis, objective) for trial in folder.trials(arm)]
         for arm in wanted
@@ -82,11 +86,12 @@ def summarise_search(folder: RunFolder) -> Summary:
     capacity = {arm: capacity_of(trials, asked) for arm, trials in done.items()}
     capacity = {arm: _with_theory(arm, one, asked, objective, run) for arm, one in capacity.items()}
     return Summary(
-        scenario=run.get("settings"),
-        server=run.get("server"),
-        environment=run.get("environment"),
+        scenario=finite(run.get("settings")),
+        server=finite(run.get("server")),
+        environment=finite(run.get("environment")),
         valid=all(one.limited_by in ("server", "range") for one in capacity.values()),
-        warnings=[str(text) for text in run.get("warnings") or ()],
+        warnings=warnings
+        + [f"{arm} was not tried: the time was over" for arm, one in done.items() if not one],
         arms={arm: found for arm, one in capacity.items() if (found := _at_capacity(one)) is not None},
         capacity=capacity,
     )
@@ -108,6 +113,8 @@ def trial_of(folder: RunFolder, trial: RunFolder, arm: str, axis: Axis, objectiv
     try:
         said = trial.read_run()["trial"]
         value, kind = float(said["value"]), str(Kind(said["kind"]))
+        if not (isfinite(value) and value > 0):
+            raise ValueError
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"{trial.run}: it does not say which trial it is") from None
     figures = ArmFigures(valid=False)
@@ -134,6 +141,8 @@ def capacity_of(done: Sequence[Done], asked: Asked) -> Capacity:
     ends = [None if end is None else axis.high / end if axis.is_reversed else end for end in edge.interval]
     return Capacity(
         vary=asked.vary,
+        objective=asked.slo,
+        precision=asked.precision,
         value=value,
         capacity_per_s=value if asked.vary == "rate" else None,
         interval=(ends[1], ends[0]) if axis.is_reversed else (ends[0], ends[1]),
@@ -162,11 +171,12 @@ def _first_broken(done: Sequence[Done], edge: Edge) -> str:
 
 def _at_capacity(capacity: Capacity) -> Arm | None:
     """The repetitions at the load that holds."""
-    found: list[ArmFigures] = [
-        trial.figures
-        for trial in capacity.trials
-        if trial.value == capacity.value and trial.kind != Kind.RECOVERY and trial.verdict == Verdict.HELD
+    held = [
+        trial for trial in capacity.trials if trial.value == capacity.value and trial.verdict == Verdict.HELD
     ]
+    # After a step back there may be no other than that after an overload.
+    steady = [trial for trial in held if trial.kind != Kind.RECOVERY] or held
+    found: list[ArmFigures] = [trial.figures for trial in steady]
     return Arm(found, medians.of_repetitions(found)) if found else None
 
 
@@ -174,7 +184,7 @@ def _with_theory(
     arm: str, capacity: Capacity, asked: Asked, objective: Sequence[Budget], run: dict[str, Any]
 ) -> Capacity:
     """Of ``ideal``, which is such a pool, as long as the rate varies."""
-    settings = run["settings"]
+    reserve = run["settings"].get("ideal_reserve", 0)
     timed = [trial for trial in capacity.trials if trial.figures.duration_ms.p50]
     easiest = min(timed, key=lambda trial: trial.value, default=None)
     held_ms = easiest.figures.duration_ms.p50 if easiest is not None else None
@@ -182,7 +192,7 @@ def _with_theory(
     limit = server.get("max_connections") if isinstance(server, dict) else None
     if arm != "ideal" or asked.vary != "rate" or not held_ms or not isinstance(limit, int):
         return capacity
-    count, hold_s = max(1, limit - int(settings.get("ideal_reserve", 0))), held_ms / 1000
+    count, hold_s = max(1, limit - (reserve if isinstance(reserve, int) else 0)), held_ms / 1000
     longest_ms = next((found for b in objective if (found := _longest_ms(b)) is not None), None)
     mdc = None if longest_ms is None else mdc_per_s(count, hold_s, longest_ms / 1000)
     capacity.theory = Theory(count, held_ms, little_per_s(count, hold_s), mdc)

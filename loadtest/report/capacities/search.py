@@ -10,14 +10,13 @@ overload.
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
-from math import log, sqrt
+from math import ceil, log, log1p, log2, sqrt
 from typing import NamedTuple
 
 FACTOR = 4.0  # of the rise
 BEYOND = 1.5  # times the edge: nearer by, a trial says nothing of another range that holds
 WIDE = 2.0  # between two loads that hold, one is tried if there are trials left
-STEP_BACK = 0.8  # from a load that does not hold again after an overload
-RECOVERIES_COUNT = 3  # tries of that
+STEP_BACK = 0.6  # from a load that does not hold again after an overload
 MOST = 12  # trials of an arm that tell, unless it does not recover: what is told by then is told
 DIGITS_COUNT = 4  # of what is tried
 MORE = 6  # of which some could not tell
@@ -89,8 +88,8 @@ def next_trial(trials: Sequence[Trial], within: Range) -> tuple[float, Kind] | N
         within: where to look.
     """
     votes = _votes(trials)
-    told_count = sum(held + broken for held, broken, _ in votes.values())
-    if told_count >= MOST - 1 or sum(map(sum, votes.values())) >= MOST + MORE:
+    told_count, most = sum(held + broken for held, broken, _ in votes.values()), _most(within)
+    if told_count >= most - 1 or sum(map(sum, votes.values())) >= most + MORE:
         return _recovery(trials, _edge(votes), within)
     for hardness, (held, broken, untold) in votes.items():
         if held == broken and (held or untold < TRIES_COUNT):
@@ -103,7 +102,7 @@ def next_trial(trials: Sequence[Trial], within: Range) -> tuple[float, Kind] | N
         highest = max(votes)
         if highest < within.high:
             return min(within.high, highest * FACTOR), Kind.RISE
-        return _confirmation(highest, votes) or _gap(votes) or _recovery(trials, edge, within)
+        return _confirmation(highest, votes) or _gap(votes, within) or _recovery(trials, edge, within)
     low, high = edge.held, min(limits)
     if low is None:
         return _confirmation(high, votes) or (_island(votes, lasting, within) if edge.is_told else None)
@@ -114,7 +113,7 @@ def next_trial(trials: Sequence[Trial], within: Range) -> tuple[float, Kind] | N
         _confirmation(low, votes)
         or _confirmation(high, votes)
         or _beyond(votes, high, within)
-        or _gap(votes)
+        or _gap(votes, within)
         or _recovery(trials, edge, within)
     )
 
@@ -122,15 +121,15 @@ def next_trial(trials: Sequence[Trial], within: Range) -> tuple[float, Kind] | N
 def edge_of(trials: Sequence[Trial], precision: float) -> Edge:
     """What ``trials`` say so far; ``precision`` as :class:`Range` has it."""
     found = _edge(_votes(trials), 1 + precision)
-    recoveries = {one.hardness: one.verdict for one in trials if one.kind is Kind.RECOVERY}
-    lasting = [hardness for hardness, verdict in recoveries.items() if verdict is Verdict.HELD]
-    failing = [hardness for hardness, verdict in recoveries.items() if verdict is Verdict.BROKEN]
+    recoveries = [one for one in trials if one.kind is Kind.RECOVERY]
+    lasting = [one.hardness for one in recoveries if one.verdict is Verdict.HELD]
+    failing = [one.hardness for one in recoveries if one.verdict is Verdict.BROKEN]
     if not failing:
         return found._replace(recovers=True if lasting else None)
     held, broken = max(lasting, default=None), min(failing)
-    interval = held, broken
+    is_told = bool(lasting) or recoveries[-1].verdict is Verdict.BROKEN
     return found._replace(
-        held=held, broken=broken, is_told=True, recovers=held is not None, interval=interval
+        held=held, broken=broken, is_told=is_told, recovers=bool(lasting), interval=(held, broken)
     )
 
 
@@ -176,12 +175,22 @@ def _edge(votes: Votes, step: float = 1.0) -> Edge:
 def _middle(low: float, high: float, within: Range) -> float | None:
     if high / low <= 1 + within.precision:
         return None
-    middle = sqrt(low * high)
-    if within.whole:
-        middle = within.whole / round(within.whole / middle)
-    else:
-        middle = float(f"{middle:.{DIGITS_COUNT}g}")
+    middle = _rounded(sqrt(low * high), within)
     return middle if low < middle < high else None
+
+
+def _rounded(hardness: float, within: Range) -> float:
+    """The nearest one that can be tried."""
+    if within.whole:
+        return within.whole / max(1, round(within.whole / hardness))
+    return float(f"{hardness:.{DIGITS_COUNT}g}")
+
+
+def _most(within: Range) -> int:
+    """Trials that tell: enough for the rise, the bisection and what comes after them."""
+    rises_count = ceil(log(within.high / within.low) / log(FACTOR))
+    bisections_count = ceil(log2(log(FACTOR) / log1p(within.precision)))
+    return max(MOST, rises_count + bisections_count + 3)
 
 
 def _confirmation(hardness: float, votes: Votes) -> tuple[float, Kind] | None:
@@ -192,18 +201,21 @@ def _confirmation(hardness: float, votes: Votes) -> tuple[float, Kind] | None:
 
 
 def _beyond(votes: Votes, high: float, within: Range) -> tuple[float, Kind] | None:
-    wanted = min(within.high, high * BEYOND)
-    is_known = max(votes) >= wanted or wanted <= high
+    wanted = _rounded(min(within.high, high * BEYOND), within)
+    is_known = wanted in votes or max(votes) >= wanted or wanted <= high
     return None if is_known else (wanted, Kind.BEYOND)
 
 
-def _gap(votes: Votes) -> tuple[float, Kind] | None:
+def _gap(votes: Votes, within: Range) -> tuple[float, Kind] | None:
     """Between two loads that hold there may be one that does not: the middle of the widest gap."""
     lasting = sorted(_held(votes))
     gaps = [(high / low, sqrt(low * high)) for low, high in pairwise(lasting)]
     ratio, middle = max(gaps, default=(1.0, 0.0))
-    is_known = any(abs(log(hardness / middle)) < log(WIDE) / 4 for hardness in votes) if middle else True
-    return None if ratio < WIDE or is_known else (float(f"{middle:.{DIGITS_COUNT}g}"), Kind.BETWEEN)
+    if ratio < WIDE:
+        return None
+    wanted = _rounded(middle, within)
+    is_known = any(abs(log(hardness / wanted)) < log(WIDE) / 4 for hardness in votes)
+    return None if is_known else (wanted, Kind.BETWEEN)
 
 
 def _island(votes: Votes, lasting: list[float], within: Range) -> tuple[float, Kind] | None:
@@ -216,13 +228,13 @@ def _island(votes: Votes, lasting: list[float], within: Range) -> tuple[float, K
 
 def _recovery(trials: Sequence[Trial], edge: Edge, within: Range) -> tuple[float, Kind] | None:
     tried = [one for one in trials if one.kind is Kind.RECOVERY]
-    if (
-        edge.held is None
-        or not within.has_overload
-        or any(one.verdict is not Verdict.BROKEN for one in tried)
-    ):
+    if edge.held is None or not within.has_overload or any(one.verdict is Verdict.HELD for one in tried):
         return None
     if not tried:
         return edge.held, Kind.RECOVERY
-    wanted = tried[-1].hardness * STEP_BACK
-    return None if len(tried) >= RECOVERIES_COUNT or wanted < within.low else (wanted, Kind.RECOVERY)
+    last = tried[-1].hardness
+    if tried[-1].verdict is Verdict.UNTOLD:
+        untold_count = sum(one.hardness == last for one in tried)
+        return (last, Kind.RECOVERY) if untold_count < TRIES_COUNT else None
+    wanted = _rounded(max(within.low, last * STEP_BACK), within)
+    return (wanted, Kind.RECOVERY) if wanted < last else None

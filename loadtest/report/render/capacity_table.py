@@ -47,6 +47,9 @@ def _anywhere(capacity: Capacity) -> str:
     tried = [trial.value for trial in capacity.trials]
     if not tried:
         return ": no trial was complete"
+    if capacity.recovers is False:
+        lowest = min(trial.value for trial in capacity.trials if trial.kind == "recovery")
+        return f" again after an overload, not even at {axis.text(lowest)}"
     easiest = max(tried) if axis.is_reversed else min(tried)
     broken = f": {capacity.first_broken} breaks" if capacity.first_broken else ""
     return f", not even at {axis.text(easiest)}{broken}"
@@ -71,7 +74,8 @@ def _beyond(capacity: Capacity) -> str:
         parts.append("that is the end of the range, so it may carry more")
     elif capacity.limited_by == "time":
         parts.append("the time was over before the search was, so that is a bound")
-    if capacity.recovers is False:
+    harder = [trial for trial in capacity.trials if trial.kind == "recovery" and trial.verdict == "broken"]
+    if capacity.recovers and harder:
         parts.append("harder loads do not hold again after an overload")
     if capacity.holds_again_at is not None:
         parts.append(f"it holds again at {axis.text(capacity.holds_again_at)}")

@@ -13,6 +13,9 @@ PASSED, FAILED, SKIPPED = "passed", "failure", "skipped"
 STATES = {judgement.PASSED: PASSED, judgement.MISSED: FAILED, judgement.UNDECIDED: SKIPPED}
 
 
+TOLD = ("server", "range")  # what may limit a capacity that is known
+
+
 class Case(NamedTuple):
     """``state`` is PASSED, FAILED or SKIPPED; ``message`` says why, unless it passed."""
 
@@ -40,6 +43,16 @@ def run_junit(summary: Summary, judgements: Sequence[Judgement] = ()) -> str:
     cases = [
         Case(name, arm, PASSED if a.median.valid else SKIPPED, "; ".join(a.median.reasons))
         for arm, a in summary.arms.items()
+    ]
+    searched = summary.capacity if isinstance(summary.capacity, dict) else {}
+    cases += [
+        Case(
+            name,
+            f"capacity of {arm}",
+            PASSED if one.limited_by in ("server", "range") else SKIPPED,
+            one.limited_by,
+        )
+        for arm, one in searched.items()
     ]
     cases += [Case(name, f"budget: {j.budget.text}", STATES[j.state], j.line()) for j in judgements]
     return junit([Suite(f"loadtest {name}", cases)])
