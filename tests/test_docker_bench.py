@@ -119,6 +119,7 @@ def test_it_leaves_a_run_folder(checkout):
     assert summary["arms"]["managed"]["median"]["error_ratio"] == 0
 
 
+@pytest.mark.nightly
 def test_the_load_comes_from_several_containers_in_every_repetition(checkout):
     folder, compose = checkout
     (folder / "results").mkdir()

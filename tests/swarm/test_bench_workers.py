@@ -107,6 +107,7 @@ def shares(total):
     return {worker: share_of(total, worker, 2) for worker in (0, 1)}
 
 
+@pytest.mark.nightly
 def test_a_worker_that_knows_no_server_gets_that_of_a_bench_on_its_machine(place, port):
     with working(place, "worker", "--master-port", port):
         named = ("--master-bind-host", "localhost")  # ZeroMQ itself takes numbers only
@@ -118,6 +119,7 @@ def test_a_worker_that_knows_no_server_gets_that_of_a_bench_on_its_machine(place
     assert "few-rows" not in repetition.locust_log.read_text("utf-8")
 
 
+@pytest.mark.nightly
 def test_a_worker_of_plain_locust_takes_part_in_one_repetition_of_the_closed_model(place, port, given):
     locustfile = packaged("locustfiles") / "containers.py"
     words = ("-f", locustfile, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
@@ -147,6 +149,7 @@ def test_workers_that_do_not_come_end_the_bench_with_the_command_that_starts_one
     assert place.left() == []
 
 
+@pytest.mark.nightly
 def test_workers_that_are_too_many_are_no_load_that_was_asked_for(place, port):
     with working(place, "worker", "--processes", "3", "--master-port", port):
         wait_until(lambda: len(place.locusts()) == 3)
@@ -162,6 +165,7 @@ def loaded(process):
     return any(".so" in file.path and "zmq" in file.path for file in process.memory_maps())
 
 
+@pytest.mark.nightly
 def test_a_worker_of_another_model_ends_the_bench(place, port, given):
     locustfile = packaged("locustfiles") / "containers.py"
     with working(place, "-f", locustfile, "--worker", "--master-port", port, module="locust", env=given):
@@ -171,6 +175,7 @@ def test_a_worker_of_another_model_ends_the_bench(place, port, given):
     assert "was started with the locustfile of another model than open" in ran.err.splitlines()[-1]
 
 
+@pytest.mark.nightly
 def test_a_strategy_that_a_worker_lacks_ends_the_bench_with_the_workers_machine(place, port, given):
     elsewhere = place.folder / "elsewhere"
     elsewhere.mkdir()
@@ -184,6 +189,7 @@ def test_a_strategy_that_a_worker_lacks_ends_the_bench_with_the_workers_machine(
     assert f"a worker (on {socket.gethostname()}) cannot take part: strategy 'a': mine cannot be" in said
 
 
+@pytest.mark.nightly
 def test_after_a_bench_that_was_killed_its_workers_serve_the_next(place, port, given):
     with working(place, "worker", "--master-port", port, env=given):
         words = ("--workers", "1", "--out", "killed", "--duration", "60s")
@@ -245,6 +251,7 @@ def test_a_repetition_whose_worker_is_lost_does_not_count_and_is_run_again_with_
 OWN_NAMES = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
+@pytest.mark.nightly
 def test_a_worker_waits_for_a_name_that_nobody_knows_yet_as_that_of_a_pod(place, port, given):
     tried = ["unshare", "--mount", "true"]
     if shutil.which("unshare") is None or subprocess.run(tried, check=False).returncode:
