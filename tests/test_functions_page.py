@@ -30,7 +30,13 @@ def test_there_are_commands():
     assert len(commands()) == 4
 
 
-@pytest.mark.parametrize("command", [one for one in commands() if one != ALL])
+def by_day():
+    """The first of them; the others at night."""
+    first, *others = (one for one in commands() if one != ALL)
+    return [first, *(pytest.param(one, marks=pytest.mark.nightly) for one in others)]
+
+
+@pytest.mark.parametrize("command", by_day())
 def test_a_command_runs_and_its_real_function_answers(place, tmp_path, command):
     answers(place, tmp_path, command)
 

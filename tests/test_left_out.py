@@ -73,6 +73,7 @@ def test_a_budget_on_what_was_left_out_is_undecided(place, without_node):
     assert place.run("report", "run").code == 4
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("functions")
 def test_in_json_what_was_left_out_is_an_event(place, without_node):
     ran = bench(place, f"direct,shop={PLAIN}", "--log-format", "json", env=without_node)
