@@ -69,7 +69,7 @@ def test_a_search_is_a_run_that_report_budgets_and_comparisons_read(place):
 @pytest.mark.parametrize(
     ("words", "objective", "edge"),
     [
-        (("--from", "20", "--to", "80"), "arrivals_count <= 45", (30, 50)),
+        (("--from", "20", "--to", "80", "--arrivals", "even"), "arrivals_count <= 45", (30, 50)),
         (
             ("--vary", "max-connections", "--from", "10", "--to", "40"),
             "connections.peak_count >= 19",
