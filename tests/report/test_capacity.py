@@ -209,6 +209,12 @@ def test_the_answer_is_a_sentence():
     )
 
 
+def test_where_the_time_was_over_after_an_overload_nothing_is_claimed():
+    found = capacity(1000, 1100, recovers=False)
+    found.limited_by = "time"
+    assert sentence("managed", found).startswith("What managed holds is not known: 500/s does not hold again")
+
+
 def run_with(**found):
     made = summary({name: arm(1000) for name in found})
     made.capacity = found

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from loadtest.report.capacities.axis import Axis
-from loadtest.report.wording import NOTHING, number, percent
+from loadtest.report.wording import NOTHING, count, number, percent
 from loadtest.results.summary import Capacity, CapacityTrial
 
 HEADS = ("strategy", "holds", "between", "limited by", "first to break", "recovers", "trials")
@@ -31,6 +31,10 @@ def sentence(arm: str, capacity: Capacity) -> str:
     word = "down to" if axis.is_reversed else "up to"
     if capacity.value is None and capacity.limited_by == "generator":
         return f"What {arm} holds cannot be told: {_why(capacity)}."
+    if capacity.value is None and capacity.limited_by == "time" and capacity.recovers is False:
+        lowest = axis.text(min(trial.value for trial in capacity.trials if trial.kind == "recovery"))
+        why = f"{lowest} does not hold again after an overload, and the time was over before lower ones were tried"
+        return f"What {arm} holds is not known: {why}."
     if capacity.value is None:
         told = f"{arm} does not hold the objective{_anywhere(capacity)}"
     else:
@@ -88,7 +92,7 @@ def theory(arm: str, capacity: Capacity) -> str:
     if found is None or found.little_per_s is None:
         return ""
     text = (
-        f"Theory: {number(found.connections_count)} connections, each held for {number(found.hold_ms)} ms, "
+        f"Theory: {count(found.connections_count)} connections, each held for {number(found.hold_ms)} ms, "
         f"carry at most {found.little_per_s:,.0f}/s (Little's law)"
     )
     if found.mdc_per_s is not None:
@@ -127,6 +131,6 @@ def _trial(axis: Axis, trial: CapacityTrial) -> tuple[str, ...]:
         trial.verdict,
         percent(figures.error_ratio),
         number(figures.latency_ms.p99),
-        number(figures.connections.peak_count),
+        count(figures.connections.peak_count),
         ", ".join(trial.broken) or trial.reason or NOTHING,
     )
