@@ -33,7 +33,7 @@ def sentence(arm: str, capacity: Capacity) -> str:
         return f"What {arm} holds cannot be told: {_why(capacity)}."
     if capacity.value is None and capacity.limited_by == "time" and capacity.recovers is False:
         lowest = axis.text(min(trial.value for trial in capacity.trials if trial.kind == "recovery"))
-        why = f"{lowest} does not hold again after an overload, and the time was over before lower ones were tried"
+        why = f"{lowest} does not hold again after an overload, and there was no time for lower ones"
         return f"What {arm} holds is not known: {why}."
     if capacity.value is None:
         told = f"{arm} does not hold the objective{_anywhere(capacity)}"
