@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -13,6 +13,8 @@ from loadtest.bench.bench import Bench, Tell
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import Interrupted, UsageError
+from loadtest.report.capacities import search
+from loadtest.report.capacities.asked import Asked
 from loadtest.results.provenance import machine, repeat_command, versions
 from loadtest.results.run_folder import RunFolder
 from loadtest.results.summary import CapacityTrial
@@ -28,20 +30,6 @@ EDGE_S = 0.1  # from one level to the next
 CONNECTIONS = "max-connections"
 
 PlanAt = Callable[[Mapping[str, Any]], Plan]
-
-
-class Asked(NamedTuple):
-    """What is looked for: ``vary`` between ``low`` and ``high``, with ``slo`` as the objective.
-
-    ``time_limit_s`` is for all arms together.
-    """
-
-    vary: str
-    slo: str
-    low: float
-    high: float
-    precision: float
-    time_limit_s: float
 
 
 class CapacitySearch:
@@ -66,7 +54,7 @@ class CapacitySearch:
         """
         self._plan_at = plan_at
         self._plan = plan_at({})
-        self._asked = asked
+        self._asked = msgspec.structs.replace(asked, has_overload=self._may_double(asked))
         self._interrupts = interrupts
         self._budgets = list(budgets)
         self._tell, self._told, self._note, self._warn = tell, told, note, warn
@@ -112,13 +100,10 @@ class CapacitySearch:
 
     def _search(self, strategies: list[str], choice: ServerChoice, standing: Target | None) -> None:
         from loadtest.report.budgets.grammar import parse_objective
-        from loadtest.report.capacities import search
-        from loadtest.report.capacities.axis import Axis
         from loadtest.report.capacities.reading import Done, trial_of
 
         asked = self._asked
-        axis, objective = Axis(asked.vary, asked.low, asked.high), parse_objective(asked.slo)
-        within = axis.range(asked.precision, has_overload=self._has_overload)
+        axis, objective, within = asked.axis, parse_objective(asked.slo), asked.range
         ends_s, longest_s = time.monotonic() + asked.time_limit_s, 0.0
         open_arms = list(strategies)
         done: dict[str, list[Done]] = {arm_name(strategy): [] for strategy in strategies}
@@ -137,13 +122,12 @@ class CapacitySearch:
                 self._told(arm, done[arm][-1].trial)
                 longest_s = max(longest_s, time.monotonic() - began_s)
 
-    @property
-    def _has_overload(self) -> bool:
+    def _may_double(self, asked: Asked) -> bool:
         """Whether the load is one whose rate can be doubled for a while."""
-        if self._asked.vary != "rate" or not is_steady(self._plan):
+        if asked.vary != "rate" or not is_steady(self._plan):
             return False
         try:
-            self._plan_at({"rate": OVERLOAD * self._asked.high})
+            self._plan_at({"rate": OVERLOAD * asked.high})
         except UsageError:  # more clients than there may be
             return False
         return True
@@ -151,8 +135,8 @@ class CapacitySearch:
     def _try(
         self, strategy: str, value: float, kind: str, choice: ServerChoice, standing: Target | None
     ) -> RunFolder:
-        changes: dict[str, Any] = {self._asked.vary.replace("-", "_"): value, "strategies": [strategy]}
-        if kind == "recovery":
+        changes: dict[str, Any] = {self._asked.axis.option: value, "strategies": [strategy]}
+        if kind == search.Kind.RECOVERY:
             changes |= self._overload(value)
         plan = self._plan_at({**changes, "repetitions": 1, "reruns": 0})
         path = self.folder.next_trial(arm_name(strategy))
@@ -188,7 +172,7 @@ class CapacitySearch:
         self.folder.write_run(
             {
                 "settings": msgspec.to_builtins(self._plan),
-                "capacity": {**self._asked._asdict(), "has_overload": self._has_overload},
+                "capacity": msgspec.to_builtins(self._asked),
                 "server": standing.public() if standing is not None else {},
                 "environment": {**machine(), "versions": versions()},
                 "t0": time.time(),

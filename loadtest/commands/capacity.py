@@ -22,6 +22,8 @@ from loadtest.commands.options import (
 from loadtest.commands.output import EXIT_CODES, say, say_capacity
 from loadtest.commands.report import judged_search
 from loadtest.errors import LoadtestError, UsageError
+from loadtest.report.capacities.axis import VARIED, Axis
+from loadtest.results.summary import Vary
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.plan import Plan, duration_s
 from loadtest.settings.strategy import arm_name
@@ -47,7 +49,7 @@ OWN = ("repetitions", "reruns", "workers")
 )
 @click.option(
     "--vary",
-    type=click.Choice(["rate", "max-connections", "work-ms"]),
+    type=click.Choice(VARIED),
     default="rate",
     show_default=True,
     help="what is varied: the arrival rate, the connections that the server has, or the time of other work",
@@ -84,7 +86,7 @@ def capacity(
     scenario: str,
     strategies: str | None,
     slo: str,
-    vary: str,
+    vary: Vary,
     low: float | None,
     high: float | None,
     precision: str,
@@ -103,10 +105,10 @@ def capacity(
     or a deployment: then it lasts as long as the scenario.
     """
     from loadtest.bench.bench import check_size
-    from loadtest.bench.capacity import Asked, CapacitySearch, is_steady
+    from loadtest.bench.capacity import CapacitySearch, is_steady
     from loadtest.commands.gate import read_gate
     from loadtest.report.budgets.judgement import CAPACITY
-    from loadtest.report.capacities.axis import Axis
+    from loadtest.report.capacities.asked import Asked
     from loadtest.report.files import write_search
     from loadtest.report.wording import shortened
 

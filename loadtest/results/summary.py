@@ -7,7 +7,7 @@ zero. Times are in ms, ratios from 0 to 1; a median of counts may lie between tw
 from collections.abc import Iterable
 from math import isfinite
 from types import UnionType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -156,6 +156,9 @@ class Arm(Struct):
     median: ArmFigures
 
 
+Vary = Literal["rate", "max-connections", "work-ms"]
+
+
 class CapacityTrial(Struct, kw_only=True):
     """One repetition of a search. ``value`` is of what varies; ``folder`` is a run folder of its own.
 
@@ -194,7 +197,7 @@ class Capacity(Struct, kw_only=True):
     one does not.
     """
 
-    vary: str
+    vary: Vary
     objective: str = ""
     precision: Number = None
     value: Number = None

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from loadtest.errors import UsageError
 from loadtest.report.budgets.grammar import parse, parse_objective
 from loadtest.report.budgets.judgement import judge
+from loadtest.report.capacities.asked import Asked
 from loadtest.report.capacities.axis import Axis
 from loadtest.report.capacities.objective import tell
-from loadtest.report.capacities.reading import Asked, Done, capacity_of
+from loadtest.report.capacities.reading import Done, capacity_of
 from loadtest.report.capacities.search import MOST, Kind, Range, Trial, Verdict, edge_of, next_trial
 from loadtest.report.capacities.theory import little_per_s, mdc_per_s, wait_s
 from loadtest.report.comparisons.compare import compare
@@ -53,10 +54,10 @@ def test_it_finds_the_edge_to_the_precision_that_was_asked_for_in_a_dozen_trials
     assert len(trials) <= MOST
 
 
-@pytest.mark.parametrize(("noise", "near", "enclosed"), [(0.01, 0.95, 0.98), (0.03, 0.9, 0.95)])
-def test_where_trials_near_the_edge_go_either_way_nine_of_ten_searches_come_within_a_tenth(
-    noise, near, enclosed
-):
+@pytest.mark.parametrize(
+    ("noise", "near", "enclosed"), [(0.01, 0.95, 0.98), (0.03, 0.9, 0.95), (0.06, 0.75, 0.85)]
+)
+def test_where_trials_near_the_edge_go_either_way_most_searches_come_within_a_tenth(noise, near, enclosed):
     """``noise``: at this distance from the edge 73% of the trials go the right way."""
     rng, count = random.Random(1), 400
     near_count = enclosed_count = 0

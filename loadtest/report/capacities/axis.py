@@ -1,11 +1,12 @@
 """What varies in a search for the capacity, and in which direction it is harder. Pure."""
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from loadtest.errors import UsageError
 from loadtest.report.capacities.search import Range
+from loadtest.results.summary import Vary
 
-VARIED = ("rate", "max-connections", "work-ms")
+VARIED: tuple[Vary, ...] = get_args(Vary)
 # Where nothing is said.
 DEFAULTS = {"rate": (50.0, 4000.0), "max-connections": (5.0, 500.0), "work-ms": (1.0, 1000.0)}
 FEWER_IS_HARDER = ("max-connections",)
@@ -15,12 +16,12 @@ WHOLE = ("max-connections",)
 class Axis(NamedTuple):
     """``vary`` is one of :data:`VARIED`, looked at from ``low`` to ``high``."""
 
-    vary: str
+    vary: Vary
     low: float
     high: float
 
     @classmethod
-    def between(cls, vary: str, low: float | None, high: float | None) -> "Axis":
+    def between(cls, vary: Vary, low: float | None, high: float | None) -> "Axis":
         """``vary`` from ``low`` to ``high``, each None for its default. Raises :class:`UsageError`."""
         defaults = DEFAULTS[vary]
         made = cls(vary, defaults[0] if low is None else low, defaults[1] if high is None else high)

@@ -3,43 +3,23 @@
 from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from loadtest.errors import NothingMeasured, UsageError
 from loadtest.report import medians
 from loadtest.report.budgets.grammar import Budget, Number, parse_objective
+from loadtest.report.capacities.asked import Asked
 from loadtest.report.capacities.axis import Axis
 from loadtest.report.capacities.objective import Told, tell
-from loadtest.report.capacities.search import Edge, Kind, Range, Trial, Verdict, edge_of, next_trial
+from loadtest.report.capacities.search import Edge, Kind, Trial, Verdict, edge_of, next_trial
 from loadtest.report.capacities.theory import little_per_s, mdc_per_s
 from loadtest.report.run_summary import finite, listed, summarise_run
 from loadtest.results.run_folder import RunFolder
 from loadtest.results.summary import Arm, ArmFigures, Capacity, CapacityTrial, Summary, Theory, asked_arms
 
 P99 = "latency_ms.p99"
-Positive = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
-
-
-class Asked(msgspec.Struct):
-    """What a search was asked for, as ``run.json`` has it in ``capacity``."""
-
-    vary: Literal["rate", "max-connections", "work-ms"]
-    slo: str
-    low: Positive
-    high: Positive
-    precision: Positive
-    time_limit_s: float
-    has_overload: bool = True
-
-    @property
-    def axis(self) -> Axis:
-        return Axis(self.vary, self.low, self.high)
-
-    @property
-    def range(self) -> Range:
-        return self.axis.range(self.precision, has_overload=self.has_overload)
 
 
 class Done(NamedTuple):
@@ -90,8 +70,7 @@ def summarise_search(folder: RunFolder) -> Summary:
         server=finite(run.get("server")),
         environment=finite(run.get("environment")),
         valid=all(one.limited_by in ("server", "range") for one in capacity.values()),
-        warnings=warnings
-        + [f"{arm} was not tried: the time was over" for arm, one in done.items() if not one],
+        warnings=warnings + [f"{arm} was not tried" for arm, one in done.items() if not one],
         arms={arm: found for arm, one in capacity.items() if (found := _at_capacity(one)) is not None},
         capacity=capacity,
     )

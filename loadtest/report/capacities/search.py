@@ -68,8 +68,8 @@ class Edge(NamedTuple):
     server, and not by a load generator that could not do more. ``recovers`` is None while unknown;
     ``again`` is a harder load that holds although an easier one does not. ``interval`` has the edge in it: up
     to a step above its lower end all trials held, and from a step below its upper end all broke. Where no
-    trial held or none broke, that end is None. In simulation it holds the true edge in 99% of searches if
-    trials within 3% of the edge go either way, and in 89% if those within 6% do.
+    trial held or none broke, that end is None. How often it has the true edge in it where trials near the
+    edge go either way: tests/report/test_capacity.py simulates that.
     """
 
     held: float | None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from loadtest.errors import UsageError
+from loadtest.report.capacities.axis import FEWER_IS_HARDER
 from loadtest.report.comparisons.comparability import mismatches
 from loadtest.report.comparisons.comparison import (
     BETTER,
@@ -16,8 +17,6 @@ from loadtest.report.comparisons.comparison import (
 )
 from loadtest.report.comparisons.measures import CAPACITY
 from loadtest.results.summary import Capacity, asked_arms
-
-FEWER_IS_BETTER = ("max-connections",)
 
 
 def compare_searches(
@@ -102,7 +101,7 @@ def _compared(base: Capacity, candidate: Capacity, rules: Rules) -> Compared:
 
 def _verdict(base: Capacity, candidate: Capacity, rules: Rules) -> str:
     """By the ends that are known: one edge beyond the other for certain needs only the two between them."""
-    more, less = (WORSE, BETTER) if base.vary in FEWER_IS_BETTER else (BETTER, WORSE)
+    more, less = (WORSE, BETTER) if base.vary in FEWER_IS_HARDER else (BETTER, WORSE)
     (before_low, before_high), (after_low, after_high) = base.interval, candidate.interval
     if after_low and before_high and after_low / before_high > 1 + rules.threshold:
         return more

@@ -1,14 +1,12 @@
 """APIs made with the routers that people use, behind the events of each gateway."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from loadtest.fleet.real.events import Events
-from tests.conftest import missing
+from tests.fleet.real.packages import installed
 from tests.fleet.real.test_environment import FUNCTIONS, PYTHON, invoke, running
 from tests.swarm.locusts import run
 
@@ -40,13 +38,7 @@ def test_powertools_resolvers_find_their_route_and_may_fail(tmp_path, handler, s
 
 @pytest.mark.nightly
 def test_lambda_api_finds_its_route_and_may_fail(tmp_path):
-    """What is installed for it comes from the registry that npm is set up for."""
-    if shutil.which("npm") is None:
-        missing("npm is not installed (Debian: apt-get install nodejs npm)")
-    folder = tmp_path / "api"
-    shutil.copytree(FUNCTIONS / "lambda-api", folder)
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=120)
+    folder = installed(FUNCTIONS / "lambda-api", tmp_path / "api")
     with running(f"node:{folder}/index.handler", tmp_path) as environment:
         for sample in ("api-gateway-rest", "api-gateway-http", "alb"):
             assert ask(environment, sample) == (200, {"group": "3", "id": "7/12"}, ""), sample

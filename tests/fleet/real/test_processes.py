@@ -1,7 +1,5 @@
 """Real functions against a real server: what the rows say of them, and what they leave on the server."""
 
-import shutil
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -13,7 +11,7 @@ import pytest
 
 from loadtest.results.parquet import read_rows
 from loadtest.server import connections
-from tests.conftest import missing
+from tests.fleet.real.packages import installed
 from tests.server.pressure import full
 from tests.swarm.locusts import run, running
 from tests.waiting import wait_until
@@ -339,13 +337,7 @@ def test_real_and_emulated_functions_share_a_server(mariadb_target, tmp_path):
 
 @pytest.mark.nightly
 def test_the_published_module_itself_is_an_arm(mariadb_target, tmp_path):
-    """What is installed for it comes from the registry that npm is set up for."""
-    if shutil.which("npm") is None:
-        missing("npm is not installed (Debian: apt-get install nodejs npm)")
-    folder = tmp_path / "function"
-    shutil.copytree(EXAMPLES / "node-serverless-mysql", folder)
-    install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
-    subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=120)
+    folder = installed(EXAMPLES / "node-serverless-mysql", tmp_path / "function")
     function = f"published=lambda:node:{folder}/index.handler"
     ran = run(mariadb_target, tmp_path / "r", function, **FEW)
     assert ran.errors() == {""}
