@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from loadtest.settings.plan import Plan, duration_s
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:
+    from loadtest.results.run_folder import RunFolder
     from loadtest.results.summary import CapacityTrial
 
 TRIAL_DURATION = "10s"  # unless it is said otherwise: a search has a dozen for each arm
@@ -104,53 +105,29 @@ def capacity(
     Each trial lasts 10 s, unless --duration says otherwise, or the scenario has a shape, a ramp, a warm-up
     or a deployment: then it lasts as long as the scenario.
     """
-    from loadtest.bench.bench import check_size
-    from loadtest.bench.capacity import CapacitySearch, is_steady
+    from loadtest.bench.capacity import CapacitySearch
     from loadtest.commands.gate import read_gate
     from loadtest.report.budgets.judgement import CAPACITY
     from loadtest.report.capacities.asked import Asked
-    from loadtest.report.files import write_search
-    from loadtest.report.wording import shortened
 
     axis = Axis.between(vary, low, high)
     if given.get(axis.option) is not None:
         raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
     check_objective(slo)
-
-    def plan_at(changes: Mapping[str, Any]) -> Plan:
-        return plan_of(scenario, strategies, given, changes)
-
-    if given["duration_s"] is None and is_steady(plan_at({})):
-        given["duration_s"] = TRIAL_DURATION
-    for end in (axis.low, axis.high):  # what cannot be is said before anything runs
-        plan = plan_at({axis.option: end})
-        check_size(plan)
-    if vary == "rate" and plan.model == "closed":
-        raise UsageError("--vary rate needs the open model: with --model closed there is no rate")
-    if plan.workers:
-        raise UsageError(f"scenario {scenario} has workers, which only loadtest bench takes: use --processes")
-    more = [CAPACITY] if vary == "rate" else []
-    gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False, more=more)
-    limit_s = duration_s(time_limit)
-    if not limit_s:
-        raise UsageError(f"--time-limit {time_limit}: a search takes time")
-    asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), limit_s)
+    plan_at = _plan_at(scenario, strategies, given)
+    arms = [arm_name(text) for text in _checked(plan_at, axis, scenario).strategies]
+    gate = read_gate(budgets, baseline, arms, ran=False, more=[CAPACITY] if vary == "rate" else [])
+    asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), _limit_s(time_limit))
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-capacity"
     warn_of_password(choice)
     log = ProgressLog(say, as_json=False, on_terminal=sys.stderr.isatty())
-
-    def told(arm: str, trial: "CapacityTrial") -> None:
-        why = ", ".join(trial.broken) or shortened(trial.reason, WHY_LENGTH)
-        text = f"{arm} {axis.text(trial.value)}: {trial.verdict} ({trial.kind}{': ' + why if why else ''})"
-        log.event("trial", text)
-
     search = CapacitySearch(
         plan_at,
         asked,
         path,
         interrupts,
         log.progress,
-        told,
+        lambda arm, trial: log.event("trial", _line(arm, trial, axis)),
         lambda text: log.event("installing", f"loadtest: {text}", message=text),
         lambda text: log.event("warning", f"loadtest: warning: {text}", message=text),
         [budget.text for budget in gate.budgets],
@@ -159,11 +136,61 @@ def capacity(
         search.run(choice)
     except LoadtestError as error:
         if search.measured:
-            with suppress(LoadtestError):
-                search.folder.add_warning(f"the search did not end by itself: {error}")
-                say_capacity(write_search(search.folder)[0], search.folder.path, as_json)
+            _say_what_there_is(search.folder, as_json, f"the search did not end by itself: {error}")
         raise
     return judged_search(search.folder, gate, as_json, log)
+
+
+def _plan_at(
+    scenario: str, strategies: str | None, given: dict[str, Any]
+) -> Callable[[Mapping[str, Any]], Plan]:
+    """Makes the plan of a trial from what it changes. Raises :class:`UsageError`."""
+    from loadtest.bench.capacity import is_steady
+
+    def plan_at(changes: Mapping[str, Any]) -> Plan:
+        return plan_of(scenario, strategies, given, changes)
+
+    if given["duration_s"] is None and is_steady(plan_at({})):
+        given["duration_s"] = TRIAL_DURATION
+    return plan_at
+
+
+def _checked(plan_at: Callable[[Mapping[str, Any]], Plan], axis: Axis, scenario: str) -> Plan:
+    """The plan at the end of the range, once it is sure that both ends can be. Raises :class:`UsageError`."""
+    from loadtest.bench.bench import check_size
+
+    for end in (axis.low, axis.high):
+        plan = plan_at({axis.option: end})
+        check_size(plan)
+    if axis.vary == "rate" and plan.model == "closed":
+        raise UsageError("--vary rate needs the open model: with --model closed there is no rate")
+    if plan.workers:
+        raise UsageError(f"scenario {scenario} has workers, which only loadtest bench takes: use --processes")
+    return plan
+
+
+def _line(arm: str, trial: "CapacityTrial", axis: Axis) -> str:
+    """``managed 800/s: broken (rise: error_ratio)``."""
+    from loadtest.report.wording import shortened
+
+    why = ", ".join(trial.broken) or shortened(trial.reason, WHY_LENGTH)
+    return f"{arm} {axis.text(trial.value)}: {trial.verdict} ({trial.kind}{': ' + why if why else ''})"
+
+
+def _say_what_there_is(folder: "RunFolder", as_json: bool, warning: str) -> None:
+    """What ended the search is what matters: that nothing can be shown is no second error."""
+    from loadtest.report.files import write_search
+
+    with suppress(LoadtestError):
+        folder.add_warning(warning)
+        say_capacity(write_search(folder)[0], folder.path, as_json)
+
+
+def _limit_s(text: str) -> float:
+    limit_s = duration_s(text)
+    if not limit_s:
+        raise UsageError(f"--time-limit {text}: a search takes time")
+    return limit_s
 
 
 def check_objective(text: str) -> None:
