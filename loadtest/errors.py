@@ -1,5 +1,7 @@
 """Our own few exceptions. Each message is for a person: what happened, why, what to do next."""
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,14 +58,17 @@ class ResultsError(LoadtestError):
 
 
 CANNOT_WRITE = "cannot write"
+ADVICE_ENDS = ("--out", "--processes")  # of what `cannot_write` says; a full disk cuts it short in a log
 
 
 def cannot_write(path: Path, reason: str) -> ResultsError:
     """``reason`` is the system's."""
-    return ResultsError(
-        f"{CANNOT_WRITE} {path}: {reason}; free some space, or choose a folder that you may write to with "
-        "--out"
-    )
+    what_next = "free some space, or choose a folder that you may write to with --out"
+    if reason == os.strerror(errno.EMFILE):
+        what_next = (
+            "its connections have taken them all: raise the limit (ulimit -Hn) or use more --processes"
+        )
+    return ResultsError(f"{CANNOT_WRITE} {path}: {reason}; {what_next}")
 
 
 class NothingMeasured(LoadtestError):

@@ -19,6 +19,7 @@ from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import Progress
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import (
+    ADVICE_ENDS,
     CANNOT_WRITE,
     Interrupted,
     LoadtestError,
@@ -308,7 +309,7 @@ class Bench:
         said = process_group.complaint(repetition.locust_log)
         if returncode == ResultsError.exit_code:
             repetition.write_meta(cut_off=True)
-            if said and said.endswith("--out"):
+            if said and said.endswith(ADVICE_ENDS):
                 raise ResultsError(said)
             if said and not said.startswith(CANNOT_WRITE):
                 raise ServerLost(f"{repetition.arm}/{repetition.number}: {said}")

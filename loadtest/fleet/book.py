@@ -122,6 +122,7 @@ class Book:
         self._changed: dict[Life, None] = {}
         self._watch = _epoll() if _epoll else None
         self.zombies_count = 0
+        self.shortages_count = 0  # connects that failed on this machine: see `shortage_of`
         self._dropped_count = 0  # dropped by the server, and their containers do not know yet
         self.ended_counts = dict.fromkeys(("closed", "expired", "killed", "lost"), 0)
 

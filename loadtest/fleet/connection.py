@@ -1,5 +1,6 @@
 """A function's MySQL connection: delayed, measured, and left behind as a zombie."""
 
+import errno
 import ssl
 import time
 from typing import Any
@@ -9,6 +10,9 @@ from pymysql.connections import Connection
 
 from loadtest.fleet.book import Book, Life
 from loadtest.manager.liveness import is_readable
+
+# No local port, open file, memory or room for a packet: the server never heard of such a connect.
+SHORTAGES = (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 
 
 class FunctionTimeout(BaseException):
@@ -67,6 +71,9 @@ class MeteredConnection(Connection):
             if self._rtt_s:
                 time.sleep(self._rtt_s)
             super().connect(sock)
+        except pymysql.OperationalError as problem:
+            self._book.shortages_count += bool(shortage_of(problem))
+            raise
         finally:
             meter.connect_s += time.monotonic() - started
             meter.command_s = commands_s  # what the connect itself asked is part of the connect
@@ -143,6 +150,19 @@ class MeteredConnection(Connection):
         self._sock = self._rfile = None
         self._life = None
         return sock, rfile
+
+
+def shortage_of(error: BaseException | None) -> str:
+    """What this machine had run out of when the connect behind ``error`` failed, such as ``EADDRNOTAVAIL``.
+
+    "" if it failed for any other reason.
+    """
+    while error is not None:
+        number = getattr(getattr(error, "original_exception", None), "errno", None)
+        if number in SHORTAGES:
+            return errno.errorcode[number]
+        error = error.__cause__
+    return ""
 
 
 def _victim(sql: Any) -> int | None:

@@ -317,7 +317,7 @@ class Generator:
         fleet, book = self.fleet, self.book
         return self.health.second(
             fleet.in_service_count, fleet.containers_count, book.open_count, book.zombies_count,
-            self._runtime.cpu_s(),
+            self._runtime.cpu_s(), book.shortages_count,
         )  # fmt: skip
 
     def _see_unready(self) -> None:

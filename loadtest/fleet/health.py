@@ -46,10 +46,12 @@ class Health:
         connections_count: int,
         zombies_count: int,
         functions_cpu_s: float = nan,
+        shortages_count: int = 0,
     ) -> GeneratorSecond:
         """The row of the second that has just ended. Takes about 0.2 ms, mostly in the kernel.
 
-        ``functions_cpu_s`` is what real functions have used so far, in seconds of CPU.
+        ``functions_cpu_s`` is what real functions have used so far, in seconds of CPU, and
+        ``shortages_count`` how many connects have failed on this machine so far.
         """
         now_s, cpu_s, machine = self._clock.now(), self._process_cpu_s(), psutil.cpu_times()
         elapsed_s = max(1e-9, now_s - self._at_s)
@@ -76,6 +78,7 @@ class Health:
             connections_count=connections_count,
             zombies_count=zombies_count,
             functions_cpu_ratio=functions_s if isnan(functions_s) else max(0.0, functions_s) / elapsed_s,
+            shortages_count=shortages_count,
         )
         self._functions_cpu_s = functions_cpu_s
         self._cpu_s, self._at_s, self._machine = cpu_s, now_s, machine

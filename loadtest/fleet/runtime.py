@@ -17,7 +17,7 @@ import pymysql
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
 from loadtest.fleet.book import Book
-from loadtest.fleet.connection import FunctionTimeout, Meter, tls_arguments
+from loadtest.fleet.connection import FunctionTimeout, Meter, shortage_of, tls_arguments
 from loadtest.fleet.connector import Connector, Route
 from loadtest.fleet.container import Container, Reap
 from loadtest.fleet.context import Context
@@ -225,7 +225,10 @@ def _open_pool(route: Route, size: int) -> Pool:
 
 
 def label(error: pymysql.MySQLError) -> str:
-    """``1040 ER_CON_COUNT_ERROR``; the error's type if it has no number."""
+    """``1040 ER_CON_COUNT_ERROR``; its type if it has no number; ``EMFILE`` where this machine ran out."""
+    shortage = shortage_of(error)
+    if shortage:
+        return shortage
     code = code_of(error)
     if not code:
         return type(error).__name__

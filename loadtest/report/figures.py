@@ -52,6 +52,7 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
         cpu_ratio=generator.cpu_ratio,
         functions_cpu_ratio=generator.functions_cpu_ratio,
         wrong_load=tuple(frames.wrong_load),
+        shortages_count=_shortages(frames.generator),
     )
     reasons = reasons_against(health, rule)
     figures = ArmFigures(
@@ -220,6 +221,11 @@ def _generator(frames: Frames, window: Window) -> GeneratorLoad:
         cpu_ratio=float(by_worker.max()),
         functions_cpu_ratio=_functions_cpu(rows),
     )
+
+
+def _shortages(rows: pd.DataFrame) -> int:
+    by_worker = rows.dropna(subset="shortages_count").groupby("worker")["shortages_count"].max()
+    return int(by_worker.sum())
 
 
 def _functions_cpu(rows: pd.DataFrame) -> float | None:

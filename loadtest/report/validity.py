@@ -41,7 +41,8 @@ class GeneratorHealth(NamedTuple):
     """What the generator's own figures say about one repetition; None is unknown.
 
     ``cpu_ratio`` is of one core, and so is ``functions_cpu_ratio``, of the processes of real functions;
-    ``wrong_load`` says why the load was not the one that was asked for.
+    ``wrong_load`` says why the load was not the one that was asked for, and ``shortages_count`` for how many
+    connects the machine had no port or open file left.
     """
 
     cut_off: bool
@@ -52,6 +53,7 @@ class GeneratorHealth(NamedTuple):
     cpu_ratio: float | None
     wrong_load: tuple[str, ...] = ()
     functions_cpu_ratio: float | None = None
+    shortages_count: int = 0
 
 
 def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
@@ -81,6 +83,12 @@ def reasons_against(generator: GeneratorHealth, rule: Rule = RULE) -> list[str]:
         reasons.append(
             f"a generator process used {cpu:.0%} of a core (limit: {rule.cpu_ratio:.0%}); "
             "use more --processes or a lower rate"
+        )
+    if generator.shortages_count:
+        reasons.append(
+            f"{generator.shortages_count:,} connects never left the generator's machine, which had no local "
+            "port (EADDRNOTAVAIL) or open file (EMFILE) left for them: use more --processes for files, and "
+            "--workers on other machines for ports"
         )
     return reasons
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Since nobody can tell which of a real function's statements are its work, and which of several processes
 # that share a way to the server has connected.
 MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
-LATER = ("functions_cpu_ratio",)  # columns that files of older versions lack
+LATER = ("functions_cpu_ratio", "shortages_count")  # columns that files of older versions lack
 
 Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
 
@@ -129,6 +129,7 @@ class GeneratorSecond(NamedTuple):
     connections_count: int = 0
     zombies_count: int = 0
     functions_cpu_ratio: float = nan  # of one core, of all processes of real functions
+    shortages_count: int | None = None  # connects for which this machine had no port or file left
 
 
 class Start(NamedTuple):

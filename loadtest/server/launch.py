@@ -107,6 +107,12 @@ def check(choice: ServerChoice, max_connections: int) -> None:
     if choice.dsn is not None:
         return
     largest = largest_max_connections()
+    if largest < 1:
+        raise UsageError(
+            f"a process may have {_open_files()} files open here (ulimit -Hn), and a server and its load "
+            f"need {OPEN_FILES_RESERVE} besides one for each connection: raise the limit, or name a server "
+            "of your own with --server mysql://…"
+        )
     if not 1 <= max_connections <= largest:
         raise UsageError(
             f"max_connections {max_connections} cannot be: from 1 to {largest} here, where a process may "

@@ -160,35 +160,72 @@ def test_p7_reported_query_time_against_the_servers_own(mysql_target, tmp_path, 
 
 def test_p10_cpu_for_each_invocation_does_not_grow_with_the_fleet(mariadb_target, tmp_path, say, pick):
     counts, seconds = pick((10, 100, 1_000, 10_000), (10, 1_000)), pick(10.0, 6.0)
-    costs = {count: cpu_us(mariadb_target, tmp_path / str(count), count, seconds) for count in counts}
+    ran = {count: at_400_a_second(mariadb_target, tmp_path / str(count), count, seconds) for count in counts}
+    costs = {count: cpu_us(one) for count, one in ran.items()}
     say("P10: CPU for an invocation: " + ", ".join(f"{cost:.0f} µs at {n:,}" for n, cost in costs.items()))
     ratio = costs[counts[-1]] / costs[counts[0]]
     say(f"P10: {ratio:.2f} from first to last")
+    say("Memory of the process: " + ", ".join(f"{rss_mb(one):.0f} MB at {n:,}" for n, one in ran.items()))
     assert ratio <= pick(1.5, 3.0)
+    assert rss_mb(ran[counts[-1]]) - rss_mb(ran[counts[0]]) <= counts[-1] * 0.05
 
 
-def cpu_us(target, folder, count, seconds):
-    """For each invocation of a closed fleet of ``count`` containers that makes 400 a second.
+def test_more_processes_make_more_load(mariadb_target, tmp_path, say, pick):
+    counts, seconds = pick((1, 2, 4), (1, 2)), pick(8.0, 4.0)
+    per_s, cost_us = {}, {}
+    for count in counts:
+        ran = run(
+            mariadb_target, tmp_path / str(count), "cached", containers=10 * count, processes=count,
+            duration_s=seconds, **SATURATED,
+        )  # fmt: skip
+        per_s[count], cost_us[count] = per_second(ran), cpu_us(ran)
+    say(
+        "invocations/s and CPU of each, by processes: "
+        + ", ".join(f"{n}: {per_s[n]:,.0f}/s, {cost_us[n]:.0f} µs" for n in counts)
+    )
+    # With two cores, a server takes its share of them.
+    assert per_s[2] >= pick(1.2, 0.6) * per_s[1]
+    assert cost_us[counts[-1]] <= pick(2, 5) * cost_us[1]
 
-    A row of ``generator.csv`` has the ratio since the row before it, which is a second or, on a machine
-    that stood still, longer. So the CPU between the first and the last of them is what they add up to.
-    """
+
+def at_400_a_second(target, folder, count, seconds):
+    """A closed fleet of ``count`` containers that makes 400 invocations a second."""
     think_s = count / 400.0
     ramp_s = min(think_s, 25.0)
-    ran = run(
+    return run(
         target, folder, "ideal", model="closed", containers=count, think_time_ms=think_s * 1000,
         ramp_s=ramp_s, duration_s=ramp_s + seconds, work_ms=0.0, rtt_ms=0.0, workload="select-1",
         lifetime_s=1000.0, cold_start_ms=0.0,
     )  # fmt: skip
-    from_s, to_s = ran.meta["start_s"] + ramp_s, ran.meta["deadline_s"]
-    rows = [
-        (float(row["at_s"]), float(row["cpu_ratio"]))
-        for row in ran.repetition.csv_rows(ran.repetition.generator)
-        if from_s < float(row["at_s"]) < to_s
-    ]
-    first_s, last_s = rows[0][0], rows[-1][0]
-    cpu_s = sum(ratio * (at_s - before_s) for (before_s, _), (at_s, ratio) in pairwise(rows))
-    return cpu_s / sum(first_s < row["due_s"] <= last_s for row in ran.invocations) * 1e6
+
+
+def cpu_us(ran):
+    """CPU of the generator for each invocation, once all containers are there.
+
+    A row of ``generator.csv`` has the ratio since the row before it, which is a second or, on a machine
+    that stood still, longer. So the CPU between the first and the last of a process is what they add up to.
+    """
+    cpu_s, invocations_count = 0.0, 0
+    for worker, rows in by_worker(ran).items():
+        first_s, last_s = rows[0][0], rows[-1][0]
+        cpu_s += sum(ratio * (at_s - before_s) for (before_s, _), (at_s, ratio) in pairwise(rows))
+        own = (row["due_s"] for row in ran.invocations if row["worker"] == worker)
+        invocations_count += sum(first_s < due_s <= last_s for due_s in own)
+    return cpu_s / invocations_count * 1e6
+
+
+def by_worker(ran):
+    """Times and CPU ratios of each generator process, from the end of the ramp on."""
+    from_s = ran.meta["start_s"] + ran.folder.read_run()["settings"]["ramp_s"]
+    found = {}
+    for row in ran.repetition.csv_rows(ran.repetition.generator):
+        if from_s < float(row["at_s"]) < ran.meta["deadline_s"]:
+            found.setdefault(int(row["worker"]), []).append((float(row["at_s"]), float(row["cpu_ratio"])))
+    return found
+
+
+def rss_mb(ran):
+    return max(float(row["rss_bytes"]) for row in ran.repetition.csv_rows(ran.repetition.generator)) / 1e6
 
 
 def test_recording_does_not_stall_the_loop(mysql_target, tmp_path, say, pick):
