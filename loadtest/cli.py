@@ -8,6 +8,7 @@ from loadtest.bench.interrupts import Interrupts, handled, ignored
 from loadtest.commands.bench import bench
 from loadtest.commands.capacity import capacity
 from loadtest.commands.compare_reports import compare_reports
+from loadtest.commands.faults import faults
 from loadtest.commands.options import Commands
 from loadtest.commands.output import EXIT_CODES, say
 from loadtest.commands.report import report
@@ -70,5 +71,5 @@ def main() -> None:
     """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
 
 
-for command in (bench, capacity, worker, web, report, compare_reports, scenarios, server):
+for command in (bench, capacity, worker, web, report, compare_reports, scenarios, faults, server):
     main.add_command(command)

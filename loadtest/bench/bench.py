@@ -14,6 +14,7 @@ import msgspec
 
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.addresses import numeric
+from loadtest.bench.fault_schedule import FaultSchedule
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import Progress
@@ -37,16 +38,22 @@ from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.server import ledger
 from loadtest.server.choice import ServerChoice
 from loadtest.server.diagnosis import lost, trouble
+from loadtest.server.fault_actions import check_faults
 from loadtest.server.launch import check, launched
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
+from loadtest.settings.fault import Needs, faults_in, parse_fault
 from loadtest.settings.plan import Plan, provisioning_s
 from loadtest.settings.strategy import arm_name
 
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
 START_S = 30.0  # for Locust to come up, and to end after the drain
+RELAYED = (
+    "because of its faults, all of its connections passed through a relay, which adds to every round trip: "
+    "compare it only with runs that have one"
+)
 HINT_S = 5.0  # of waiting for workers: those that are there come sooner
 log = logging.getLogger("loadtest")
 
@@ -84,6 +91,7 @@ class Bench:
         self._strategies = plan.strategies
         self._left_out: list[str] = []
         self._trial = trial
+        self._faults = faults_in(plan.faults, plan.duration_s)
         self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
@@ -102,7 +110,8 @@ class Bench:
         check(choice, self._plan.max_connections)
         if self._plan.workers:
             self._meeting.check(choice)
-        return self.run_on(launched(choice, self._plan.max_connections))
+        restarts = any(parse_fault(text).kind.needs is Needs.PROCESS for text in self._plan.faults)
+        return self.run_on(launched(choice, self._plan.max_connections, restarts=restarts))
 
     def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
         """Runs on the caller's server, which is entered once everything else has been checked.
@@ -139,6 +148,7 @@ class Bench:
     def _measure(self, target: Target) -> None:
         plan = self._plan
         check_tls(target, plan.tls)
+        check_faults(self._faults, target)
         for number, strategy in interleaved(self._strategies, plan.repetitions):
             self._repeat(target, strategy, f"{number}/{plan.repetitions}")
         for strategy in self._strategies:
@@ -166,11 +176,24 @@ class Bench:
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
+        with FaultSchedule(self._faults, target, repetition, self._t0_monotonic_s, plan.seed) as faults:
+            self._run_locust(target, strategy, turn, repetition, faults)
+        warning = clock_warning(repetition.read_meta().get("clock_error_s", 0.0))
+        if warning:
+            self.folder.add_warning(f"{repetition.arm}/{repetition.number}: {warning}")
+        if faults.relayed:
+            self.folder.add_warning(RELAYED)
+        if plan.workload == "ledger":
+            repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
+
+    def _run_locust(
+        self, target: Target, strategy: str, turn: str, repetition: Repetition, faults: FaultSchedule
+    ) -> None:
         words = self._words(strategy)
         env = locust_command.environment(
             repetition.path,
             {
-                "LOADTEST_DSN": target.functions.url(),
+                "LOADTEST_DSN": faults.functions.url(),
                 "LOADTEST_ADMIN_DSN": target.admin.url(),
                 "LOADTEST_REPETITION": str(repetition.path.absolute()),
                 "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
@@ -182,19 +205,14 @@ class Bench:
         try:
             with self._interrupts.deferred():
                 locust = process_group.start(words, repetition.path, repetition.locust_log, env)
-            lead_s = provisioning_s(plan, strategy)
-            ended = self._watch(locust, target, repetition, turn, lead_s)
+            lead_s = provisioning_s(self._plan, strategy)
+            ended = self._watch(locust, target, repetition, turn, lead_s, faults)
         finally:
             if locust is not None:
                 with self._interrupts.deferred():
                     process_group.end(locust, hurry=lambda: self._interrupts.hurry)
         if ended:
             self._check_end(locust.returncode, repetition)
-        warning = clock_warning(repetition.read_meta().get("clock_error_s", 0.0))
-        if warning:
-            self.folder.add_warning(f"{repetition.arm}/{repetition.number}: {warning}")
-        if plan.workload == "ledger":
-            repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
 
     def _words(self, strategy: str) -> list[str]:
         plan, meeting = self._plan, self._meeting
@@ -214,7 +232,7 @@ class Bench:
 
     def _watch(
         self, locust: "subprocess.Popen[bytes]", target: Target, repetition: Repetition, turn: str,
-        lead_s: float,
+        lead_s: float, faults: FaultSchedule,
     ) -> bool:  # fmt: skip
         """Whether Locust ended by itself; ``lead_s`` is the time for what is provisioned.
 
@@ -232,6 +250,7 @@ class Bench:
             except subprocess.TimeoutExpired:
                 pass
             self._interrupts.check()
+            faults.check()
             if time.monotonic() > until:
                 self.folder.add_warning(
                     f"{repetition.arm}/{repetition.number} did not end by itself and was cut off"
@@ -239,7 +258,7 @@ class Bench:
                 repetition.write_meta(cut_off=True)
                 return False
             samples = list(last_rows(repetition.samples, Sample._fields))
-            if samples and samples[-1]["error"]:
+            if samples and samples[-1]["error"] and not faults.excuses:
                 failing_since = failing_since or time.monotonic()
                 if time.monotonic() - failing_since > LOST_S:
                     self._check_server(target, repetition, samples[-1]["error"])
@@ -251,7 +270,7 @@ class Bench:
                 self._tell(self._progress(repetition, turn, samples))
         process_group.wait_for_group(locust.pid, process_group.END_S)
         samples = list(last_rows(repetition.samples, Sample._fields))
-        if samples and samples[-1]["error"]:
+        if samples and samples[-1]["error"] and not faults.excuses:
             self._check_server(target, repetition, samples[-1]["error"])
         if not self._is_waiting(repetition):
             self._tell(self._progress(repetition, turn, samples, done=True))

@@ -13,6 +13,7 @@ from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
     budget_options,
+    faults_option,
     meeting_options,
     plan_of,
     plan_options,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @strategies_option
 @server_option
 @plan_options()
+@faults_option
 @meeting_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-SCENARIO]"
@@ -55,6 +57,7 @@ def bench(
     /,
     scenario: str,
     strategies: str | None,
+    faults: tuple[str, ...],
     choice: ServerChoice,
     out: Path | None,
     as_json: bool,
@@ -73,7 +76,7 @@ def bench(
     from loadtest.bench.bench import Bench
     from loadtest.commands.gate import read_gate
 
-    plan = plan_of(scenario, strategies, given)
+    plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {})
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
     warn_of_password(choice)

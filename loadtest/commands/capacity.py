@@ -25,7 +25,8 @@ from loadtest.errors import LoadtestError, UsageError
 from loadtest.report.capacities.axis import VARIED, Axis
 from loadtest.results.summary import Vary
 from loadtest.server.choice import ServerChoice
-from loadtest.settings.plan import Plan, duration_s
+from loadtest.settings.durations import duration_s
+from loadtest.settings.plan import Plan
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:

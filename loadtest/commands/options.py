@@ -11,8 +11,9 @@ from loadtest.bench.meeting import PATIENCE_S, PORT
 from loadtest.commands.output import say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
+from loadtest.settings.durations import duration_s
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Option, Plan, duration_s, options
+from loadtest.settings.plan import Option, Plan, options
 from loadtest.settings.scenario import plan_with
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -58,6 +59,16 @@ strategies_option = click.option(
     "--strategies",
     help="the strategies to compare, separated by commas: built-in names, package.module:attribute for your "
     "own, NAME=… to name one, a:0.3+b:0.7 for a mixed fleet  [all built-in ones]",
+)
+
+
+faults_option = click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:key=value…]@SECOND[+DURATION]",
+    help="what is done to the server or the network while the load is on, such as kill@5+2; see loadtest "
+    "faults; repeatable  [those of the scenario]",
 )
 
 

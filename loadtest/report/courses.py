@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from loadtest.report.fault_spans import Span, spans
 from loadtest.report.frames import Floats, Frames, column
 from loadtest.results.rows import latency
 
@@ -48,6 +49,7 @@ class Course:
     cold_starts_count: Floats
     containers_at_s: Floats
     containers_count: Floats
+    faults: list[Span]
 
 
 def course_of(number: str, frames: Frames) -> Course:
@@ -73,6 +75,7 @@ def course_of(number: str, frames: Frames) -> Course:
         np.bincount(steps[rows["cold"].to_numpy(dtype=np.bool_)], minlength=count).astype(np.float64),
         containers.index.to_numpy(dtype=np.float64) * step_s,
         containers.to_numpy().astype(np.float64),
+        spans(frames),
     )
 
 

@@ -5,16 +5,18 @@ from math import isfinite
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from loadtest.errors import NothingMeasured, UsageError
-from loadtest.report import medians
+from loadtest.report import fault_figures, medians
 from loadtest.report.connections import judge_kills
+from loadtest.report.fault_spans import spans
 from loadtest.report.figures import summarise_repetition
 from loadtest.report.frame_reader import read_repetition
 from loadtest.report.frames import Frames
 from loadtest.report.validity import RULE, Rule
 from loadtest.results.run_folder import Repetition, RunFolder
-from loadtest.results.summary import Arm, ArmFigures, Integrity, Summary, asked_arms
+from loadtest.results.summary import Arm, ArmFigures, FaultFigures, Integrity, Summary, asked_arms
 from loadtest.settings.plan import Settings
 
 Collect = Callable[[str, str, Frames, bool], None]  # arm, number of the repetition, rows, valid for times
@@ -36,6 +38,7 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
     settings = _settings(folder, run)
     asked = asked_arms(run["settings"])
     repetitions: dict[str, list[ArmFigures]] = {}
+    faults: dict[str, list[list[FaultFigures]]] = {}
     warnings = [str(text) for text in listed(run.get("warnings"))]
     measured = False
     for arm in _in_order(folder.arms(), asked):
@@ -45,6 +48,8 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
             figures = summarise_repetition(frames, settings, rule)
             _drop_infinite(figures)
             repetitions.setdefault(arm, []).append(figures)
+            if spans(frames):
+                faults.setdefault(arm, []).append(fault_figures.figures_of(frames, settings.slo_ms))
             warnings += _warnings(repetition, frames, figures)
             if collect is not None:
                 collect(arm, repetition.number, frames, figures.valid)
@@ -65,6 +70,7 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
         valid=all(any(r.valid for r in found) for found in repetitions.values()),
         warnings=list(dict.fromkeys(warnings)),
         arms={arm: Arm(found, medians.of_repetitions(found)) for arm, found in repetitions.items()},
+        faults={arm: fault_figures.of_repetitions(found) for arm, found in faults.items()} or UNSET,
     )
 
 

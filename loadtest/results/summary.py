@@ -211,10 +211,28 @@ class Capacity(Struct, kw_only=True):
     trials: list[CapacityTrial] = field(default_factory=list)
 
 
+class FaultFigures(Struct, kw_only=True):
+    """What a fault did to an arm. Times are in seconds from the start of the load.
+
+    ``errors`` counts arrivals without an answer by name, from its beginning to the next fault, or to the end.
+    ``recovery_s`` is from its end until 99% of each second's arrivals are good; None if that was not seen.
+    """
+
+    fault: str
+    began_s: Number = None
+    ended_s: Number = None
+    arrivals_count: Count = None
+    error_ratio: Share = None
+    errors: dict[str, int | float] = field(default_factory=dict)
+    recovery_s: Number = None
+    connects_peak_per_s: Count = None
+
+
 class Summary(Struct, kw_only=True):
     """A whole run. ``scenario``, ``server`` and ``environment`` come from ``run.json``, unchecked.
 
-    A search for the capacity has it in ``capacity``, by arm; its ``arms`` are at the load that they hold.
+    ``faults`` are those of each arm, if the run had any. A search for the capacity has it in ``capacity``, by
+    arm; its ``arms`` are at the load that they hold.
     """
 
     schema: int = SCHEMA
@@ -225,6 +243,7 @@ class Summary(Struct, kw_only=True):
     warnings: list[str] = field(default_factory=list)
     arms: dict[str, Arm]
     capacity: dict[str, Capacity] | UnsetType = UNSET
+    faults: dict[str, list[FaultFigures]] | UnsetType = UNSET
 
 
 def asked_arms(scenario: Any) -> list[str]:

@@ -86,12 +86,12 @@ def engine() -> Engine:
     return Engine(shares, int(info.get("NCPU") or 1), address)
 
 
-def start(folder: Path, max_connections: int, engine: Engine) -> Started:
+def start(folder: Path, max_connections: int, engine: Engine, *, restarts: bool = False) -> Started:
     """Starts a new Compose project and creates the accounts; returns when the server answers.
 
-    ``folder`` takes the note that :func:`stop` needs; ``max_connections`` is the server's. Raises
-    :class:`ServerUnavailable`, or :class:`NoEngine` if the server only answers on another network. The caller
-    has to :func:`stop` whatever was started by then.
+    ``folder`` takes the note that :func:`stop` needs; ``max_connections`` is the server's. Its data outlives
+    its process if it ``restarts``. Raises :class:`ServerUnavailable`, or :class:`NoEngine` if the server only
+    answers on another network. The caller has to :func:`stop` whatever was started by then.
     """
     project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
     service = "mysql" if engine.shares_network else "mysql-published"
@@ -102,7 +102,10 @@ def start(folder: Path, max_connections: int, engine: Engine) -> Started:
     for attempt in range(1, ATTEMPTS + 1):
         chosen = ports.choose()
         superuser = Dsn("127.0.0.1", chosen.admin, "root", root)
-        values = _values(chosen, max_connections, root, engine)
+        values = {
+            **_values(chosen, max_connections, root, engine),
+            **({"LOADTEST_TMPFS": "/unused"} if restarts else {}),
+        }
         try:
             _compose(folder, ["up", "--detach", "--pull", "never", service], START_S, values)
             _wait(folder, superuser, chosen.functions if engine.shares_network else PORT_INSIDE)
@@ -230,6 +233,27 @@ def trouble(folder: Path) -> str:
         return f"its container cannot be looked at: {error}"
     finally:
         client.close()
+
+
+def container_id(folder: Path) -> str:
+    """The folder's container. Raises :class:`ServerUnavailable`."""
+    note = _object((folder / PROJECT).read_text("utf-8"))
+    label = f"label=com.docker.compose.project={note['project']}"
+    found = docker(["ps", "--all", "--quiet", "--no-trunc", "--filter", label]).split()
+    if not found:
+        raise ServerUnavailable("the server's container is gone")
+    return found[0]
+
+
+def docker(arguments: list[str], timeout_s: float = 60.0) -> str:
+    """What ``docker`` with these ``arguments`` prints. Raises :class:`ServerUnavailable`.
+
+    ``timeout_s`` is in seconds.
+    """
+    done = _docker(arguments, timeout_s)
+    if done.returncode:
+        raise ServerUnavailable(f"docker {arguments[0]}: {_last(done.stderr)}")
+    return done.stdout.strip()
 
 
 def _compose(

@@ -23,10 +23,11 @@ SERVERS_OWN_LIMIT = 100_000  # both MySQL and MariaDB take no more
 
 
 @contextmanager
-def launched(choice: ServerChoice, max_connections: int) -> Iterator[Target]:
+def launched(choice: ServerChoice, max_connections: int, *, restarts: bool = False) -> Iterator[Target]:
     """A seeded server for the duration of the block, which is always taken down.
 
-    A server of the user's is used as it is, whatever ``max_connections`` says.
+    One of ours keeps its data if it ``restarts``. A server of the user's is used as it is, whatever
+    ``max_connections`` says.
     Raises UsageError before anything starts, and ServerUnavailable.
     """
     check(choice, max_connections)
@@ -40,7 +41,7 @@ def launched(choice: ServerChoice, max_connections: int) -> Iterator[Target]:
         return
     clean_up()
     with _new_folder() as folder:
-        yield _started(choice.kind, folder.path, max_connections)
+        yield _started(choice.kind, folder.path, max_connections, restarts=restarts)
     with undisturbed():
         _take_down(folder)
 
@@ -139,8 +140,8 @@ def _open_files() -> int:
     return 1_000_000 if hard == resource.RLIM_INFINITY else hard
 
 
-def _started(kind: str, folder: Path, max_connections: int) -> Target:
-    kind, started = _pick(kind, folder, max_connections)
+def _started(kind: str, folder: Path, max_connections: int, *, restarts: bool = False) -> Target:
+    kind, started = _pick(kind, folder, max_connections, restarts=restarts)
     target = describe(started.functions, started.admin, kind, started.path, started.warnings)
     if target.max_connections != max_connections:
         raise ServerUnavailable(
@@ -152,11 +153,11 @@ def _started(kind: str, folder: Path, max_connections: int) -> Target:
     return target
 
 
-def _pick(choice: str, folder: Path, max_connections: int) -> tuple[str, Started]:
+def _pick(choice: str, folder: Path, max_connections: int, *, restarts: bool) -> tuple[str, Started]:
     if choice == "local":
         return "local", local.start(folder, max_connections)
     try:
-        return "docker", compose.start(folder, max_connections, compose.engine())
+        return "docker", compose.start(folder, max_connections, compose.engine(), restarts=restarts)
     except compose.NoEngine as error:
         if choice == "docker":
             raise

@@ -101,7 +101,7 @@ def start(folder: Path, max_connections: int) -> Started:
 
 def stop(folder: Path) -> None:
     """Kills every server that uses the folder's data, found by its command line."""
-    victims = _processes(folder)
+    victims = processes(folder)
     for process in victims:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -110,12 +110,13 @@ def stop(folder: Path) -> None:
 
 def trouble(folder: Path) -> str:
     """Why the folder's server does not run, with the end of its log; "" if it runs."""
-    if any(process.status() not in ENDED for process in _processes(folder)):
+    if any(process.status() not in ENDED for process in processes(folder)):
         return ""
     return f"its process ended: {_tail(folder / 'server.log')}"
 
 
-def _processes(folder: Path) -> list[psutil.Process]:
+def processes(folder: Path) -> list[psutil.Process]:
+    """The servers that use the data in ``folder``: one, or none."""
     marker = f"--datadir={folder / 'data'}"
     return [p for p in psutil.process_iter(["cmdline"]) if marker in (p.info["cmdline"] or ())]
 

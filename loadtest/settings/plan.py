@@ -5,7 +5,6 @@ line's options, of Locust's custom arguments and of the keys of a scenario file.
 name with dashes; the field of a duration drops its ``_s`` there (``--duration 30s``).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,6 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from loadtest.errors import UsageError
+from loadtest.settings.durations import duration_s, duration_text
+from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.load_shape import STEADY, shape_points
 from loadtest.settings.nearest import nearest
 from loadtest.settings.strategy import STRATEGIES, parse
@@ -193,6 +194,7 @@ class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reruns: Annotated[
         CountFrom0, _about("load", "how many times an invalid repetition is run again, at most")
     ] = 2
+    faults: list[str] = msgspec.field(default_factory=list)
     description: str = ""
 
 
@@ -222,7 +224,7 @@ class Option(msgspec.Struct, frozen=True):
 
     def text(self, value: Any) -> str:
         """A value as it is written on a command line."""
-        return _duration_text(value) if self.kind == "duration" else str(value)
+        return duration_text(value) if self.kind == "duration" else str(value)
 
     def number(self, text: str) -> Any:
         """``text`` as a number, if the option takes one. Durations and choices are checked later.
@@ -267,22 +269,6 @@ def _bare(annotation: Any) -> Any:
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation
-
-
-UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
-
-def duration_s(text: str | float) -> float:
-    """The seconds of ``text``: "30s", "500ms", "5m", "1h" or a number of them. Raises :class:`UsageError`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|)\s*", str(text))
-    if match is None:
-        raise UsageError(f"not a duration: {str(text)!r}; write 30s, 500ms, 5m or a number of seconds")
-    return float(match[1]) * UNITS_S[match[2]]
-
-
-def _duration_text(seconds: float) -> str:
-    """The inverse of :func:`duration_s`."""
-    return f"{seconds:g}s"
 
 
 def build(of: type, values: Mapping[str, Any], source: str) -> Any:
@@ -372,6 +358,7 @@ def _check_together(settings: Settings, source: str) -> None:
         )
     shape_points(settings.shape, settings.duration_s)
     if isinstance(settings, Plan):
+        _check_faults(settings, source)
         if not settings.strategies:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")
         if settings.workload == "ledger" and any("=lambda:" in text for text in settings.strategies):
@@ -380,3 +367,15 @@ def _check_together(settings: Settings, source: str) -> None:
             )
         if len(set(settings.strategies)) < len(settings.strategies):
             raise UsageError(f"{source}: a strategy is named twice")
+
+
+def _check_faults(plan: Plan, source: str) -> None:
+    try:
+        faults = faults_in(plan.faults, plan.duration_s)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    relayed = [fault.text for fault in faults if fault.kind.needs is Needs.RELAY]
+    if relayed and plan.workers:
+        raise UsageError(
+            f"{source}: fault {relayed[0]!r} takes a relay, which workers elsewhere cannot reach"
+        )

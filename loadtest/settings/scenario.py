@@ -48,5 +48,5 @@ def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
     """
     plan = build(Plan, read_scenario(scenario), f"scenario {scenario}")
     from_file = {option.name: getattr(plan, option.field) for option in options(Plan)}
-    others = {name: getattr(plan, name) for name in ("scenario", "strategies", "description")}
+    others = {name: getattr(plan, name) for name in ("scenario", "strategies", "faults", "description")}
     return build(Plan, {**from_file, **others, **values}, "options")  # type: ignore[no-any-return]

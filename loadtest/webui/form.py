@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from loadtest.errors import UsageError
+from loadtest.settings.durations import duration_s
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Option, duration_s
+from loadtest.settings.plan import Option
 
 LOCUSTS = ("user_count", "spawn_rate", "host", "run_time", "profile", "user_classes", "shape_class")
 

@@ -21,8 +21,8 @@ from msgspec import Meta, Struct, field
 
 from loadtest.errors import UsageError
 from loadtest.fleet.real.sam_template import Described, described_in
+from loadtest.settings.durations import duration_s
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import duration_s
 from loadtest.settings.strategy import Part, real_function
 
 FILE = "function.toml"

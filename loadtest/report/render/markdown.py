@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from loadtest.report.budgets.judgement import Judgement
 from loadtest.report.comparisons.comparison import Comparison
 from loadtest.report.headline import headline
-from loadtest.report.render import comparison_table
+from loadtest.report.render import comparison_table, fault_table
 from loadtest.report.render.run_table import INVALID, columns, is_valid, lines, notes
 from loadtest.report.wording import plain, shortened
 from loadtest.results.summary import Summary
@@ -27,7 +27,7 @@ def run_markdown(summary: Summary, judgements: Sequence[Judgement] = ()) -> str:
     for name, line in list(lines(summary))[:ROWS_COUNT]:
         cells = [name + ("" if is_valid(line) else INVALID), *(c.cell(line).strip() for c in known)]
         text.append(f"| {' | '.join(map(escaped, cells))} |")
-    text += ["", *map(escaped, notes(summary))]
+    text += ["", *map(escaped, notes(summary)), *_faults(summary)]
     warnings = summary.warnings
     if warnings:
         shown = [escaped(shortened(warning, WARNING_LENGTH)) for warning in warnings[:WARNINGS_COUNT]]
@@ -35,6 +35,15 @@ def run_markdown(summary: Summary, judgements: Sequence[Judgement] = ()) -> str:
     if len(warnings) > WARNINGS_COUNT:
         text.append(f"- and {len(warnings) - WARNINGS_COUNT} more warnings, in summary.json")
     return "\n".join(text) + "\n"
+
+
+def _faults(summary: Summary) -> list[str]:
+    lines = list(fault_table.fault_lines(summary))[:ROWS_COUNT]
+    if not lines:
+        return []
+    head = [f"| {' | '.join(fault_table.HEADS)} |", "|---" * len(fault_table.HEADS) + "|"]
+    body = [f"| {' | '.join(map(escaped, line))} |" for line in lines]
+    return ["", *head, *body, "", escaped(fault_table.NOTE)]
 
 
 def comparison_markdown(comparison: Comparison) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from loadtest.report.budgets.judgement import MISSED, PASSED, Judgement
 from loadtest.report.courses import Pressure
 from loadtest.report.headline import headline
-from loadtest.report.render import palette, plots
+from loadtest.report.render import fault_table, palette, plots
 from loadtest.report.render.run_table import INVALID, Line, columns, is_valid, lines, notes
 from loadtest.report.series import ArmSeries
 from loadtest.report.wording import NOTHING, count, number, percent, plain, shortened
@@ -66,6 +66,9 @@ def run_page(
             heads=[column.head for column in columns(summary)],
             table=list(_table(summary, styles))[:ROWS_COUNT],
             notes=notes(summary),
+            fault_heads=fault_table.HEADS,
+            faults=[list(map(_text, line)) for line in fault_table.fault_lines(summary)][:ROWS_COUNT],
+            fault_note=fault_table.NOTE,
             places=places,
             pressure=[key for key in figures if key.startswith("pressure ")],
             errors=[key for key in figures if key.startswith("errors ")],
@@ -85,7 +88,7 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
     if not courses:
         return {}
     highest = max(_highest(course.pressure) for course in courses.values())
-    found = {f"pressure {arm}": plots.pressure(arm, c.pressure, highest) for arm, c in courses.items()}
+    found = {f"pressure {arm}": plots.pressure(arm, c, highest) for arm, c in courses.items()}
     found |= {f"errors {arm}": plots.errors(arm, series) for arm, series in arms.items()}
     found |= {
         "p50": plots.p50(arms, styles),

@@ -1,16 +1,17 @@
 """Series as bokeh figures, with the same colours and words on every page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from bokeh.document import Document
 from bokeh.embed import components
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, Range1d
+from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, HoverTool, Label, Range1d
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
 
-from loadtest.report.courses import Course, Pressure
+from loadtest.report.courses import Course
+from loadtest.report.fault_spans import Span
 from loadtest.report.frames import Floats
 from loadtest.report.render import palette
 from loadtest.report.series import ArmSeries
@@ -70,6 +71,24 @@ def framed(title: str, x: str, y: str, **more: Any) -> Any:
     return plot
 
 
+def with_bands(plot: Any, faults: Sequence[Span]) -> Any:
+    """Marks when each of the ``faults`` was on."""
+    for fault in faults:
+        # One that is over at once gets a band that can be seen.
+        right_s = max(fault.ended_s, fault.began_s + 0.1)
+        plot.add_layout(
+            BoxAnnotation(
+                left=fault.began_s, right=right_s, fill_color=palette.FAULT, fill_alpha=0.15, line_color=None
+            )
+        )
+        label = Label(
+            x=fault.began_s, y=4, y_units="screen", text=name(fault.fault), text_color=INK,
+            text_font_size="11px", angle=90, angle_units="deg",
+        )  # fmt: skip
+        plot.add_layout(label)
+    return plot
+
+
 def with_legend(plot: Any, columns: int = 3) -> Any:
     """Puts the legend above the plot, in that many ``columns``. A click on a line's name hides the line."""
     if plot.legend:
@@ -87,14 +106,15 @@ def name(arm: str) -> str:
     return shortened(plain(arm), NAME_LENGTH)
 
 
-def pressure(arm: str, seen: Pressure, highest: float) -> Any:
+def pressure(arm: str, course: Course, highest: float) -> Any:
     """Connections over time, stacked by what they do, with the limit and the refused connects.
 
     Args:
         arm: the title.
-        seen: the connections.
+        course: of the repetition that is shown.
         highest: the top of the axis in connections, the same for all arms of a page.
     """
+    seen = course.pressure
     plot = framed(name(arm), "seconds", "connections", y_range=Range1d(0, highest))
     lower = np.zeros(len(seen.at_s))
     for label, values, colour in (
@@ -129,7 +149,7 @@ def pressure(arm: str, seen: Pressure, highest: float) -> Any:
         )  # fmt: skip
         tips = [("refused", "@refused_count"), ("at", "@at_s{0.0} s")]
         plot.add_tools(HoverTool(renderers=[marks], tooltips=tips))
-    return with_legend(plot)
+    return with_legend(with_bands(plot, course.faults))
 
 
 def _areas(at: Floats, lower: Floats, upper: Floats) -> tuple[list[list[float]], list[list[float]]]:
@@ -170,7 +190,9 @@ def over_time(
             at_s, value = columns
             tip = f"@{value}{{0.[0]}} {unit} at @{at_s}{{0.[0]}} s"
             _line(plot, arm, columns, styles[arm], tip)
-    return with_legend(plot)
+    # The arms had the same faults, within a fraction of a second.
+    faults = next((s.course.faults for s in arms.values() if s.course is not None), [])
+    return with_legend(with_bands(plot, faults))
 
 
 def p50(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
@@ -273,7 +295,7 @@ def errors(arm: str, series: ArmSeries) -> Any:
             legend_label=name(code),
         )  # fmt: skip
         bottom = bottom + counts
-    return with_legend(plot)
+    return with_legend(with_bands(plot, course.faults))
 
 
 def spent(arms: Mapping[str, ArmSeries]) -> Any:

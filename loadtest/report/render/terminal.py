@@ -5,7 +5,7 @@ from textwrap import fill
 
 from loadtest.report.comparisons.comparison import BETTER, NOISE, NONE, WORSE, Comparison
 from loadtest.report.headline import headline
-from loadtest.report.render import comparison_table
+from loadtest.report.render import comparison_table, fault_table
 from loadtest.report.render.comparison_table import HEADS, Row
 from loadtest.report.render.grid import GAP, grid
 from loadtest.report.render.run_table import DISTURBED, INVALID, Column, Line, columns, is_valid, lines, notes
@@ -14,6 +14,7 @@ from loadtest.results.summary import Summary
 
 NARROWEST = 20  # a narrower terminal gets lines of this width, and may cut them
 NAME_LENGTH = 24
+FAULT_CELL_LENGTH = 40
 Columns = Sequence[Column]
 LEAST = 4  # columns beside the name; with fewer, lists say more
 STYLES = {BETTER: "green", WORSE: "bold red", NOISE: "", NONE: "dim"}
@@ -34,6 +35,7 @@ def run_text(summary: Summary, width: int, color: bool) -> str:
     blocks = [
         fill(plain(headline(summary)), max(width, NARROWEST)),
         table(summary, width, color),
+        _faults(summary, max(width, NARROWEST), color),
         "\n".join(warnings),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -58,6 +60,15 @@ def table(summary: Summary, width: int, color: bool) -> str:
         fitting = [[row[i] for i in shown] for row in rows]
         body = _run_grid([known[i] for i in shown], names, fitting, width, color)
     return "\n".join([body, *(fill(note, width) for note in notes(summary, shown))])
+
+
+def _faults(summary: Summary, width: int, color: bool) -> str:
+    lines = list(fault_table.fault_lines(summary))
+    if not lines:
+        return ""
+    heads = [(head, head in ("failed", "connects/s", "lost", "doubled")) for head in fault_table.HEADS]
+    cells = [[(shortened(plain(cell), FAULT_CELL_LENGTH), "") for cell in line] for line in lines]
+    return f"{grid(heads, cells, width, color)}\n{fill(fault_table.NOTE, width)}"
 
 
 def comparison_text(comparison: Comparison, width: int, color: bool) -> str:
