@@ -149,7 +149,10 @@ def _plan_at(
     from loadtest.bench.capacity import is_steady
 
     def plan_at(changes: Mapping[str, Any]) -> Plan:
-        return plan_of(scenario, strategies, given, changes)
+        plan = plan_of(scenario, strategies, given, changes)
+        if plan.faults:
+            raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
+        return plan
 
     if given["duration_s"] is None and is_steady(plan_at({})):
         given["duration_s"] = TRIAL_DURATION

@@ -54,5 +54,7 @@ def web(
         raise UsageError(
             f"scenario {scenario} has workers, which only loadtest bench takes: give the page --processes"
         )
+    if plan.faults:
+        raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
     warn_of_password(choice)
     Web(plan, choice, results, (host, port), interrupts, say).run()

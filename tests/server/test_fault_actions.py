@@ -1,0 +1,236 @@
+"""What each fault does to a real server, and that nothing of it is left afterwards."""
+
+import time
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from random import Random
+
+import pymysql
+import pytest
+
+from loadtest.errors import UsageError
+from loadtest.server import connections, launch
+from loadtest.server.choice import ServerChoice
+from loadtest.server.fault_actions import FaultActions, RelayProcess, check_faults
+from loadtest.settings.fault import parse_fault
+from tests.waiting import wait_until
+
+LOST = (pymysql.OperationalError, pymysql.InterfaceError, OSError)
+A_SERVER = ("local", "docker")
+
+
+@pytest.fixture(scope="module", params=A_SERVER)
+def own(request):
+    """A server that is started again: nobody else's tests are on it."""
+    if request.param == "docker":
+        request.getfixturevalue("docker")
+    with launch.launched(ServerChoice(request.param), 20, restarts=True) as target:
+        yield target
+
+
+@pytest.fixture
+def actions(own):
+    return FaultActions(own, None, Random(1))
+
+
+def function(target, read_timeout_s=20.0, **more):
+    return closing(
+        pymysql.connect(
+            **target.functions.connect_arguments(), autocommit=True, connect_timeout=5,
+            read_timeout=read_timeout_s, **more,
+        )
+    )  # fmt: skip
+
+
+def asked(connection, sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+@contextmanager
+def on(actions, text):
+    fault = parse_fault(f"{text}@0")
+    actions.begin(fault)
+    try:
+        yield
+    finally:
+        actions.end(fault)
+
+
+def rows_count(target):
+    with function(target) as connection:
+        return asked(connection, "SELECT COUNT(*) FROM loadtest_rows")[0][0]
+
+
+@pytest.mark.parametrize("name", ["kill", "stop"])
+def test_a_server_that_ends_is_started_again_with_its_data_and_its_accounts(own, actions, name):
+    before = rows_count(own)
+    with function(own) as kept:
+        assert asked(kept, "SELECT 1") == ((1,),)
+        with on(actions, name):
+            with pytest.raises(LOST):
+                asked(kept, "SELECT 1")
+            with pytest.raises(LOST):
+                connections.connect(own.functions, timeout_s=2.0)
+    assert rows_count(own) == before > 0
+
+
+def test_a_frozen_server_keeps_its_connections_and_answers_afterwards(own, actions):
+    with function(own) as kept, function(own, read_timeout_s=0.5) as hasty:
+        asked(kept, "SELECT 1")
+        with on(actions, "freeze"), pytest.raises(LOST):
+            asked(hasty, "SELECT 1")
+        assert asked(kept, "SELECT 2") == ((2,),)
+
+
+def test_a_slowed_server_takes_longer_and_is_as_fast_as_before_afterwards(own, actions):
+    def took_s():
+        began = time.monotonic()
+        asked(kept, "SELECT BENCHMARK(1000000, SHA2('x', 256))")
+        return time.monotonic() - began
+
+    with function(own, read_timeout_s=120.0) as kept:
+        usual_s = min(took_s() for _ in range(3))
+        with on(actions, "slow:share=0.1"):
+            slowed_s = took_s()
+        # How much longer depends on what else wants the cores.
+        assert slowed_s > 2 * usual_s
+        assert min(took_s() for _ in range(3)) < slowed_s / 1.5
+
+
+@pytest.mark.parametrize(
+    ("fault", "variable", "meanwhile"),
+    [
+        ("connections:limit=12", "max_connections", 12),
+        ("lease:timeout_s=2", "wait_timeout", 2),
+        ("read-only", "read_only", 1),
+    ],
+)
+def test_a_global_setting_is_changed_and_put_back(own, actions, fault, variable, meanwhile):
+    def value():
+        with function(own) as connection:
+            return asked(connection, f"SELECT @@GLOBAL.{variable}")[0][0]
+
+    before = value()
+    with on(actions, fault):
+        assert value() == meanwhile != before
+    assert value() == before
+
+
+def test_writes_to_a_read_only_server_are_refused(own, actions):
+    with function(own) as connection, on(actions, "read-only"), pytest.raises(pymysql.Error) as refused:
+        asked(connection, "UPDATE loadtest_rows SET payload = payload WHERE id = 1")
+    assert refused.value.args[0] == 1290
+
+
+def test_the_share_of_the_connections_is_killed_and_no_other(own, actions):
+    held = [function(own) for _ in range(10)]
+    try:
+        with on(actions, "kill-connections:share=0.3"):
+            pass
+        assert sum(is_alive(one.thing) for one in held) == 7
+    finally:
+        for one in held:
+            one.thing._force_close()
+
+
+def is_alive(connection):
+    try:
+        asked(connection, "SELECT 1")
+    except LOST:
+        return False
+    return True
+
+
+def test_what_cannot_be_done_to_a_server_is_said_before_anything_is(own):
+    given = replace(own, admin=replace(own.admin, user="somebody"))
+    with pytest.raises(UsageError, match=r"'kill@3\+1' cannot be on this server: its process is not ours"):
+        check_faults([parse_fault("connections@1"), parse_fault("kill@3+1")], given)
+    if own.flavour == "mariadb":
+        with pytest.raises(UsageError, match="MariaDB takes no limit below 10"):
+            check_faults([parse_fault("connections:limit=5@1")], own)
+
+
+# The way there
+
+
+@pytest.fixture
+def relayed(mariadb_target):
+    """A target whose functions go through a relay, and what disturbs it."""
+    relay = RelayProcess(mariadb_target.functions)
+    account = replace(mariadb_target.functions, port=relay.port)
+    yield replace(mariadb_target, functions=account), FaultActions(mariadb_target, relay, Random(1))
+    relay.close()
+
+
+def test_a_relay_that_does_nothing_changes_nothing(relayed):
+    target, _ = relayed
+    with function(target) as connection:
+        large = asked(connection, "SELECT REPEAT('x', 1000000)")[0][0]
+        assert large == "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "least_s"),
+    # 100 kB, at 1 Mbit/s and in two pieces
+    [("delay:ms=300", 0.3), ("bandwidth:kbit_per_s=1000", 0.7), ("cut:ms=300", 0.3)],
+)
+def test_answers_come_late_and_whole(relayed, fault, least_s):
+    target, actions = relayed
+    with function(target) as connection:
+        with on(actions, fault):
+            began = time.monotonic()
+            assert len(asked(connection, "SELECT REPEAT('x', 100000)")[0][0]) == 100_000
+            assert time.monotonic() - began >= least_s
+        assert asked(connection, "SELECT 1") == ((1,),)
+
+
+def test_a_reset_ends_what_there_is_and_new_connections_while_it_lasts(relayed):
+    target, actions = relayed
+    with function(target) as connection:
+        fault = parse_fault("reset@0+1")
+        actions.begin(fault)
+        with pytest.raises(LOST):
+            asked(connection, "SELECT 1")
+        with pytest.raises(LOST):
+            connections.connect(target.functions, timeout_s=5.0)
+        actions.end(fault)
+    assert rows_count(target) > 0
+
+
+def test_in_a_black_hole_a_connection_that_loses_something_stays_dead_and_another_does_not(relayed):
+    target, actions = relayed
+    with function(target, read_timeout_s=1.0) as unlucky, function(target) as lucky:
+        asked(lucky, "SELECT 1")
+        with on(actions, "black-hole"), pytest.raises(LOST):
+            asked(unlucky, "SELECT 1")
+        assert asked(lucky, "SELECT 2") == ((2,),)
+        assert not is_alive(unlucky)
+    assert rows_count(target) > 0
+
+
+def test_a_half_closed_connection_has_ended_for_the_function_and_not_for_the_server(relayed):
+    target, actions = relayed
+    with function(target) as connection:
+        number = connection.thread_id()
+        with on(actions, "half-close"):
+            pass
+        with pytest.raises(LOST):
+            asked(connection, "SELECT 1")
+    with connections.session(target.admin) as cursor:
+        assert cursor.execute(f"SELECT 1 FROM information_schema.processlist WHERE id = {number}") == 1
+        cursor.execute(f"KILL {number}")
+
+
+def test_a_server_that_drops_a_connection_is_heard_through_the_relay(relayed):
+    target, _ = relayed
+    with function(target) as connection:
+        asked(connection, "SET SESSION wait_timeout = 1")
+        wait_until(lambda: not is_alive_untouched(connection), what="the end of the lease")
+
+
+def is_alive_untouched(connection):
+    from loadtest.manager.liveness import is_readable
+
+    return not is_readable(connection._sock)

@@ -1,0 +1,126 @@
+"""``loadtest bench --fault``, as a user runs it."""
+
+import json
+import signal
+
+import pytest
+
+from loadtest.settings.fault import KINDS, faults_in, parse_fault
+from tests.places import END_S, SERVERS, ended, sentence
+from tests.waiting import wait_until
+
+SMALL = (
+    "bench", "quick", "--server", "local", "--strategies", "cached", "--rate", "60", "--repetitions", "1",
+    "--reruns", "0",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "at_s", "duration_s", "values"),
+    [
+        ("kill@5", "kill", 5.0, 2.0, {}),
+        ("kill@5+500ms", "kill", 5.0, 0.5, {}),
+        ("kill-connections:share=0.5@1m", "kill-connections", 60.0, 0.0, {"share": 0.5}),
+        (" connections:limit=30@1.5+10 ", "connections", 1.5, 10.0, {"limit": 30.0}),
+        ("delay@2", "delay", 2.0, 5.0, {"ms": 50.0}),
+    ],
+)
+def test_a_fault_is_a_name_its_values_and_its_time(text, name, at_s, duration_s, values):
+    fault = parse_fault(text)
+    assert (fault.name, fault.at_s, fault.duration_s, fault.values) == (name, at_s, duration_s, values)
+
+
+def test_faults_are_carried_out_by_time():
+    assert [f.name for f in faults_in(["stop@8", "kill@2"], 20.0)] == ["kill", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["kill"], "write NAME[:key=value…]@SECOND[+DURATION]"),
+        (["@5"], "write NAME"),
+        (["kil@5"], "there is no 'kil' (did you mean kill?); see loadtest faults"),
+        (["kill@soon"], "'soon' is no time"),
+        (["kill@5+"], "write NAME"),
+        (["kill@-1"], "'-1' is no time"),
+        (["delay:ms@5"], "'ms' is none of its values; it takes ms=NUMBER"),
+        (["delay:s=5@5"], "'s=5' is none of its values; it takes ms=NUMBER"),
+        (["kill:ms=5@5"], "it takes no values"),
+        (["delay:ms=x@5"], "ms cannot be 'x': a number from 1 to 60000"),
+        (["delay:ms=nan@5"], "ms cannot be 'nan'"),
+        (["kill-connections:share=2@5"], "share cannot be '2': a number from 0.01 to 1"),
+        (["kill@29"], "would last until second 31 of a load of 30 s"),
+        (["kill@5+5", "freeze@7"], "overlap"),
+        (["reset@5", "half-close@5"], "overlap"),
+    ],
+)
+def test_a_wrong_fault_is_one_sentence(place, texts, said):
+    words = [word for text in texts for word in ("--fault", text)]
+    assert said in place.refused(2, "bench", "quick", "--duration", "30s", *words)
+
+
+def test_faults_of_a_scenario_file_are_taken_and_the_command_line_goes_over_them(place):
+    (place.folder / "mine.toml").write_text('duration = "30s"\nfaults = ["kil@5"]\n')
+    assert "there is no 'kil'" in place.refused(2, "bench", "mine.toml")
+    (place.folder / "mine.toml").write_text('duration = "30s"\nfaults = ["kill@5"]\n')
+    assert "there is no 'sto'" in place.refused(2, "bench", "mine.toml", "--fault", "sto@5")
+
+
+@pytest.mark.parametrize("command", ["web", "capacity"])
+def test_commands_that_take_no_faults_say_so(place, command):
+    (place.folder / "mine.toml").write_text(
+        'strategies = ["managed"]\nfaults = ["kill@5"]\n'
+    )
+    assert "has faults, which only loadtest bench takes" in place.refused(2, command, "mine.toml")
+
+
+def test_workers_elsewhere_cannot_reach_a_relay(place):
+    said = place.refused(2, "bench", "quick", "--workers", "2", "--fault", "reset@3")
+    assert "'reset@3' takes a relay, which workers elsewhere cannot reach" in said
+
+
+def test_a_process_that_is_not_ours_is_not_ended(place, mariadb_target):
+    ran = place.run(
+        *("bench", "quick", "--strategies", "cached", "--fault", "kill@1+1"),
+        *("--server", mariadb_target.functions.url()),
+    )
+    assert ran.code == 2
+    assert "'kill@1+1' cannot be on this server: its process is not ours" in ran.err
+    assert not (place.folder / "results").exists() or not any((place.folder / "results").iterdir())
+
+
+def test_the_list_has_every_fault_with_its_values(place):
+    said = place.run("faults").out
+    for name, kind in KINDS.items():
+        assert f"\n{name} " in said
+        assert all(f"{key}={value.default:g}" in said for key, value in kind.values.items())
+
+
+def test_a_killed_server_is_survived_by_the_run_and_shown_in_its_report(place, mariadb_target):  # noqa: ARG001 - for mariadbd
+    ran = place.run(
+        *SMALL, "--workload", "ledger", "--duration", "8s", "--fault", "kill@2+1",
+        "--fault", "delay:ms=5@6+1", "--out", "run", timeout_s=180.0,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "the server was lost" not in ran.err
+    summary = json.loads((place.folder / "run" / "summary.json").read_text())
+    killed, delayed = summary["faults"]["cached"]
+    assert (killed["fault"], delayed["fault"]) == ("kill@2+1", "delay:ms=5@6+1")
+    assert killed["ended_s"] - killed["began_s"] >= 1.0
+    assert set(killed["errors"]) & {"2003 CR_CONN_HOST_ERROR", "2013 CR_SERVER_LOST"}
+    assert summary["arms"]["cached"]["repetitions"][0]["integrity"]["acknowledged_count"] > 0
+    assert "kill@2+1" in ran.out
+    assert any("passed through a relay" in text for text in summary["warnings"])
+    for name in ("report.html", "report.md"):
+        assert "connects/s" in (place.folder / "run" / name).read_text()
+    assert place.left() == []
+
+
+def test_a_server_that_is_frozen_when_the_run_is_interrupted_is_taken_down(place, mariadb_target):  # noqa: ARG001 - for mariadbd
+    process = place.start(*SMALL, "--duration", "40s", "--fault", "freeze@1+30")
+    wait_until(lambda: any(p.status() == "stopped" for p in place.processes(*SERVERS)), 60.0, "a freeze")
+    process.send_signal(signal.SIGINT)
+    ran = ended(process, END_S)
+    assert ran.code == 130
+    assert place.left() == []
+    assert "interrupted by SIGINT" in sentence(ran.err.splitlines()[-1])
