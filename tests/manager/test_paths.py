@@ -120,7 +120,7 @@ def test_an_end_in_the_handshake_of_tls_is_tried_again(target):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with ending_in_the_handshake(target.functions) as port:
         arguments = {**target.functions.connect_arguments(), "port": port, "ssl": context}
-        db = ConnectionManager(arguments, policy=Managed(patience_s=0.4))
+        db = ConnectionManager(arguments, policy=Managed(patience_s=2.0))
         with pytest.raises(NoConnection, match=r"EOF|reset") as raised:
             db.query("SELECT 1")
     assert raised.value.args[0] == 2003
