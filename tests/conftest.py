@@ -10,12 +10,17 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from loadtest.errors import ServerUnavailable
 from loadtest.server import compose, launch, local
 from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
 from tests.places import Place
+
+# A machine that stands still for a moment makes no example slow.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -203,7 +203,7 @@ def account(mariadb_target):
 def refused_server(place, dsn: str, password: str) -> str:
     began = time.monotonic()
     said = place.refused(3, "bench", *QUICK, "--server", dsn, env={"LOADTEST_PASSWORD": password})
-    assert time.monotonic() - began < 12.0
+    assert time.monotonic() - began < 30.0  # 5 s at most, and Python starts slowly on a busy machine
     assert "secret" not in said
     return said
 

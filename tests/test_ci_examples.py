@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 CI = ROOT / "docs" / "ci"
 SMALL = (
     'strategies = ["cached", "managed", "ideal"]\nrate = 100\nduration = "1s"\nrepetitions = 1\nreruns = 0\n'
+    'function-timeout = "20s"\n'  # a busy machine may stand still
 )
 GH = """#!/bin/sh
 # As GitHub's: lists the run, and downloads its artifact.

@@ -109,7 +109,8 @@ def test_it_leaves_a_run_folder(checkout):
     folder, compose = checkout
     done = compose(
         "run", "--rm", "bench", "quick", "--strategies", "cached,managed", "--rate", "100",
-        "--duration", "2s", "--repetitions", "1", "--out", "results/here",
+        "--duration", "2s", "--repetitions", "1", "--reruns", "2", "--function-timeout", "20s",
+        "--out", "results/here",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((folder / "results" / "here" / "summary.json").read_text())

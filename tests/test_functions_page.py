@@ -15,7 +15,7 @@ from tests.places import path_without
 
 ROOT = Path(__file__).parent.parent
 # Few arrivals: each that finds no idle container starts one.
-SHORT = "--server local --json --rate 8 --duration 2s --provisioned 2 --reruns 1"
+SHORT = "--server local --json --rate 8 --duration 2s --provisioned 2 --reruns 1 --function-timeout 15s"
 ALL = "loadtest bench examples/real.toml"
 EXAMPLES = tomllib.loads((ROOT / "examples" / "real.toml").read_text("utf-8"))["strategies"]
 PAGE = ROOT / "docs" / "functions.md"

@@ -61,7 +61,9 @@ def test_a_given_server_is_used_as_it_is_and_left_as_it_was(somebody_elses, tmp_
     assert (summary["server"]["kind"], summary["server"]["path"]) == ("given", "published")
     assert any("pass through a relay" in warning for warning in summary["warnings"])
     assert any("monitor" in warning for warning in summary["warnings"])
-    assert summary["arms"]["cached"]["repetitions"][0]["arrivals_count"] > 100
+    # One whose clients came too late counts nothing, and is run again.
+    counts = [one["arrivals_count"] for one in summary["arms"]["cached"]["repetitions"]]
+    assert max(filter(None, counts)) > 100
     with connect(somebody_elses) as connection, connection.cursor() as cursor:
         cursor.execute("SHOW TABLES")
         assert cursor.fetchall() == ()

@@ -64,8 +64,9 @@ def test_a_run_that_is_interrupted_before_it_measured_leaves_nothing(place, mome
     (place.folder / "results" / "older").mkdir(parents=True)
     (place.folder / "results" / "latest").symlink_to("older")
     before = place.files()
-    with place.start("bench", *LONG) as process:
-        wait_until(lambda: moment(place), 20)
+    # Without arrivals, so that nothing is measured however late the signal comes.
+    with place.start("bench", *LONG, "--rate", "0.001") as process:
+        wait_until(lambda: moment(place), 60)
         ran = interrupt(place, process, number)
     assert ran.out == ""
     assert place.files() == before
@@ -73,7 +74,7 @@ def test_a_run_that_is_interrupted_before_it_measured_leaves_nothing(place, mome
 
 def test_a_run_that_is_interrupted_before_anything_arrived_leaves_nothing(place):
     with place.start("bench", *LONG, "--rate", "0.001") as process:
-        wait_until(lambda: any(place.folder.glob("results/*/arms/*/*/generator.csv")), 30)
+        wait_until(lambda: any(place.folder.glob("results/*/arms/*/*/generator.csv")), 60)
         ran = interrupt(place, process, signal.SIGINT)
     assert ran.out == ""
     assert place.files() == {}
@@ -114,7 +115,7 @@ def readable(place, name: str = "results/latest") -> dict:
 def test_a_run_that_is_interrupted_near_its_end_is_readable(place):
     with place.start("bench", *QUICK) as process:
         wait_until(lambda: is_measuring(place), 90)
-        wait_until(lambda: not place.locusts(), 30)
+        wait_until(lambda: not place.locusts(), 60)
         process.send_signal(signal.SIGINT)
         ran = ended(process, END_S)
     assert ran.code in (0, 130), ran  # it may have been over by then
@@ -131,7 +132,7 @@ def test_a_background_job_that_ignores_sigint_can_be_interrupted_all_the_same(pl
 
 def test_an_interrupt_while_a_server_comes_up_to_stay_takes_it_down(place):
     with place.start("server", "up", "--server", "local") as process:
-        wait_until(lambda: is_installing(place), 20)
+        wait_until(lambda: is_installing(place), 60)
         interrupt(place, process, signal.SIGTERM)
 
 

@@ -85,7 +85,7 @@ def test_plain_locust_says_a_wrong_password(place, server_env):
 @pytest.mark.parametrize("number", [SIGNALS[0], pytest.param(SIGNALS[1], marks=pytest.mark.nightly)])
 def test_plain_locust_that_is_interrupted_ends_with_130_and_its_rows(place, server_env, number):
     with place.start(*locust("--strategy", "direct"), module="locust", env=server_env) as process:
-        wait_until(place.arrivals_recorded, 30)
+        wait_until(place.arrivals_recorded, 60)
         process.send_signal(number)
         ran = ended(process, END_S)
     assert ran.code == 130, ran
@@ -112,7 +112,7 @@ def test_plain_locust_that_is_interrupted_within_a_function_says_no_traceback(pl
     words = ["--strategy", "spin=spinning:Spinning", "--rate-per-user", "2", "--reap-probability", "1"]
     words += ["--cold-start-ms", "400"]
     with place.start(*locust(), *words, module="locust", env=server_env) as process:
-        wait_until(place.arrivals_recorded, 30)
+        wait_until(place.arrivals_recorded, 60)
         process.send_signal(signal.SIGINT)
         ran = ended(process, END_S)
     assert ran.code == 130, ran
@@ -147,7 +147,7 @@ def test_plain_locust_that_is_interrupted_waits_for_its_last_rows(place, server_
     with place.start(
         *locust("--strategy", "slow=slow_disk:Slow"), module="locust", env=server_env
     ) as process:
-        wait_until(place.arrivals_recorded, 30)
+        wait_until(place.arrivals_recorded, 60)
         process.send_signal(number)
         ran = ended(process, END_S)
     assert ran.code == 130, ran

@@ -123,7 +123,9 @@ def test_a_bench_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> Non
     words = ["bench", "--server", "local", "--strategies", "direct", "--rate", "50", "--duration", "2s"]
     done = call(installed, "-m", "loadtest", *words, "--repetitions", "1", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["arms"]["direct"]["repetitions"][0]["arrivals_count"] > 50
+    # One whose clients came too late counts nothing, and is run again.
+    counts = [one["arrivals_count"] for one in json.loads(done.stdout)["arms"]["direct"]["repetitions"]]
+    assert max(filter(None, counts)) > 50
     assert [p.name for p in tmp_path.iterdir()] == ["results"]
 
 

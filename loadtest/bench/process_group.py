@@ -48,6 +48,7 @@ def end(process: "subprocess.Popen[bytes]", *, hurry: Callable[[], bool] = lambd
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    wait_for_group(process.pid, END_S)  # its others: on a busy machine even a killed process takes a moment
 
 
 def wait_for_group(group: int, patience_s: float) -> bool:

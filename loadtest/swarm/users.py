@@ -7,6 +7,11 @@ makes its arrivals, so that they wait neither for answers nor for Locust.
 from locust import User, constant, task  # first: it patches for gevent
 
 # isort: split
+# Here, before a worker says that it is ready: at the start of a test they would hold its loop up, on a busy
+# machine for longer than the 3 s that Locust's master gives it for a heartbeat.
+import numpy  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+
 import loadtest.swarm.options  # noqa: F401 - our options
 from loadtest.swarm.listeners import known_run_of, run_of
 

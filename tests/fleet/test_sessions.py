@@ -13,6 +13,7 @@ from loadtest.fleet.pool import Pool, Pooled
 from loadtest.fleet.strategies import Cached, Plain
 from loadtest.fleet.workload import Work, WrongAnswer
 from loadtest.server import connections
+from tests.waiting import wait_until
 
 
 def work(kind, work_s=0.05, number=0):
@@ -58,11 +59,18 @@ def test_a_sleep_is_the_servers_work(connect):
 
 def test_a_sleep_that_was_interrupted_is_no_answer(target, connect):
     connection = connect()
-    kill = threading.Timer(0.3, ask_as_admin, (target, f"KILL QUERY {connection.thread_id()}"))
+    identity = connection.thread_id()
+    sleeps = "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'"
+
+    def interrupt():
+        wait_until(lambda: (identity,) in ask_as_admin(target, sleeps))
+        ask_as_admin(target, f"KILL QUERY {identity}")
+
+    kill = threading.Thread(target=interrupt)
     kill.start()
     # MySQL says so with a 1 for an answer, MariaDB with 1317.
     with pytest.raises((WrongAnswer, pymysql.err.OperationalError), match="interrupted"):
-        work("sleep", 5.0)(Plain(connection))
+        work("sleep", 20.0)(Plain(connection))
     kill.join()
 
 

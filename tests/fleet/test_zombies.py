@@ -97,19 +97,29 @@ def asleep_by(cursor, target):
 
 def test_a_reaped_container_leaves_its_connection_on_the_server_until_wait_timeout(world, target):
     lambdas = world("managed")
+    now_s = lambdas.book._clock.now
     container = lambdas.called()
     left = lambdas.life().server_id
     # The manager's lease is a wait_timeout of one second, and a connect may take as long on a busy machine.
     with session(target.admin) as cursor:
+        began_s = now_s()
         assert lambdas.invoke(container).error == ""  # the lease begins anew
         lambdas.fleet.reap(container, Reap.ZOMBIE)
-        assert left in asleep_by(cursor, target)
-    assert lambdas.life().fate == "zombie"
+        is_asleep = left in asleep_by(cursor, target)
+        assert is_asleep or now_s() - began_s > 0.9, "it may be over where this machine stood still"
+    lambdas.book.flush()
+    assert [life.fate for life in lambdas.lives if life.server_id == left][-1] == "zombie"
     assert lambdas.book.zombies_count == 1
-    wait_until(lambda: left not in asleep(target), 3.0)
-    wait_until(lambda: lambdas.life().fate == "expired", 1.0)
-    life = lambdas.life()
-    assert 0.5 < life.gone_s - life.reaped_s < 1.5
+    wait_until(lambda: left not in asleep(target))
+    looks_s = []
+
+    def is_seen():
+        looks_s.append(now_s())
+        return lambdas.life().fate == "expired"
+
+    wait_until(is_seen)
+    # Not before the lease was over, and at the look that saw it.
+    assert began_s + 0.9 < looks_s[-1] <= lambdas.life().gone_s <= now_s()
     assert lambdas.book.zombies_count == 0
 
 

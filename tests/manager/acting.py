@@ -92,9 +92,21 @@ def in_a_moment(action, seconds=0.3):
         thread.join()
 
 
-def killed_in_the_middle(admin, identity, after_s=0.3):
-    """The server cuts the connection while its statement runs."""
-    return in_a_moment(lambda: admin.execute(f"KILL {identity}"), after_s)
+def killed_in_the_middle(admin, identity, like="%SLEEP(%"):
+    """The server cuts the connection while a statement like this runs on it."""
+
+    def kill():
+        wait_until(lambda: _runs(admin, identity, like), what="the statement under way")
+        admin.execute(f"KILL {identity}")
+
+    return in_a_moment(kill, 0.0)
+
+
+def _runs(admin, identity, like):
+    admin.execute(
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %s AND info LIKE %s", (identity, like)
+    )
+    return admin.fetchone() == (1,)
 
 
 # SO_LINGER on, for no time: close() sends RST.

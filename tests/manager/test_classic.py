@@ -7,7 +7,7 @@ import pytest
 
 from loadtest.manager import Classic, ConnectionManager, Managed
 from loadtest.server.connections import connect
-from tests.manager.acting import INSERT, filled, in_a_moment, own_id, relayed
+from tests.manager.acting import INSERT, filled, ids_on_the_server, own_id, relayed
 from tests.waiting import wait_until
 
 EAGER = Classic(utilisation_ratio=0.01, zombie_min_s=1.0)
@@ -81,7 +81,7 @@ def test_flaw_on_mysql_it_kills_nobody(made, sleepers):
 
 def test_ours_gets_rid_of_zombies_on_both(made, admin):
     """The server does it, when the lease is over, without a KILL."""
-    db = made(Managed(lease_s=1))
+    db = made(Managed(lease_s=3))
     invoke(db)
     zombie = invoke(db)
     admin.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE id = %s", (zombie,))
@@ -91,7 +91,7 @@ def test_ours_gets_rid_of_zombies_on_both(made, admin):
         admin.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE id = %s", (zombie,))
         return admin.fetchone() == (0,)
 
-    wait_until(gone, 3.0)
+    wait_until(gone)
 
 
 def test_flaw_it_counts_the_connections_of_all_users_against_an_account_s_own_limit(made, admin, target):
@@ -116,7 +116,7 @@ def test_flaw_it_counts_the_connections_of_all_users_against_an_account_s_own_li
         admin.execute("DROP USER limited_classic@'%'")
 
 
-def test_flaw_a_spent_budget_of_retries_makes_the_next_refusal_final(made, target):
+def test_flaw_a_spent_budget_of_retries_makes_the_next_refusal_final(made, admin, target):
     with filled(target) as taken:
         theirs = made(Classic(max_retries=3), backoff=lambda *_: 0.01)
         ours = made(Managed(max_retries=3), backoff=lambda *_: 0.01)
@@ -127,8 +127,15 @@ def test_flaw_a_spent_budget_of_retries_makes_the_next_refusal_final(made, targe
         with pytest.raises(pymysql.OperationalError), theirs.invocation():
             theirs.connect()
         assert theirs.stats.refused_count == 5  # one try, and given up
-        with in_a_moment(taken.pop().close, 0.01), ours.invocation():
-            ours._options.wait_s = lambda *_: 0.1
+
+        def until_one_is_free(*_):
+            identity = taken[-1].thread_id()
+            taken.pop().close()
+            wait_until(lambda: identity not in ids_on_the_server(admin, target))
+            return 0.05
+
+        with ours.invocation():
+            ours._options.wait_s = until_one_is_free
             ours.connect()  # has its retries again
 
 

@@ -17,6 +17,9 @@ from tests.manager.acting import (
 )
 from tests.waiting import wait_until
 
+# As by default, but a machine that stands still for a moment does not outlive the lease.
+KEPT = Managed(lease_s=60)
+
 
 def test_nothing_is_connected_before_the_first_query(made, admin, target):
     wait_until(lambda: ids_on_the_server(admin, target) == set())
@@ -32,15 +35,15 @@ def test_a_new_container_gives_its_connection_back(made, admin, target):
 
 
 def test_a_container_that_is_called_often_keeps_its_connection_while_there_is_room(made):
-    db = made()
+    db = made(KEPT)
     assert often(db) == often(db, 1)
 
 
 def test_the_server_drops_a_connection_when_its_lease_is_over(made, admin, target):
-    db = made(Managed(lease_s=1))
+    db = made(Managed(lease_s=3))
     identity = often(db)
     assert identity in ids_on_the_server(admin, target)
-    wait_until(lambda: identity not in ids_on_the_server(admin, target), 3.0)
+    wait_until(lambda: identity not in ids_on_the_server(admin, target))
 
 
 def test_an_expired_connection_is_replaced_before_it_is_tried(made):
@@ -52,7 +55,7 @@ def test_an_expired_connection_is_replaced_before_it_is_tried(made):
 
 
 def test_a_killed_idle_connection_is_replaced_before_it_is_tried(made, admin):
-    db = made()
+    db = made(KEPT)
     identity = often(db)
     admin.execute(f"KILL {identity}")
     wait_until(lambda: is_readable(db.get_client()._sock))
@@ -61,7 +64,7 @@ def test_a_killed_idle_connection_is_replaced_before_it_is_tried(made, admin):
 
 
 def test_a_live_connection_has_nothing_to_read(made):
-    db = made()
+    db = made(KEPT)
     often(db)
     assert not is_readable(db.get_client()._sock)
 
@@ -70,7 +73,7 @@ def test_a_statement_whose_answer_was_lost_is_not_sent_again(made, admin):
     db = made()
     with killed_in_the_middle(admin, own_id(db)):
         with pytest.raises(AnswerLost, match="may have run, or not"):
-            db.query("SELECT SLEEP(3)")
+            db.query("SELECT SLEEP(20)")
     assert db.query("SELECT 1") == [(1,)]
 
 
@@ -78,17 +81,18 @@ def test_an_idempotent_statement_is_sent_again(made, admin):
     db = made()
     identity = own_id(db)
     with killed_in_the_middle(admin, identity):
-        assert db.query("SELECT CONNECTION_ID() + SLEEP(0.6)", idempotent=True) != [(identity,)]
+        assert db.query("SELECT CONNECTION_ID() + SLEEP(3)", idempotent=True) != [(identity,)]
 
 
 def test_a_full_server_is_told_before_the_deadline_with_what_was_seen(made, target):
     with filled(target):
-        db, started = made(), time.monotonic()
-        seen = r"no connection after 0\.\d s and \d+ tries.*the server is full"
-        with pytest.raises(NoConnection, match=seen) as caught, db.invocation(1.0):
+        # With a margin in which this machine may stand still.
+        db, started = made(Managed(margin_s=4.0)), time.monotonic()
+        seen = r"no connection after \d\.\d s and \d+ tries.*the server is full"
+        with pytest.raises(NoConnection, match=seen) as caught, db.invocation(4.8):
             db.query("SELECT 1")
         assert caught.value.args[0] == 1040
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 4.8
 
 
 def test_a_refused_connect_waits_until_a_slot_is_free(made, target):
@@ -122,11 +126,10 @@ def test_a_container_that_was_refused_knows_that_the_server_is_full(made, target
 
 def test_a_wrong_password_is_not_tried_again(config):
     db = ConnectionManager(config, password="wrong")
-    started = time.monotonic()
     with pytest.raises(pymysql.OperationalError) as caught, db.invocation():
         db.query("SELECT 1")
     assert caught.value.args[0] == 1045
-    assert time.monotonic() - started < 1.0
+    assert (db.stats.refused_count, db.stats.waited_s) == (1, 0.0)
 
 
 def test_a_manager_says_its_state_and_no_secret(made, target):

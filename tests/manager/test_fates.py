@@ -16,14 +16,14 @@ from tests.waiting import wait_until
 
 
 def test_a_port_that_refuses_is_tried_until_the_deadline(config):
-    """2003: as of a server that restarts."""
-    db = ConnectionManager({**config, "port": 1})
+    """2003: as of a server that restarts. With a margin in which this machine may stand still."""
+    db = ConnectionManager({**config, "port": 1}, policy=Managed(margin_s=4.0))
     started = time.monotonic()
-    with pytest.raises(NoConnection, match="tries") as raised, db.invocation(0.8):
+    with pytest.raises(NoConnection, match="tries") as raised, db.invocation(5.5):
         db.query("SELECT 1")
     assert raised.value.args[0] == 2003
     assert db.stats.refused_count > 3
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < 5.5
 
 
 class Treacherous(pymysql.connections.Connection):
@@ -156,7 +156,7 @@ def test_a_kill_in_the_middle(made, admin, target, ledger):
     """2013, as MySQL shows it; MariaDB documents 1927."""
     db = made()
     with killed_in_the_middle(admin, own_id(db)), pytest.raises(AnswerLost) as raised:
-        db.query("INSERT INTO loadtest_ledger (invocation, amount) SELECT 'slow', SLEEP(3)")
+        db.query("INSERT INTO loadtest_ledger (invocation, amount) SELECT 'slow', SLEEP(20)")
     assert raised.value.args[0] in UNKNOWN
     # MySQL's SLEEP just ends early, and the row comes in; MariaDB gives the statement up.
     wait_until(lambda: ledger() == (["slow"] if target.flavour == "mysql" else []))
@@ -167,10 +167,10 @@ def test_a_statement_that_outlives_its_time(made):
     db = made()
     identity, started = own_id(db), time.monotonic()
     with pytest.raises(QueryTimeout, match="no answer within 0"):
-        db.query("SELECT SLEEP(3)", timeout_s=0.3)
-    assert time.monotonic() - started < 1.5
+        db.query("SELECT SLEEP(10)", timeout_s=0.3)
+    assert time.monotonic() - started < 8.0
     assert own_id(db) != identity
-    assert db.query("SELECT SLEEP(0.5)", timeout_s=3.0) == [(0,)]
+    assert db.query("SELECT SLEEP(0.5)", timeout_s=20.0) == [(0,)]
     assert db.query("SELECT SLEEP(0.5)") == [(0,)]
 
 

@@ -270,7 +270,7 @@ def test_a_connection_that_breaks_is_told_and_counted(made, admin):
     told, callbacks = recorded(["error"])
     db = made(**callbacks)
     with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError) as raised:
-        db.query("SELECT SLEEP(3)")
+        db.query("SELECT SLEEP(20)")
     assert told == [("error", raised.value)]
     assert db.get_error_count() == 1
 
@@ -328,7 +328,7 @@ def test_an_exception_of_a_callback_changes_no_outcome(made, admin, target, capl
     with db.invocation():
         if event == "on_error":
             with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError):
-                db.query("SELECT SLEEP(3)")
+                db.query("SELECT SLEEP(20)")
         if event == "on_query_retry":
             with pytest.raises(pymysql.MySQLError, match="as if"):
                 db.query("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if'")
@@ -345,7 +345,7 @@ def test_the_log_has_numbers_and_no_secret(made, admin, target, caplog):
     caplog.set_level(logging.DEBUG, logger="loadtest.manager")
     db = made()
     with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError):
-        db.query("SELECT SLEEP(3), 'a secret'")
+        db.query("SELECT SLEEP(20), 'a secret'")
     with pytest.raises(pymysql.OperationalError):
         made(password="another secret").query("SELECT 1")
     assert "connection lost: 2013 CR_SERVER_LOST" in caplog.text

@@ -153,9 +153,9 @@ def test_of_several_parts_all_take_effect_or_none(made, ledger):
 def test_parts_whose_connection_breaks_are_not_sent_again(made, ledger, admin):
     db = made()
     db.query("SELECT 1")
-    rows = [("a",), ("b",), ("c",)]
-    sql = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (CONCAT(%s, SLEEP(0.4)), 1)"
-    with killed_in_the_middle(admin, db.get_client().thread_id(), 0.5):
+    rows = [("a", 0), ("b", 0), ("c", 20)]
+    sql = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (CONCAT(%s, SLEEP(%s)), 1)"
+    with killed_in_the_middle(admin, db.get_client().thread_id(), "%SLEEP(20)%"):
         with pytest.raises((AnswerLost, TransactionLost)):
             db.executemany(sql, rows)
     wait_until(lambda: ledger() == [])

@@ -84,10 +84,11 @@ def test_an_end_without_a_query_does_nothing_on_the_server(made):
 @pytest.mark.parametrize("context", [Context, lambda left_ms: left_ms / 1000], ids=["lambda", "seconds"])
 def test_the_deadline_is_the_context_s(made, target, context):
     with filled(target):
-        db, started = made(), time.monotonic()
-        with pytest.raises(NoConnection), db.invocation(context(800)):
+        # With a margin in which this machine may stand still.
+        db, started = made(Managed(margin_s=4.0)), time.monotonic()
+        with pytest.raises(NoConnection), db.invocation(context(4800)):
             db.query("SELECT 1")
-        assert 0.3 < time.monotonic() - started < 0.8
+        assert 0.3 < time.monotonic() - started < 4.8
 
 
 def test_a_container_that_knows_how_long_it_works_does_not_wait_for_a_connection_too_late_to_use(
@@ -99,10 +100,9 @@ def test_a_container_that_knows_how_long_it_works_does_not_wait_for_a_connection
             db.query("SELECT SLEEP(0.7)")
     db.quit()
     with filled(target):
-        started = time.monotonic()
         with pytest.raises(NoConnection), db.invocation(Context(1000)):
             db.query("SELECT 1")
-        assert time.monotonic() - started < 0.6
+        assert db.stats.waited_s < 0.31  # as it meant to, however long this machine stood still
 
 
 def test_a_context_that_says_no_time_is_refused_before_anything_begins(made):
@@ -118,18 +118,16 @@ def test_without_a_deadline_patience_has_an_end(made, target):
         started = time.monotonic()
         with pytest.raises(NoConnection), db.invocation():
             db.query("SELECT 1")
-        assert 0.4 <= time.monotonic() - started < 2.0
+        assert 0.4 <= time.monotonic() - started < 10.0
 
 
 def test_a_statement_ends_before_the_function_does(made):
     """A function that is cut in the middle can tell nobody, and leaves its connection behind."""
-    db, started = (
-        made(policy=Managed(margin_s=1.5)),
-        time.monotonic(),
-    )  # a busy machine may stand still for 1 s
-    with pytest.raises(QueryTimeout), db.invocation(Context(2500)):
+    # With a margin in which this machine may stand still.
+    db, started = made(policy=Managed(margin_s=4.0)), time.monotonic()
+    with pytest.raises(QueryTimeout), db.invocation(Context(5000)):
         db.query("SELECT SLEEP(8)")
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 5.0
 
 
 # Freezes
@@ -138,16 +136,17 @@ def test_a_statement_ends_before_the_function_does(made):
 def test_a_connection_that_the_freeze_outlived_is_not_tried(made, admin, target):
     db = made()
     before = often(db)
-    wait_until(lambda: before not in ids_on_the_server(admin, target), 3.0)
+    expired_count = db.stats.expired_count  # 0, if this machine did not stand still
+    wait_until(lambda: before not in ids_on_the_server(admin, target))
     with db.invocation():
         assert own_id(db) != before
-    assert db.stats.expired_count == 1
+    assert db.stats.expired_count == expired_count + 1
     assert db.get_error_count() == 0
 
 
 def test_nothing_runs_between_invocations(made):
     threads = threading.active_count()
-    db = made()
+    db = made(Managed(lease_s=60))
     often(db)
     assert threading.active_count() <= threads
     assert not is_readable(db.get_client()._sock)
@@ -236,11 +235,20 @@ def test_an_import_starts_and_connects_nothing():
 
 
 @pytest.mark.parametrize("after_s", [0.2, 1.2], ids=["soon", "when the lease would be over"])
-def test_two_threads_on_one_manager_are_refused(made, after_s):
+def test_two_threads_on_one_manager_are_refused(made, admin, after_s):
     db, errors = made(Managed(lease_s=1)), []
     db.connect()
+    identity = db.get_client().thread_id()
+
+    def is_busy():
+        admin.execute(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %s AND info LIKE %s",
+            (identity, "SELECT SLEEP%"),
+        )
+        return admin.fetchone() == (1,)
 
     def second():
+        wait_until(is_busy, what="the statement of the first")
         time.sleep(after_s)
         try:
             db.query("SELECT 2")
@@ -249,7 +257,7 @@ def test_two_threads_on_one_manager_are_refused(made, after_s):
 
     thread = threading.Thread(target=second)
     thread.start()
-    assert db.query("SELECT SLEEP(1.8)") == [(0,)]
+    assert db.query("SELECT SLEEP(4)") == [(0,)]
     thread.join()
     assert errors == ["this ConnectionManager is busy with another statement: give each thread its own"]
     assert db.query("SELECT 1") == [(1,)]

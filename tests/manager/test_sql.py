@@ -105,8 +105,8 @@ def test_the_final_statement_without_arguments(made):
 def test_the_final_statement_is_also_on_a_lost_answer(made, admin):
     db = made(return_final_sql_query=True)
     with killed_in_the_middle(admin, own_id(db)), pytest.raises(pymysql.OperationalError) as raised:
-        db.query("SELECT SLEEP(%s)", (3,))
-    assert raised.value.sql == "SELECT SLEEP(3)"
+        db.query("SELECT SLEEP(%s)", (20,))
+    assert raised.value.sql == "SELECT SLEEP(20)"
 
 
 def test_nobody_gets_the_final_statement_who_did_not_ask(made):

@@ -190,7 +190,7 @@ def test_a_connection_cut_in_the_middle_is_told_as_with_every_policy(made, admin
         killed_in_the_middle(admin, own_id(db)),
         pytest.raises(pymysql.OperationalError, match="may have run"),
     ):
-        db.query("SELECT SLEEP(3)")
+        db.query("SELECT SLEEP(20)")
     assert db.get_error_count() == 1
 
 

@@ -114,7 +114,7 @@ def test_what_fails_in_a_chain_rolls_back_calls_the_handler_once_and_is_raised(m
 def test_a_connection_lost_in_a_chain_rolls_back_calls_the_handler_once_and_is_raised(made, ledger, admin):
     db, told = made(), []
     identity = own_id(db)
-    chain = db.transaction().query(INSERT, ("undone",)).query("SELECT SLEEP(3)").query(INSERT, ("never",))
+    chain = db.transaction().query(INSERT, ("undone",)).query("SELECT SLEEP(20)").query(INSERT, ("never",))
     with killed_in_the_middle(admin, identity), pytest.raises(AnswerLost) as raised:
         chain.rollback(told.append).commit()
     assert told == [raised.value]
@@ -137,7 +137,7 @@ def test_a_block_that_hides_the_loss_of_its_connection_is_not_taken_as_committed
     with pytest.raises(TransactionLost), db.transaction() as transaction:
         transaction.query(INSERT, ("undone",))
         with killed_in_the_middle(admin, identity), pytest.raises(AnswerLost):
-            transaction.query("SELECT SLEEP(3)")
+            transaction.query("SELECT SLEEP(20)")
     assert ledger() == []
 
 
@@ -148,7 +148,7 @@ def test_a_statement_in_a_transaction_is_never_repeated(made, admin):
     with pytest.raises(TransactionLost), db.transaction():
         began.append(own_id(db))
         with killed_in_the_middle(admin, identity), pytest.raises(AnswerLost):
-            db.query("SELECT SLEEP(3)", idempotent=True)
+            db.query("SELECT SLEEP(20)", idempotent=True)
     assert began == [identity]
     assert db.stats.query_retries_count == 0
 
@@ -161,7 +161,7 @@ def test_a_connection_that_dies_in_an_open_transaction_is_not_silently_replaced(
         db.query("BEGIN")
         db.query(INSERT, ("undone",))
         admin.execute(f"KILL {identity}")
-        time.sleep(0.2)
+        wait_until(lambda: is_readable(db.get_client()._sock))
         with pytest.raises(TransactionLost, match="rolled back"):
             db.query(INSERT, ("alone",))
         assert ledger() == []
@@ -256,7 +256,7 @@ def test_a_begin_that_meets_a_dead_connection_begins_on_another(made, ledger, mo
     monkeypatch.setattr(
         "loadtest.manager.session.is_readable", lambda _: False
     )  # as if it died just after the look
-    time.sleep(1.3)
+    wait_until(lambda: is_readable(db.get_client()._sock))
     with db.transaction() as transaction:
         transaction.query(INSERT, ("once",))
     assert ledger() == ["once"]
@@ -392,6 +392,6 @@ def test_the_failure_of_a_statement_is_the_library_s_with_no_wrapping_to_see(mad
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
     with killed_in_the_middle(admin, own_id(db)), pytest.raises(AnswerLost) as lost:
-        db.transaction().query("SELECT SLEEP(3)").commit()
+        db.transaction().query("SELECT SLEEP(20)").commit()
     assert isinstance(lost.value.__cause__, pymysql.MySQLError)
     assert not isinstance(lost.value.__cause__, AnswerLost)

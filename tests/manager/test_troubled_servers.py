@@ -6,15 +6,17 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pymysql
 import pytest
 
 from loadtest.manager import ConnectionManager, Managed, NoConnection, QueryTimeout
 from tests.manager.acting import in_a_moment, invoke
-from tests.server.pressure import server_process
+from tests.server.pressure import server_process, stands_still
 from tests.waiting import wait_until
+
+# Tells its caller long before the deadline: this machine may stand still meanwhile.
+EARLY = Managed(lease_s=60, margin_s=4.0)
 
 # Servers that go
 
@@ -23,30 +25,24 @@ from tests.waiting import wait_until
 def frozen(target):
     process = server_process(target)
     os.kill(process.pid, signal.SIGSTOP)
-    # One thread takes the signal and stops the others: on a busy machine they go on for a while.
-    wait_until(lambda: all(state == "T" for state in thread_states(process.pid)))
+    wait_until(lambda: stands_still(process))
     try:
         yield
     finally:
         os.kill(process.pid, signal.SIGCONT)
 
 
-def thread_states(pid):
-    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return [stat.rpartition(")")[2].split()[0] for stat in stats]
-
-
 def test_a_frozen_server_is_told_before_the_deadline(own_mariadb):
     """To a statement under way and to a connect alike: its kernel still accepts."""
     config = {**own_mariadb.functions.connect_arguments(), "ssl_disabled": True}
-    db, fresh = ConnectionManager(config, manage=False), ConnectionManager(config)
+    db, fresh = ConnectionManager(config, manage=False, policy=EARLY), ConnectionManager(config, policy=EARLY)
     invoke(db)
     with frozen(own_mariadb):
         for manager, kind in ((db, QueryTimeout), (fresh, NoConnection)):
             started = time.monotonic()
-            with pytest.raises(kind), manager.invocation(1.0):
+            with pytest.raises(kind), manager.invocation(4.8):
                 manager.query("SELECT 1")
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 4.8
     for manager in (db, fresh):
         invoke(manager)
         manager.quit()
@@ -54,13 +50,13 @@ def test_a_frozen_server_is_told_before_the_deadline(own_mariadb):
 
 def test_a_transaction_does_not_wait_for_a_frozen_server_beyond_the_deadline(own_mariadb):
     config = {**own_mariadb.functions.connect_arguments(), "ssl_disabled": True}
-    db = ConnectionManager(config, manage=False)
+    db = ConnectionManager(config, manage=False, policy=EARLY)
     invoke(db)
     with frozen(own_mariadb):
         started = time.monotonic()
-        with pytest.raises(pymysql.OperationalError), db.invocation(0.8), db.transaction():
+        with pytest.raises(pymysql.OperationalError), db.invocation(4.8), db.transaction():
             pass
-        assert time.monotonic() - started < 1.6
+        assert time.monotonic() - started < 4.8
     db.quit()
 
 
@@ -73,7 +69,7 @@ def test_the_end_of_an_invocation_does_not_wait_for_a_frozen_server(own_mariadb)
         with frozen(own_mariadb):
             started = time.monotonic()
             db.end()
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 6.0
     assert db.get_client() is None
 
 
@@ -119,12 +115,11 @@ def test_a_blocked_host_is_told_at_once(own_mariadb):
             db.quit()
         for _ in range(3):
             leave_in_the_handshake(own_mariadb.functions, "127.0.0.2")
-        db, started = ConnectionManager(config, bind_address="127.0.0.2"), time.monotonic()
+        db = ConnectionManager(config, bind_address="127.0.0.2")
         with pytest.raises(pymysql.OperationalError) as raised:
             db.query("SELECT 1")
         assert raised.value.args[0] == 1129
-        assert db.stats.refused_count == 1
-        assert time.monotonic() - started < 2.0
+        assert (db.stats.refused_count, db.stats.waited_s) == (1, 0.0)
 
 
 def leave_in_the_handshake(dsn, source):

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pymysql
+from pymysql.cursors import Cursor
 
 from loadtest.server import connections, launch
 from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
+from tests.waiting import wait_until
 
 
 def server_process(target: Target) -> psutil.Process:
@@ -20,6 +23,12 @@ def server_process(target: Target) -> psutil.Process:
     return servers[0]
 
 
+def stands_still(process: psutil.Process) -> bool:
+    """One thread takes the signal to stop, and stops the others: on a busy machine they go on for a while."""
+    stats = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
+
+
 @contextmanager
 def open_connections(target: Target, count: int) -> Iterator[list[pymysql.Connection]]:
     """Ordinary ones, of the functions' account."""
@@ -29,12 +38,25 @@ def open_connections(target: Target, count: int) -> Iterator[list[pymysql.Connec
 
 @contextmanager
 def full(target: Target) -> Iterator[None]:
-    """Whatever else is connected."""
+    """Whatever else is connected, once connections of functions that are on their way out are gone.
+
+    Those would leave a slot free later.
+    """
+    with connections.session(target.admin) as cursor:
+        wait_until(lambda: not _of_functions(cursor, target), what="the end of earlier connections")
     with ExitStack() as stack:
         with suppress(pymysql.err.OperationalError):
             while True:
                 stack.enter_context(closing(connections.connect(target.functions)))
         yield
+
+
+def _of_functions(cursor: Cursor, target: Target) -> int:
+    cursor.execute(
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", (target.functions.user,)
+    )
+    (count,) = cursor.fetchone() or (0,)
+    return int(count)
 
 
 def start(choice: str, max_connections: int) -> None:

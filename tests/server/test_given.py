@@ -45,7 +45,7 @@ def refusal(dsn):
     began = time.monotonic()
     with pytest.raises(ServerUnavailable) as caught, launch.launched(ServerChoice.parse(text), 90):
         pass
-    assert time.monotonic() - began < 6.0
+    assert time.monotonic() - began < 20.0  # 5 s, and as long as a busy machine stands still
     message = str(caught.value)
     assert "\n" not in message
     assert "secret" not in message

@@ -105,9 +105,9 @@ def _run(target, folder, strategy, processes, locustfile, **settings):
     """The log is shown where it failed."""
     with running(target, folder, strategy, processes, locustfile, **settings) as (locust, repetition, _):
         try:
-            code = locust.wait(40 + settings.get("duration_s", 0))
+            code = locust.wait(90 + settings.get("duration_s", 0))
         except subprocess.TimeoutExpired:
             code = "no end"
         assert code == 0, repetition.locust_log.read_text("utf-8")
-        assert process_group.wait_for_group(locust.pid, 5.0)
+        assert process_group.wait_for_group(locust.pid, 20.0)
     return Ran(repetition)

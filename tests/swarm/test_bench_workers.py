@@ -135,15 +135,15 @@ def test_a_worker_of_plain_locust_takes_part_in_one_repetition_of_the_closed_mod
 
 def test_workers_that_do_not_come_end_the_bench_with_the_command_that_starts_one(place, port):
     with working(place, "worker", "--master-port", port) as worker:
-        wait_until(lambda: place.locusts())
-        ran = ended(bench(place, port, "--workers", "2", "--workers-wait", "4s"), LONG_S)
+        wait_until(lambda: any(loaded(process) for process in place.locusts()), LONG_S)
+        ran = ended(bench(place, port, "--workers", "2", "--workers-wait", "10s"), LONG_S)
         assert worker.poll() is None  # it waits for the next bench
     assert (ran.code, ran.out) == (3, "")
     *hints, last_words = ran.err.splitlines()
     assert all("warning: direct/01 waits for its workers, 2 in all: start each" in hint for hint in hints)
     assert last_words == (
-        "loadtest: direct/01: 1 of 2 workers came within 4 s: start each with `loadtest worker --master-host "
-        f"127.0.0.1 --master-port {port}`, where LOADTEST_DSN names the server"
+        "loadtest: direct/01: 1 of 2 workers came within 10 s: start each with `loadtest worker "
+        f"--master-host 127.0.0.1 --master-port {port}`, where LOADTEST_DSN names the server"
     )
     assert place.files() == {}
     assert place.left() == []
@@ -232,7 +232,7 @@ def test_a_bench_that_is_interrupted_while_it_waits_tells_the_workers_that_came(
 
 def test_a_repetition_whose_worker_is_lost_does_not_count_and_is_run_again_with_another(place, port, given):
     with working(place, "worker", "--processes", "2", "--master-port", port, env=given) as workers:
-        words = ("--workers", "2", "--rate", "40", "--duration", "3s", "--reruns", "1", "--out", "mine")
+        words = ("--workers", "2", "--rate", "40", "--duration", "6s", "--reruns", "1", "--out", "mine")
         load = bench(place, port, *words, env=given, server=given["LOADTEST_DSN"])
         folder = place.folder / "mine" / "arms" / "direct"
         wait_until(lambda: any((folder / "01").glob("invocations/*")), LONG_S)

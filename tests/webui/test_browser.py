@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from contextlib import contextmanager
+from math import isnan
 
 import psutil
 import pytest
@@ -26,9 +27,9 @@ LOAD = {
     "userCount": "300", "functionTimeout": "2s", "coldStartMs": "300", "workMs": "30",
     "reapProbability": "0.2",
 }  # fmt: skip
-# A fifth of it, with time to wait: where other tests take the CPU, the manager sinks under what `cached`
+# A tenth of it, with time to wait: where other tests take the CPU, the manager sinks under what `cached`
 # needs to run out (a storm of connects, each slower than the last). What is shown here is the page.
-CALMER = {**LOAD, "userCount": "60", "functionTimeout": "10s", "duration": "6s"}
+CALMER = {**LOAD, "userCount": "30", "functionTimeout": "20s", "duration": "6s"}
 
 
 @contextmanager
@@ -113,7 +114,11 @@ def both(tab):
             Array.from(Bokeh.documents.at(-1).get_model_by_name(`test_${name}`).get_column("used_count")),
         ]))"""
     )
-    known = {name: [value for value in values if value is not None] for name, values in drawn.items()}
+    # A second that nobody sampled is a gap, which is NaN there.
+    known = {
+        name: [value for value in values if value is not None and not isnan(value)]
+        for name, values in drawn.items()
+    }
     return known if all(known.values()) else None
 
 
@@ -179,13 +184,13 @@ def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
         wait_until(lambda: rows.count() == 2, 30, "a row for each worker")
         wait_until(lambda: (shown(tab, "arrivals_count") or 0) > 28, 40, "the sum of both")
         wait_until(lambda: "frozen" in tab.locator(".lt-count").text_content(), 40)
-        wait_until(lambda: found.live()["live"]["points"]["at_s"][-1] > 7, 40)
+        wait_until(lambda: found.live()["live"]["points"]["at_s"][-1] > 10, 40)
         stop(tab)
         ended(tab, 1)
         points = found.live()["live"]["points"]
         assert max(filter(None, points["arrivals_count"])) > 28
-        # One worker alone would have half; either end may be off by a second or two.
-        assert found.live()["tests"][0]["arrivals_count"] == pytest.approx(40 * points["at_s"][-1], abs=80)
+        # One worker alone would have half; either end may be off by some seconds.
+        assert found.live()["tests"][0]["arrivals_count"] == pytest.approx(40 * points["at_s"][-1], abs=150)
 
 
 def test_a_cell_says_what_its_container_is(browser, mariadb_target, tmp_path):

@@ -39,6 +39,7 @@ def test_a_real_function_runs_from_the_page_and_what_it_cannot_be_sent_is_said_a
     text = f"shop=lambda:python:{REAL}/app.cached"
     with page(mariadb_target, tmp_path, "--strategy", text) as found:
         form = {**FORM, "strategy": text, "user_count": "10", "spawn_rate": "10", "duration": "1s"}
+        form["function_timeout"] = "20s"  # a busy machine may stand still
         answer = found.json("/swarm", {**form, "event": "sqss"})
         assert not answer["success"]
         assert "unknown event 'sqss' (did you mean sqs?)" in answer["message"]
@@ -63,8 +64,8 @@ def test_results_that_cannot_be_written_are_said_and_the_page_stays(mariadb_targ
     (tmp_path / "results").write_text("a file where a folder should be")
     with page(mariadb_target, tmp_path) as found:
         assert found.swarm()["success"]
-        wait_until(lambda: "cannot write" in found.live()["trouble"], 20)
-        wait_until(lambda: found.live()["state"] == "stopped", 20)
+        wait_until(lambda: "cannot write" in found.live()["trouble"], 40)
+        wait_until(lambda: found.live()["state"] == "stopped", 40)
         (tmp_path / "results").unlink()
         assert found.swarm(duration="1s")["success"]
         assert found.ended()["trouble"] == ""
@@ -115,7 +116,7 @@ def test_with_a_certificate(mariadb_target, tmp_path):
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     with page(mariadb_target, tmp_path, *words, scheme="https") as found:
-        with urllib.request.urlopen(found.address + "/loadtest/live", context=trusting, timeout=5) as answer:
+        with urllib.request.urlopen(found.address + "/loadtest/live", context=trusting, timeout=40) as answer:
             assert json.load(answer)["state"] == "ready"
 
 
@@ -129,7 +130,7 @@ def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
         assert found.swarm(duration="60s")["success"]
         wait_until(lambda: found.live()["tests"] and found.live()["tests"][0]["arrivals_count"] > 50, 40)
         os.kill(found.locust.pid, signal.SIGTERM)
-        assert found.locust.wait(20) == 130
+        assert found.locust.wait(40) == 130
     run = RunFolder.open(found.folder / "results" / "latest")
     (repetition,) = run.repetitions("cached")
     assert repetition.read_meta()["cut_off"] is True
@@ -155,11 +156,11 @@ def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path, ho
     ) as started:  # fmt: skip
         line = started.stdout.readline()
         assert f"http://{address}:{port}/?tab=" in line, started.stderr.read()
-        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{address}:{port}/", timeout=40) as answer:
             text = answer.read().decode()
         assert '"num_users": 50' in text
         started.send_signal(signal.SIGINT)
-        out, err = started.communicate(timeout=30)
+        out, err = started.communicate(timeout=60)
     assert started.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in out + err
@@ -194,7 +195,7 @@ from loadtest.swarm import users
 class Slow(users.Client):
     def on_stop(self):
         super().on_stop()
-        gevent.sleep(2)
+        gevent.sleep(6)
 """
 
 
@@ -211,7 +212,7 @@ def test_locusts_page_goes_on_asking_while_users_are_stopped(mariadb_target, tmp
             told.add(found.json("/stats/requests")["state"])
             return "stopped" in told
 
-        wait_until(is_over, 30)
+        wait_until(is_over, 60)
     assert "cleanup" in meant
     assert told <= {"ready", "spawning", "running", "stopped"}
 

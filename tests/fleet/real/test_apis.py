@@ -51,7 +51,7 @@ def test_a_run_counts_what_its_gateway_takes_for_failures(mariadb_target, tmp_pa
     app.write_text("def handler(event, context):\n    return {'statusCode': 503, 'body': ''}\n")
     own = Path(tmp_path, "event.json")
     own.write_text('{"version": "2.0", "requestContext": {}, "rawPath": "/{{group}}", "body": "{{id}}"}')
-    few = {"rate": 20.0, "duration_s": 1.0, "function_timeout_s": 3.0}
+    few = {"rate": 20.0, "duration_s": 1.0, "function_timeout_s": 15.0}
     shop = f"shop=lambda:python:{tmp_path}/app.handler"
     ran = run(mariadb_target, tmp_path / "r", shop, event=str(own), **few)
     assert ran.errors() == {"http 503"}

@@ -91,7 +91,8 @@ def test_no_descriptor_stays_open(fleet_of, text):
         processes.discard(one)
         del one
         counts.append(settled())
-    assert counts[-1] <= counts[0], counts
+    # Their processes end when they may, on a busy machine.
+    wait_until(lambda: settled() <= counts[0], what=f"as few descriptors as after the first, of {counts}")
     assert processes._instances == set()
     wait_until(lambda: not named("lost"), what="their end")
 

@@ -75,9 +75,12 @@ def test_a_long_statement_is_under_way_once_however_many_pieces_it_has(relay, ma
 def test_commands_that_are_sent_one_after_the_other_are_under_way_together(relay, mariadb_target):
     def timed():
         connection = connect(relay, mariadb_target)
-        alone_s = seconds_of(connection, "SELECT 1")
+        alone_s = min(seconds_of(connection, "SELECT 1") for _ in range(3))
+        return alone_s, min(behind_another(connection) for _ in range(3))
+
+    def behind_another(connection):
         connection._execute_command(0x19, b"\1\0\0\0")  # COM_STMT_CLOSE, which has no answer
-        return alone_s, seconds_of(connection, "SELECT 1")
+        return seconds_of(connection, "SELECT 1")
 
     alone_s, both_s = in_a_thread(timed)
     assert both_s < 1.7 * alone_s
@@ -88,7 +91,8 @@ def test_a_kill_whose_sender_is_gone_before_the_answer_is_noted_as_lost(relay, m
     victim = in_a_thread(lambda: connect(relay, mariadb_target))
     sending = threading.Thread(target=lambda: killer._execute_command(0x03, f"KILL {victim.thread_id()}"))
     sending.start()
-    gevent.sleep(RTT_S / 2)
+    # Cut before the relay's loop runs again, which has not passed it on yet.
+    wait_until(lambda: gevent.sleep(0.001) or any(link.killing for link in relay.links), what="the KILL")
     relay.cut()
     sending.join()
     assert [(kill.server_id, kill.error) for kill in kills] == [(victim.thread_id(), "2013")]
