@@ -18,7 +18,7 @@ QUICK = (
     "--cold-start-ms", "20", "--function-timeout", "1s", "--reruns", "0",
 )  # fmt: skip
 LONG = (*QUICK, "--duration", "20s")
-END_S = 60.0  # an interrupted command that has not ended by then hangs, on however busy a machine
+END_S = 120.0  # an interrupted command that has not ended by then hangs, on however busy a machine
 SERVERS = ("mariadbd", "mysqld")
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -48,7 +48,7 @@ class Place:
             preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignore_sigint else None,
         )
 
-    def run(self, *words, timeout_s=60.0, **more) -> Ran:
+    def run(self, *words, timeout_s=180.0, **more) -> Ran:
         return ended(self.start(*words, **more), timeout_s)
 
     def refused(self, code: int, *words, **more) -> str:

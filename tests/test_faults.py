@@ -68,9 +68,7 @@ def test_faults_of_a_scenario_file_are_taken_and_the_command_line_goes_over_them
 
 @pytest.mark.parametrize("command", ["web", "capacity"])
 def test_commands_that_take_no_faults_say_so(place, command):
-    (place.folder / "mine.toml").write_text(
-        'strategies = ["managed"]\nfaults = ["kill@5"]\n'
-    )
+    (place.folder / "mine.toml").write_text('strategies = ["managed"]\nfaults = ["kill@5"]\n')
     assert "has faults, which only loadtest bench takes" in place.refused(2, command, "mine.toml")
 
 

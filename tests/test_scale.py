@@ -45,8 +45,8 @@ def test_the_commands_for_one_machine_run_as_they_stand_there(place, text):
             stderr=log, timeout=LONG_S, check=False,
         )  # fmt: skip
     assert done.returncode == 0, (place.folder / "log").read_text()
-    (repetition,) = RunFolder(place.folder / "mine").repetitions("managed")
-    assert repetition.read_meta()["workers_count"] == 2
+    for repetition in RunFolder(place.folder / "mine").repetitions("managed"):
+        assert repetition.read_meta()["workers_count"] == 2
     wait_until(lambda: place.left() == [], what="the end of the workers")
 
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 FIRST_S, SLOWEST_S = 0.01, 0.2
 
 
-def wait_until(condition: Callable[[], T], timeout_s: float = 20.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], timeout_s: float = 60.0, what: str = "") -> T:
     """The first true value of ``condition``. Raises AssertionError with the last one."""
     deadline, pause_s = time.monotonic() + timeout_s, FIRST_S
     while not (value := condition()):

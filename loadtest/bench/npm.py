@@ -12,6 +12,7 @@ from pathlib import Path
 
 from loadtest.bench import process_group
 from loadtest.errors import UsageError
+from loadtest.server.signals import undisturbed
 
 INSTALL_S = 300.0
 WAIT_S = 2 * INSTALL_S  # for another run that installs
@@ -76,13 +77,17 @@ def install(folder: str, packages: Sequence[str], note: Callable[[str], None]) -
     words = ["npm", "ci", *OPTIONS] if is_pinned else ["npm", "install", *OPTIONS, "--no-package-lock"]
     with tempfile.TemporaryDirectory(prefix="loadtest-npm-") as scratch:
         log = Path(scratch, "npm.log")
-        npm = process_group.start(words, Path(folder), log, os.environ)
+        npm = None
         try:
+            with undisturbed():  # a signal between its start and our knowing of it would leave it behind
+                npm = process_group.start(words, Path(folder), log, os.environ)
             code = npm.wait(INSTALL_S)
         except subprocess.TimeoutExpired:
             raise UsageError(f"npm did not end in {INSTALL_S:g} s in {folder}") from None
         finally:
-            process_group.end(npm)
+            if npm is not None:
+                with undisturbed():
+                    process_group.end(npm)
         if code:
             raise UsageError(f"npm failed in {folder}: {_reason(log)}")
 

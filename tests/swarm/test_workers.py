@@ -113,7 +113,7 @@ def test_clients_that_come_too_late_make_another_load(mariadb_target, tmp_path):
 def test_a_test_that_locusts_own_clock_ends_has_the_window_that_it_had(mariadb_target, tmp_path):
     port = str(process_group.free_port())  # Locust's own is whoever's comes first
     words = (
-        "--headless", "--processes", "2", "-u", "40", "-t", "4s", "--strategy", "direct",
+        "--headless", "--processes", "2", "-u", "40", "-t", "8s", "--strategy", "direct",
         "--master-bind-port", port, "--master-port", port,
     )  # fmt: skip
     with locust(mariadb_target, tmp_path, *words) as (started, log):
@@ -121,5 +121,5 @@ def test_a_test_that_locusts_own_clock_ends_has_the_window_that_it_had(mariadb_t
     _, repetition = the_run(tmp_path)
     meta = repetition.read_meta()
     # Locust counts from before its workers are ready, three seconds before the start.
-    assert meta["deadline_s"] - meta["start_s"] < 3.5
+    assert meta["deadline_s"] - meta["start_s"] < 7.5
     assert "wrong_load" not in meta
