@@ -93,7 +93,7 @@ def in_a_moment(action, seconds=0.3):
 
 
 def killed_in_the_middle(admin, identity, like="%SLEEP(%"):
-    """The server cuts the connection while a statement like this runs on it."""
+    """The server cuts the connection while a statement like this sleeps on it."""
 
     def kill():
         wait_until(lambda: _runs(admin, identity, like), what="the statement under way")
@@ -104,7 +104,9 @@ def killed_in_the_middle(admin, identity, like="%SLEEP(%"):
 
 def _runs(admin, identity, like):
     admin.execute(
-        "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %s AND info LIKE %s", (identity, like)
+        "SELECT COUNT(*) FROM information_schema.processlist "
+        "WHERE id = %s AND info LIKE %s AND state = 'User sleep'",
+        (identity, like),
     )
     return admin.fetchone() == (1,)
 
