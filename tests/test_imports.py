@@ -58,6 +58,7 @@ SPEAKERS = {
     "commands/output",
     "swarm/listeners",
     "server/preparation",
+    "server/relay",
     "swarm/check_strategy",
     "webui/install",
     "webui/plots",

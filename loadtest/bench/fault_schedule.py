@@ -19,8 +19,8 @@ LOOK_S = 0.02
 class FaultSchedule:
     """Carries out ``faults`` in a thread while its block runs, and undoes whatever still holds at its end.
 
-    ``target`` is the server, which functions reach by way of :attr:`functions`, and ``t0_monotonic_s`` the
-    run's t0.
+    ``target`` is the server, which functions reach by way of :attr:`functions`; ``t0_monotonic_s`` is the
+    run's t0, and the times of what was done go to ``repetition``. ``seed`` decides which connections are hit.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from loadtest.settings.fault import FORM, KINDS
 
 @click.command(epilog=EXIT_CODES)
 def faults() -> None:
-    """List what `loadtest bench --fault` can do to the server and the network."""
+    """List what the option --fault of `loadtest bench` can do to the server and the network."""
     say(f"--fault {FORM}\n")
     for name, kind in KINDS.items():
         lasts = f"{kind.lasts_s:g} s" if kind.lasts_s else "over at once"

@@ -26,7 +26,7 @@ MARIADBS_LEAST = 10  # of max_connections
 
 
 def check_faults(faults: list[Fault], target: Target) -> None:
-    """Raises :class:`UsageError` for what cannot be done to the server of ``target``."""
+    """Raises :class:`UsageError` for what of ``faults`` cannot be done to the server of ``target``."""
     for fault in faults:
         if fault.kind.needs is Needs.PROCESS:
             try:
@@ -39,7 +39,10 @@ def check_faults(faults: list[Fault], target: Target) -> None:
 
 
 class RelayProcess:
-    """A :mod:`~loadtest.server.relay` in a process of its own. Raises :class:`ServerUnavailable`."""
+    """A :mod:`~loadtest.server.relay` to ``server`` in a process of its own.
+
+    Raises :class:`ServerUnavailable`.
+    """
 
     def __init__(self, server: Dsn) -> None:
         self._process = subprocess.Popen(
@@ -81,7 +84,10 @@ Step = Callable[[Fault], None]
 
 
 class FaultActions:
-    """What is done for the faults of one repetition. ``relay`` is there if one of them needs it."""
+    """What is done for the faults of one repetition, to the server of ``target``.
+
+    ``relay`` is there if one of them needs it; ``rng`` picks what is hit.
+    """
 
     def __init__(self, target: Target, relay: RelayProcess | None, rng: Random) -> None:
         self._target = target

@@ -96,6 +96,7 @@ class LocalProcess:
             self._process().resume()
 
     def slow(self, share: float) -> None:
+        """It is stopped and resumed, so that it runs for ``share`` of the time."""
         over = self._slowed = threading.Event()
         process = self._process()
 
@@ -152,6 +153,7 @@ class Container:
         self._frozen = False
 
     def slow(self, share: float) -> None:
+        """Docker gives it ``share`` of the CPU that it had."""
         self._is_slow = True
         compose.docker(["update", "--cpus", f"{share * int(self._cpus) / 1e9:.3f}", self._id])
 

@@ -34,7 +34,10 @@ class State(NamedTuple):
 
 
 class Link:
-    """A function's connection, and ours to the server. ``dead``: nobody hears anything more of it."""
+    """A function's connection, of which we write to ``ours``, and ``theirs``, ours to the server.
+
+    ``dead``: nobody hears anything more of it.
+    """
 
     def __init__(self, ours: asyncio.StreamWriter, theirs: asyncio.StreamWriter) -> None:
         self.ours, self.theirs = ours, theirs
@@ -147,7 +150,7 @@ HELD: list[asyncio.StreamWriter] = []  # sides of the server's, which never lear
 
 
 def reset(side: asyncio.StreamWriter) -> None:
-    """Closes a connection so that the other end sees a reset."""
+    """Closes the connection of ``side`` so that its other end sees a reset."""
     with suppress(OSError, AttributeError):
         side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     side.transport.abort()

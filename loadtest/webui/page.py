@@ -172,7 +172,8 @@ class Page:
         return flask.jsonify(
             order=["strategy", *option_names()],
             hidden=[name for name, of in MODELS.items() if of != model],
-            scenarios={plan.scenario: _fields(plan) for plan in plans if plan.model == model},
+            # A page carries out no faults, so a scenario without them would be another one.
+            scenarios={p.scenario: _fields(p) for p in plans if p.model == model and not p.faults},
         )
 
     def _live(self) -> flask.Response:

@@ -72,7 +72,7 @@ def framed(title: str, x: str, y: str, **more: Any) -> Any:
 
 
 def with_bands(plot: Any, faults: Sequence[Span]) -> Any:
-    """Marks when each of the ``faults`` was on."""
+    """``plot``, in which is marked when each of the ``faults`` was on."""
     for fault in faults:
         # One that is over at once gets a band that can be seen.
         right_s = max(fault.ended_s, fault.began_s + 0.1)
