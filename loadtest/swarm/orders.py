@@ -2,9 +2,12 @@
 
 import os
 import socket
+from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
+import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError, ServerUnavailable, UsageError, WorkersMissing
@@ -14,6 +17,7 @@ NO_SERVER = (
     "no server: set LOADTEST_DSN to mysql://user:password@host:port/database, "
     "or run `loadtest server up`, which prints it"
 )
+ASK_S = 2  # in the seconds between the order to start and the start
 OF_OURS = ("docker", "local")  # kinds of servers
 
 
@@ -28,14 +32,41 @@ def server_of_process(*, may_be_told: bool) -> Dsn | None:
     return Dsn.parse(text) if text else None
 
 
-def hints(server: Dsn | None, kind: str) -> dict[str, Any]:
+def hints(server: Dsn | None, described: Mapping[str, Any]) -> dict[str, Any]:
     """What workers that were started elsewhere cannot know from their environment.
 
-    The address of the ``server``, with the password, is told only if it is of a ``kind`` that we start: it is
-    on this machine, and its accounts go when it does.
+    The address of the ``server``, with the password, is told only if it is one that we start, by how it is
+    ``described``: it is on this machine, and its accounts go when it does.
     """
-    dsn = server.url() if server is not None and kind in OF_OURS else ""
-    return {"dsn": dsn, "is_bench": "LOADTEST_REPETITION" in os.environ}
+    dsn = server.url() if server is not None and described.get("kind") in OF_OURS else ""
+    variables = described.get("variables", {})
+    names = [str(variables[name]) for name in ("hostname", "port") if name in variables]
+    return {"dsn": dsn, "is_bench": "LOADTEST_REPETITION" in os.environ, "server_names": names}
+
+
+def check_same_server(server: Dsn, order: Mapping[str, Any]) -> None:
+    """Raises :class:`WorkersMissing` if ``server`` is another one than that of the master's ``order``.
+
+    By what the server says of itself, since it may have another address there. Nothing is raised where it
+    says nothing, as when it has no connection left.
+    """
+    try:
+        with (
+            closing(
+                pymysql.connect(**server.connect_arguments(), connect_timeout=ASK_S, read_timeout=ASK_S)
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT @@hostname, @@port")
+            names = [str(name) for name in cursor.fetchone() or ()]
+    except (pymysql.MySQLError, OSError, RuntimeError):
+        return
+    masters = order["server_names"]
+    if len(masters) == len(names) and names != masters:
+        raise WorkersMissing(
+            f"a worker (on {socket.gethostname()}) would load another server ({':'.join(names)}) than its "
+            f"master watches ({':'.join(masters)}): set its LOADTEST_DSN to that one"
+        )
 
 
 def server_for(own: Dsn | None, told: str) -> Dsn:

@@ -29,7 +29,14 @@ from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import end_monitor, start_monitor
-from loadtest.swarm.orders import as_seen_from_master, hints, server_for, server_of_process, settings_in
+from loadtest.swarm.orders import (
+    as_seen_from_master,
+    check_same_server,
+    hints,
+    server_for,
+    server_of_process,
+    settings_in,
+)
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
     allow_open_files,
@@ -147,7 +154,7 @@ class Run:
             start_s = time.monotonic() - t0_monotonic_s + WORKERS_LEAD_S + lead_s
             whole = {"assignment": assignment._asdict(), "settings": msgspec.to_builtins(settings)}
             order = {**whole, "start_s": start_s, "masters_s": time.monotonic(), "token": token}
-            self._master.start({**order, **hints(self._server, described.get("kind", ""))})
+            self._master.start({**order, **hints(self._server, described)})
         else:
             self._make_generator(settings, assignment, server_for(self._server, ""))
             start_s = time.monotonic() - t0_monotonic_s + LEAD_S + lead_s
@@ -171,6 +178,7 @@ class Run:
         try:
             settings = settings_in(order, self.environment)
             server = server_for(self._server, order["dsn"])
+            check_same_server(server, order)
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
                 self._distant = own_folder()
                 assignment = assignment._replace(repetition=str(self._distant.path))

@@ -21,7 +21,8 @@ from loadtest.fleet.scaling import share_of
 from loadtest.packaged import packaged
 from loadtest.results.parquet import read_rows
 from loadtest.results.run_folder import RunFolder
-from loadtest.server import reset
+from loadtest.server import launch, reset
+from loadtest.server.choice import ServerChoice
 from tests.conftest import missing
 from tests.places import END_S, QUICK, ROOT, ended, sentence
 from tests.waiting import wait_until
@@ -307,6 +308,21 @@ def test_the_page_takes_no_workers(place):
     (place.folder / "mine.toml").write_text("workers = 2\n")
     assert "which only loadtest bench takes" in place.refused(2, "web", "mine.toml")
     assert "No such option '--workers'" in place.refused(2, "web", "--workers", "2")
+
+
+def test_a_worker_for_another_server_than_its_masters_is_told_so(place, port, given):
+    with launch.launched(ServerChoice("local"), 10) as another:
+        wrong = {
+            **given,
+            "LOADTEST_DSN": str(another.functions),
+            "LOADTEST_PASSWORD": another.functions.password,
+        }
+        with working(place, "worker", "--master-port", port, env=wrong):
+            started = bench(place, port, "--workers", "1", env=given, server=given["LOADTEST_DSN"])
+            ran = ended(started, LONG_S)
+    assert ran.code == 3, ran
+    assert f":{account.port}) than its master watches (" in ran.err
+    assert "set its LOADTEST_DSN to that one" in ran.err
 
 
 def test_a_worker_elsewhere_needs_a_server_that_it_can_reach(place):
