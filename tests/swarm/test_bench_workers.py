@@ -312,11 +312,8 @@ def test_the_page_takes_no_workers(place):
 
 def test_a_worker_for_another_server_than_its_masters_is_told_so(place, port, given):
     with launch.launched(ServerChoice("local"), 10) as another:
-        wrong = {
-            **given,
-            "LOADTEST_DSN": str(another.functions),
-            "LOADTEST_PASSWORD": another.functions.password,
-        }
+        account = another.functions
+        wrong = {**given, "LOADTEST_DSN": str(account), "LOADTEST_PASSWORD": account.password}
         with working(place, "worker", "--master-port", port, env=wrong):
             started = bench(place, port, "--workers", "1", env=given, server=given["LOADTEST_DSN"])
             ran = ended(started, LONG_S)
