@@ -28,7 +28,7 @@ from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
-from loadtest.swarm.monitor_process import end_monitor, start_monitor
+from loadtest.swarm.monitor_process import end_monitor, start_monitor, wait_for_sample
 from loadtest.swarm.orders import as_seen_from_master, hints, server_for, server_of_process, settings_in
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
@@ -127,6 +127,7 @@ class Run:
         self.t0_monotonic_s = t0_monotonic_s
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
         self._monitor = start_monitor(self.repetition, t0_monotonic_s)
+        wait_for_sample(self.repetition)
         self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
         workers_count = len(self._roster.places)
         assignment = Assignment(
