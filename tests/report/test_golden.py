@@ -266,9 +266,8 @@ def test_the_schema_names_every_figure_of_a_repetition():
         for group, values in EXPECTED.items()
         for name in (values if isinstance(values, dict) else [""])
     }
-    numbers = {
-        name for name in numbers if name.split(".")[0] not in ("valid", "reasons", "errors", "reconciliation")
-    }
+    others = ("valid", "reasons", "errors", "reconciliation")
+    numbers = {name for name in numbers if name.split(".")[0] not in others}
     assert {name for name in numbers if not name.endswith(".disturbed")} == set(figure_names())
 
 
