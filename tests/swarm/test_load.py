@@ -14,6 +14,7 @@ import pytest
 
 from loadtest.fleet.arrivals import Profile, client_arrivals
 from loadtest.report.comparisons.evidence import Term, difference
+from loadtest.report.run_summary import summarise_run
 from tests.server.pressure import server_process
 from tests.swarm.locusts import Ran, run, running
 from tests.waiting import wait_until
@@ -91,6 +92,10 @@ def test_arrivals_do_not_wait_for_answers_and_a_stall_shows_in_all_of_them(maria
     for row in stalled:
         assert row["error"] == ""
         assert row["finished_s"] >= resumed_s - 0.05
+    # From the due time on, so the longest waited for as long as the server stood still.
+    (arm,) = summarise_run(ran.folder).arms.values()
+    first_s = min(row["due_s"] for row in stalled)
+    assert arm.repetitions[0].latency_ms.max >= 1000 * (resumed_s - first_s - 0.05)
 
 
 def test_a_cold_burst_starts_as_many_containers_as_the_scaling_rate_allows(mariadb_target, tmp_path):
