@@ -133,6 +133,37 @@ def test_what_is_still_under_way_after_the_drain_is_unfinished(mariadb_target, t
     assert ran.errors() == {"unfinished"}
 
 
+BLOCKING = """
+from gevent.monkey import get_original
+
+sleep = get_original("time", "sleep")  # of the whole loop
+
+
+class Blocking:
+    def __init__(self, connect):
+        pass
+
+    def invoke(self, work, context):
+        sleep(0.2)
+"""
+
+
+def test_an_arrival_whose_turn_did_not_come_before_the_end_is_a_row_too(mariadb_target, tmp_path):
+    (tmp_path / "blocks.py").write_text(BLOCKING)
+    locustfile = tmp_path / "clients.py"
+    locustfile.write_text(
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom loadtest.swarm.users import *\n"
+    )
+    ran = run(
+        mariadb_target, tmp_path / "r", "x=blocks:Blocking", 1, locustfile,
+        rate=100.0, duration_s=1.0, function_timeout_s=1.0, cold_start_ms=0.0,
+    )  # fmt: skip
+    assert len(ran.invocations) == len(expected_arrivals(1, 100, 1.0, 1.0))
+    late = [row for row in ran.invocations if row["container"] == -1]
+    assert len(late) > 5
+    assert {(row["error"], row["started_s"]) for row in late} == {("unfinished", None)}
+
+
 def test_a_cut_function_leaves_its_connection_as_a_zombie(mariadb_target, tmp_path):
     ran = run(
         mariadb_target, tmp_path / "r", "cached",
