@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from loadtest.fleet.clock import Clock
 from loadtest.fleet.lifecycle import Quick, moved
+from loadtest.fleet.totals import Totals
 from loadtest.manager.liveness import is_readable
 from loadtest.results.rows import ConnectionLife, Kill
 
@@ -121,6 +122,7 @@ class Book:
         self._of_container: dict[int, list[Life]] = {}
         self._changed: dict[Life, None] = {}
         self._watch = _epoll() if _epoll else None
+        self.totals = Totals()
         self.zombies_count = 0
         self.shortages_count = 0  # connects that failed on this machine: see `shortage_of`
         self._dropped_count = 0  # dropped by the server, and their containers do not know yet
@@ -143,6 +145,7 @@ class Book:
                 yield life.container, life.server_id, life.reaped_s
 
     def opened(self, connection: Recorded) -> Life:
+        self.totals.opened_count += 1
         server_id = int(connection.thread_id())
         life = Life(connection, connection.meter.container, server_id, self._clock.now())
         self._by_fd[life.fd] = life

@@ -7,6 +7,7 @@ from typing import Any
 
 import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import CLIENT, ER
 
 from loadtest.fleet.book import Book, Life
 from loadtest.manager.liveness import is_readable
@@ -64,15 +65,19 @@ class MeteredConnection(Connection):
         if meter.cut:
             raise FunctionTimeout
         started, commands_s = time.monotonic(), meter.command_s
+        totals = self._book.totals
         meter.connects_count += 1
+        totals.connects_count += 1
+        totals.may_be_several |= bool(self.client_flag & CLIENT.MULTI_STATEMENTS)
         meter.retries_count += meter.refused
         meter.refused = True
         try:
             if self._rtt_s:
                 time.sleep(self._rtt_s)
             super().connect(sock)
-        except pymysql.OperationalError as problem:
-            self._book.shortages_count += bool(shortage_of(problem))
+        except pymysql.MySQLError as error:
+            totals.refused_count += error.args[:1] == (ER.CON_COUNT_ERROR,)
+            self._book.shortages_count += bool(shortage_of(error))
             raise
         finally:
             meter.connect_s += time.monotonic() - started
@@ -97,10 +102,13 @@ class MeteredConnection(Connection):
             sent_count = 0  # PyMySQL's own way meets it, too, and says what it is
         if sent_count < len(data):
             super()._write_bytes(data[sent_count:])  # type: ignore[misc]
+        if self._quitting and not self._dropped:
+            self._book.totals.quits_count += 1
 
     def _execute_command(self, command: int, sql: Any) -> None:
         self.meter.commands_count += 1
         super()._execute_command(command, sql)  # type: ignore[misc]
+        self._book.totals.sent(command)  # and not one that was cut on its way
 
     def query(self, sql: Any, unbuffered: bool = False) -> int:
         """Runs a statement and measures it; ``unbuffered`` leaves its rows on the wire, as in PyMySQL."""

@@ -25,7 +25,7 @@ from loadtest.fleet.recorder import Recorder
 from loadtest.fleet.runtimes import runtime_of
 from loadtest.fleet.scaling import share_of
 from loadtest.results.csv_rows import CsvAppender
-from loadtest.results.rows import GeneratorSecond, Invocation
+from loadtest.results.rows import UNFINISHED, GeneratorSecond, Invocation
 from loadtest.results.run_folder import Repetition
 from loadtest.settings.load_shape import shape_points
 from loadtest.settings.plan import Settings
@@ -98,6 +98,7 @@ class Generator:
         self._unready_count = 0
         self._joined = Event()
         self._in_flight = Group()
+        self._handed: dict[tuple[int, int], tuple[Arrival, float]] = {}  # whose greenlet has not run yet
         self._background = Group()
         self._writer = gevent.Greenlet()
         self.newest: GeneratorSecond | None = None  # its health
@@ -194,8 +195,23 @@ class Generator:
                 continue
             self._schedule(user, arrivals)
             self.health.late(now_s - due_s)
-            self._in_flight.spawn(self.fleet.arrive, user, arrival, due_s)
+            self.health.due_count += 1
+            self._handed[user, arrival.number] = arrival, due_s
+            self._in_flight.spawn(self._arrive, user, arrival, due_s)
         self._drain()
+
+    def _arrive(self, user: int, arrival: Arrival, due_s: float) -> None:
+        del self._handed[user, arrival.number]
+        self.fleet.arrive(user, arrival, due_s)
+
+    def _kill_in_flight(self) -> None:
+        """Their rows say `unfinished`; also of those whose turn in a crowded loop had not come."""
+        self._in_flight.kill(timeout=1.0)
+        handed, self._handed = self._handed, {}
+        worker, part_of = self.assignment.worker, self.fleet.part_of
+        for (user, number), (arrival, due_s) in handed.items():
+            part = part_of(arrival.part_draw)
+            self._done(Invocation(worker, number, user, -1, part, due_s, error=UNFINISHED))
 
     # Closed model
 
@@ -214,6 +230,7 @@ class Generator:
         think_s = settings.think_time_ms / 1000
         while clock.now() < self.deadline_s and user not in self._left:
             reap_draw, zombie_draw, pause_draw = rng.random(), rng.random(), rng.random()
+            self.health.due_count += 1
             fleet.invoke(container, user, number, clock.now())
             number += 1
             gone = container.state is State.GONE
@@ -243,7 +260,7 @@ class Generator:
 
     def _drain(self) -> None:
         self._in_flight.join(timeout=self._drain_s)
-        self._in_flight.kill(timeout=1.0)  # their rows say `unfinished`
+        self._kill_in_flight()
         self.drained.set()
 
     def close(self, *, hurry: bool = False) -> None:
@@ -253,7 +270,7 @@ class Generator:
         self._closed = True
         self.stop_arrivals()
         if hurry:
-            self._in_flight.kill(timeout=1.0)
+            self._kill_in_flight()
         self.drained.wait(self._drain_s + 2.0)
         # Never killed: a part that its thread is still writing must be there when parts become one.
         self._ending.set()
@@ -315,10 +332,11 @@ class Generator:
 
     def _second(self) -> GeneratorSecond:
         fleet, book = self.fleet, self.book
-        return self.health.second(
+        row = self.health.second(
             fleet.in_service_count, fleet.containers_count, book.open_count, book.zombies_count,
             self._runtime.cpu_s(), book.shortages_count,
         )  # fmt: skip
+        return book.totals.written_into(row)
 
     def _see_unready(self) -> None:
         gevent.sleep(max(0.0, self.start_s - self.clock.now()))

@@ -24,6 +24,7 @@ class Health:
         self._process = psutil.Process()
         self._cpu_s, self._at_s, self._machine = self._process_cpu_s(), clock.now(), psutil.cpu_times()
         self._functions_cpu_s = 0.0
+        self.due_count = 0  # arrivals handed to the fleet
         self.arrivals_count = 0
         self.errors_count = 0
 
@@ -79,6 +80,7 @@ class Health:
             zombies_count=zombies_count,
             functions_cpu_ratio=functions_s if isnan(functions_s) else max(0.0, functions_s) / elapsed_s,
             shortages_count=shortages_count,
+            due_count=self.due_count,
         )
         self._functions_cpu_s = functions_cpu_s
         self._cpu_s, self._at_s, self._machine = cpu_s, now_s, machine

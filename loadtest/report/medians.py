@@ -10,7 +10,7 @@ from loadtest.report.times import STATISTICS
 from loadtest.results.summary import ArmFigures, PartFigures, Starts, Times
 
 Group = TypeVar("Group", bound=Struct)
-NOT_MERGED = ("valid", "reasons", "parts")
+NOT_MERGED = ("valid", "reasons", "parts", "reconciliation")
 
 
 def of_repetitions(repetitions: Sequence[ArmFigures]) -> ArmFigures:

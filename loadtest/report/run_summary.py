@@ -14,6 +14,7 @@ from loadtest.report.fault_spans import spans
 from loadtest.report.figures import summarise_repetition
 from loadtest.report.frame_reader import read_repetition
 from loadtest.report.frames import Frames
+from loadtest.report.reconciliation import reconcile, said
 from loadtest.report.validity import RULE, Rule
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.results.summary import Arm, ArmFigures, FaultFigures, Integrity, Summary, asked_arms
@@ -41,11 +42,14 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
     faults: dict[str, list[list[FaultFigures]]] = {}
     warnings = [str(text) for text in listed(run.get("warnings"))]
     measured = False
+    server = run.get("server")
+    is_shared = isinstance(server, dict) and server.get("kind") == "given"
     for arm in _in_order(folder.arms(), asked):
         for repetition in folder.repetitions(arm):
             frames = read_repetition(repetition)
             measured = measured or not frames.invocations.empty
             figures = summarise_repetition(frames, settings, rule)
+            figures.reconciliation = reconcile(frames, is_shared=is_shared)
             _drop_infinite(figures)
             repetitions.setdefault(arm, []).append(figures)
             if spans(frames):
@@ -57,7 +61,6 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
         raise NothingMeasured(f"{folder.path}: nothing was measured: it has not a single arrival")
     not_run = [f"{arm} was not run" for arm in asked if arm not in repetitions]
     warnings += [text for text in not_run if not any(said.startswith(f"{text}: ") for said in warnings)]
-    server = run.get("server")
     return Summary(
         scenario=finite(run.get("settings")),
         server=finite(
@@ -107,6 +110,9 @@ def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> li
     if figures.reasons:
         for_what = "" if frames.wrong_load else " for times"
         texts.append(f"{where} is not valid{for_what}: {'; '.join(figures.reasons)}")
+    differences = [said(one) for one in listed(figures.reconciliation) if one.holds is False]
+    if differences:
+        texts.append(f"{where} does not reconcile: {'; '.join(differences)}")
     _, unknown_count = judge_kills(frames.kills, frames.connections, frames.invocations)
     if unknown_count:
         texts.append(f"{where}: KILLs not counted, because no row shows what they hit: {unknown_count}")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 # Since nobody can tell which of a real function's statements are its work, and which of several processes
 # that share a way to the server has connected.
 MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
-LATER = ("functions_cpu_ratio", "shortages_count")  # columns that files of older versions lack
+LATER = (  # columns that files of older versions lack
+    "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "refused_count",
+    "quits_count", "statements_count",
+)  # fmt: skip
 
 Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
 
@@ -43,7 +46,7 @@ class Invocation(NamedTuple):
     worker: int
     arrival: int  # number of the arrival within its client (open model) or container (closed)
     client: int
-    container: int  # -1: throttled, no container was there to serve it
+    container: int  # -1: none served it: throttled, or its turn had not come when the run ended
     part: str  # which part of a mixed fleet; the strategy's name otherwise
     due_s: float
     started_s: float = nan  # entry into the handler; NaN when it never ran
@@ -97,7 +100,11 @@ class Lag(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What the server said about its connections at one moment, without the monitor's own."""
+    """What the server said about its connections at one moment, without the monitor's own.
+
+    The counters are since the server's start. Older versions left the monitor's own statements among the
+    questions.
+    """
 
     at_s: float
     connections_count: int | None = None
@@ -109,10 +116,15 @@ class Sample(NamedTuple):
     questions_count: int | None = None
     max_connections: int | None = None
     error: str = ""
+    opened_count: int | None = None  # logins that succeeded, and those that are under way
 
 
 class GeneratorSecond(NamedTuple):
-    """One second of a generator process. Counts of invocations are since the repetition began."""
+    """One second of a generator process. Counts of invocations are since the repetition began.
+
+    So are those from ``due_count`` on, which are kept apart from the rows, to check them. None is unknown:
+    what functions send under TLS of their own, and how many statements are in one that has several.
+    """
 
     at_s: float
     worker: int
@@ -130,6 +142,12 @@ class GeneratorSecond(NamedTuple):
     zombies_count: int = 0
     functions_cpu_ratio: float = nan  # of one core, of all processes of real functions
     shortages_count: int | None = None  # connects for which this machine had no port or file left
+    due_count: int | None = None  # arrivals handed to the fleet
+    connects_count: int | None = None  # connects that functions began
+    opened_count: int | None = None  # those that became connections
+    refused_count: int | None = None  # those that a full server refused (1040)
+    quits_count: int | None = None  # connections that functions ended with a goodbye
+    statements_count: int | None = None  # sent by functions, without goodbyes, as the server counts them
 
 
 class Start(NamedTuple):

@@ -111,11 +111,28 @@ class PartFigures(Struct, kw_only=True):
     overhead_queries_per_invocation: Number = None
 
 
+class Balance(Struct, kw_only=True):
+    """Two counts of the same things, by independent ways. ``difference`` is the right one minus the left.
+
+    ``holds``: whether the difference is within the ``tolerance``; None where it cannot be told, for the
+    ``reason``. What each of them counts is in docs/reconciliation.md.
+    """
+
+    name: str
+    left: Count = None
+    right: Count = None
+    difference: Number = None
+    tolerance: Count = None
+    holds: bool | None = None
+    reason: str = ""
+
+
 class ArmFigures(Struct, kw_only=True):
     """One arm, in one repetition or as the median of its repetitions.
 
     ``valid`` is for times, ``reasons`` say why not. ``errors`` counts arrivals without an answer by name, the
-    most frequent first. ``integrity`` is there for the workload ``ledger``, ``parts`` for a mixed fleet only.
+    most frequent first. ``integrity`` is there for the workload ``ledger``, ``parts`` for a mixed fleet only,
+    ``reconciliation`` for a repetition only.
     """
 
     valid: bool
@@ -139,6 +156,7 @@ class ArmFigures(Struct, kw_only=True):
     generator: GeneratorLoad = field(default_factory=GeneratorLoad)
     integrity: Integrity | None = None
     parts: dict[str, PartFigures] | UnsetType = UNSET
+    reconciliation: list[Balance] | UnsetType = UNSET
 
     def with_parts(self) -> "list[ArmFigures | PartFigures]":
         """These figures, and those of each part."""

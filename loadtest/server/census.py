@@ -12,6 +12,7 @@ from loadtest.server import flavour
 from loadtest.server.target import Target
 
 COUNTERS = ("Aborted_clients", "Questions")
+STATEMENTS_COUNT = 2  # of :func:`ask`
 
 
 class CensusQueries(NamedTuple):
@@ -24,7 +25,10 @@ class CensusQueries(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Connections of functions, also those that are still logging in; counters since the server's start."""
+    """Connections of functions, also those that are still logging in.
+
+    The counters are of all clients, the harness's too, since the server's start.
+    """
 
     connections_count: int
     running_count: int
@@ -34,6 +38,7 @@ class Census:
     refused_count: int | None
     aborted_clients_count: int | None
     questions_count: int | None
+    opened_count: int | None  # logins that succeeded, and those that are under way
 
 
 def shared_account(target: Target) -> bool:
@@ -81,6 +86,7 @@ def ask(cursor: Cursor, queries: CensusQueries) -> Census:
         refused_count=flavour.refused_count(queries.flavour, counters),
         aborted_clients_count=counters.get("Aborted_clients"),
         questions_count=counters.get("Questions"),
+        opened_count=flavour.opened_count(queries.flavour, counters),
     )
 
 

@@ -4,7 +4,8 @@ Environment: ``LOADTEST_ADMIN_DSN``; ``LOADTEST_T0_MONOTONIC``, the ``time.monot
 run's t0 (all processes of a machine share that clock); ``LOADTEST_DSN``, the functions' account, to
 tell whether it is the same; ``LOADTEST_MONITOR_HZ``, 5 by default.
 
-It ends on SIGTERM or SIGINT, and when its parent process is gone. It prints nothing. Its exit code is 2 if a
+It ends on SIGTERM or SIGINT, after a last sample, for which it waits up to a second until the functions'
+connections are gone; and when its parent process is gone. It prints nothing. Its exit code is 2 if a
 variable is missing or wrong, 3 if it could not write.
 """
 
@@ -27,6 +28,8 @@ from loadtest.server import census, connections, flavour
 
 TIMEOUT_S = 1.0
 DEFAULT_HZ = 5.0
+GONE_S = 1.0  # after the load, for the server to notice that clients have gone
+GONE_HZ = 20.0
 
 
 class Monitor:
@@ -41,6 +44,8 @@ class Monitor:
         self._t0_monotonic_s = t0_monotonic_s
         self._connection: pymysql.Connection[Cursor] | None = None
         self._queries: census.CensusQueries | None = None
+        self._opened_count = 0  # connections of our own
+        self._questions_count = 0  # statements of our own
 
     def __repr__(self) -> str:
         return f"<Monitor of {self._admin}, {'connected' if self._connection else 'not connected'}>"
@@ -53,6 +58,7 @@ class Monitor:
             with connection.cursor() as cursor:
                 self._queries = self._queries or self._suited_queries(cursor)
                 seen = census.ask(cursor, self._queries)
+                self._questions_count += census.STATEMENTS_COUNT
         except (pymysql.Error, OSError, RuntimeError) as error:
             self.close()
             return Sample(at_s, error=connections.short(error))
@@ -63,16 +69,23 @@ class Monitor:
             sleeping_count=seen.sleeping_count,
             oldest_sleep_s=seen.oldest_sleep_s,
             refused_count=seen.refused_count,
-            aborted_clients_count=seen.aborted_clients_count,
-            questions_count=seen.questions_count,
+            # Each of our connections but the one in use has ended without a goodbye.
+            aborted_clients_count=_less(seen.aborted_clients_count, self._opened_count - 1),
+            questions_count=_less(seen.questions_count, self._questions_count),
             max_connections=seen.max_connections,
+            opened_count=_less(seen.opened_count, self._opened_count),
         )
 
     def _connect(self) -> "pymysql.Connection[Cursor]":
         self._connection = connections.connect(self._admin, TIMEOUT_S)
+        self._opened_count += 1
+        with self._connection.cursor() as cursor:
+            cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")  # what connecting took, and this one
+            self._questions_count += int((cursor.fetchone() or ("", 0))[1])
         return self._connection
 
     def _suited_queries(self, cursor: Cursor) -> census.CensusQueries:
+        self._questions_count += 1
         cursor.execute("SELECT VERSION(), @@GLOBAL.performance_schema")
         version, performance_schema = cursor.fetchone() or ("", 0)
         return census.queries(flavour.of_version(str(version)), bool(performance_schema), self._harness_user)
@@ -82,6 +95,21 @@ class Monitor:
         if self._connection is not None:
             self._connection._force_close()  # type: ignore[attr-defined]
             self._connection = None
+
+
+def _less(count: int | None, own_count: int) -> int | None:
+    return None if count is None else count - own_count
+
+
+def sample_the_end(monitor: Monitor, rows: CsvAppender) -> None:
+    """The state after the load: samples until no function is connected, for about a second at most."""
+    until_s = time.monotonic() + GONE_S
+    while True:
+        sample = monitor.sample()
+        rows.append(sample)
+        if sample.connections_count == 0 or time.monotonic() > until_s:
+            return
+        time.sleep(1 / GONE_HZ)
 
 
 def run(monitor: Monitor, rows: CsvAppender, hz: float, wait: Callable[[float], bool]) -> None:
@@ -116,6 +144,8 @@ def main(arguments: list[str]) -> int:
     try:
         rows = CsvAppender(path, Sample)
         run(monitor, rows, hz, wait)
+        if stopped.is_set():
+            sample_the_end(monitor, rows)
         rows.close()
     except OSError:
         return 3

@@ -3,9 +3,16 @@
 import os
 import subprocess
 import sys
+import time
 
+from gevent.monkey import get_original
+
+from loadtest.results.csv_rows import last_rows
+from loadtest.results.rows import Sample
 from loadtest.results.run_folder import Repetition
 
+_sleep = get_original("time", "sleep")
+BEGIN_S = 2.0
 END_S = 5.0
 
 
@@ -21,6 +28,17 @@ def start_monitor(repetition: Repetition, t0_monotonic_s: float) -> "subprocess.
         env=environment,
         stdin=subprocess.DEVNULL,
     )
+
+
+def wait_for_sample(repetition: Repetition) -> None:
+    """Returns when the monitor has sampled the server once, or after :data:`BEGIN_S`.
+
+    What functions do from then on is between two samples of its counters. The loop stands still: nobody may
+    end the test while it begins.
+    """
+    until_s = time.monotonic() + BEGIN_S
+    while time.monotonic() < until_s and not any(last_rows(repetition.samples, Sample._fields)):
+        _sleep(0.02)
 
 
 def end_monitor(monitor: "subprocess.Popen[bytes]") -> None:

@@ -17,7 +17,7 @@ NO_SERVER = (
     "no server: set LOADTEST_DSN to mysql://user:password@host:port/database, "
     "or run `loadtest server up`, which prints it"
 )
-ASK_S = 2  # in the seconds between the order to start and the start
+ASK_S = 2
 OF_OURS = ("docker", "local")  # kinds of servers
 
 
@@ -44,12 +44,14 @@ def hints(server: Dsn | None, described: Mapping[str, Any]) -> dict[str, Any]:
     return {"dsn": dsn, "is_bench": "LOADTEST_REPETITION" in os.environ, "server_names": names}
 
 
-def check_same_server(server: Dsn, order: Mapping[str, Any]) -> None:
-    """Raises :class:`WorkersMissing` if ``server`` is another one than that of the master's ``order``.
+def names_of(server: Dsn | None) -> list[str]:
+    """What ``server`` calls itself, host and port, which is the same from everywhere.
 
-    By what the server says of itself, since it may have another address there. Nothing is raised where it
-    says nothing, as when it has no connection left.
+    Empty where it says nothing, as when it has no connection left; and for None. Asked before a test, whose
+    connects and statements are counted.
     """
+    if server is None:
+        return []
     try:
         with (
             closing(
@@ -58,11 +60,15 @@ def check_same_server(server: Dsn, order: Mapping[str, Any]) -> None:
             connection.cursor() as cursor,
         ):
             cursor.execute("SELECT @@hostname, @@port")
-            names = [str(name) for name in cursor.fetchone() or ()]
+            return [str(name) for name in cursor.fetchone() or ()]
     except (pymysql.MySQLError, OSError, RuntimeError):
-        return
+        return []
+
+
+def check_same_server(names: list[str], order: Mapping[str, Any]) -> None:
+    """Raises :class:`WorkersMissing` if a server of these ``names`` is not that of the master's ``order``."""
     masters = order["server_names"]
-    if len(masters) == len(names) and names != masters:
+    if names and masters and names != masters:
         raise WorkersMissing(
             f"a worker (on {socket.gethostname()}) would load another server ({':'.join(names)}) than its "
             f"master watches ({':'.join(masters)}): set its LOADTEST_DSN to that one"

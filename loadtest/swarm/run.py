@@ -28,11 +28,12 @@ from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
-from loadtest.swarm.monitor_process import end_monitor, start_monitor
+from loadtest.swarm.monitor_process import end_monitor, start_monitor, wait_for_sample
 from loadtest.swarm.orders import (
     as_seen_from_master,
     check_same_server,
     hints,
+    names_of,
     server_for,
     server_of_process,
     settings_in,
@@ -92,6 +93,8 @@ class Run:
             runner.register_message(FAILED, self._worker_failed)
         elif self.is_worker:
             self._clock = MastersClock(runner)
+            # Workers of the bench's own processes have its server by their environment.
+            self._server_names = [] if "LOADTEST_REPETITION" in os.environ else names_of(self._server)
             runner.register_message(START, self._told_to_start)
             runner.register_message(STOP, self._told_to_stop)
             watch_master(environment, self._masterless)
@@ -134,6 +137,7 @@ class Run:
         self.t0_monotonic_s = t0_monotonic_s
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
         self._monitor = start_monitor(self.repetition, t0_monotonic_s)
+        wait_for_sample(self.repetition)
         self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
         workers_count = len(self._roster.places)
         assignment = Assignment(
@@ -178,7 +182,7 @@ class Run:
         try:
             settings = settings_in(order, self.environment)
             server = server_for(self._server, order["dsn"])
-            check_same_server(server, order)
+            check_same_server(self._server_names, order)
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
                 self._distant = own_folder()
                 assignment = assignment._replace(repetition=str(self._distant.path))

@@ -39,7 +39,8 @@ def table_of(kind: str, rows: Iterable[Any]) -> pa.Table:
 
 
 def generator_second(at_s: float, worker: int = 0, **values: Any) -> GeneratorSecond:
-    plain = dict.fromkeys(GeneratorSecond._fields[2:], 0)
+    defaults = GeneratorSecond._field_defaults
+    plain = {name: 0 for name in GeneratorSecond._fields[2:] if defaults.get(name, 0) is not None}
     return GeneratorSecond(at_s, worker, **{**plain, "cpu_ratio": 0.5, **values})
 
 

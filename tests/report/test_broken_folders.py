@@ -14,7 +14,7 @@ from loadtest.report.frame_reader import read_repetition
 from loadtest.report.render.terminal import run_text
 from loadtest.report.run_summary import summarise_run
 from loadtest.results import parquet, run_folder
-from loadtest.results.rows import ConnectionLife, Invocation, Sample, Start
+from loadtest.results.rows import ConnectionLife, GeneratorSecond, Invocation, Sample, Start
 from loadtest.results.summary import as_json
 
 from .conftest import generator_second, table_of
@@ -65,17 +65,23 @@ def test_functions_that_go_to_another_server_are_named(writer):
 def test_a_run_of_an_older_version_lacks_the_newest_columns_and_is_whole(writer):
     meta = {"start_s": 10.0, "deadline_s": 20.0, "ended_s": 20.5, "cut_off": False}
     tables = {"invocations": rows(50), "connections": [LIFE]}
+    columns = GeneratorSecond._fields
+    count = len(columns) - columns.index("functions_cpu_ratio")
     seconds = [second._replace(functions_cpu_ratio=math.nan) for second in GENERATOR]
     folder = writer.repetition("x", meta, [Sample(11.0)], seconds, **tables)
     now = summary_of(writer.folder)
     lines = folder.generator.read_text().splitlines()
-    assert lines[0].endswith(",functions_cpu_ratio")
-    folder.generator.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    folder.generator.write_text("\n".join(line.rsplit(",", count)[0] for line in lines) + "\n")
+    assert folder.generator.read_text().splitlines()[0].endswith(",zombies_count")
+    lines = folder.samples.read_text().splitlines()
+    folder.samples.write_text("\n".join(line.rsplit(",", 1)[0] for line in lines) + "\n")
+    assert folder.samples.read_text().splitlines()[0].endswith(",error")
     for file in folder.row_files("starts"):
         file.unlink()
     assert summary_of(writer.folder) == now
     assert only(now)["generator"]["functions_cpu_ratio"] is None
     assert only(now)["starts"]["count"] is None
+    assert {one["holds"] for one in only(now)["reconciliation"]} == {None}
 
 
 def test_an_interrupted_repetition_has_the_throughput_of_the_time_it_had(writer):

@@ -93,6 +93,7 @@ GENERATOR = [
         lateness_p99_ms=2.0,
         containers_count=4,
         functions_cpu_ratio=0.25,
+        due_count=3,
     ),
     generator_second(
         14.0,
@@ -102,6 +103,9 @@ GENERATOR = [
         lateness_p99_ms=1.0,
         containers_count=5,
         functions_cpu_ratio=0.5,
+        due_count=7,
+        opened_count=5,
+        refused_count=23,
     ),
 ]
 
@@ -168,7 +172,24 @@ EXPECTED = {
         "disturbed_ratio": 1 / 7,
     },
     "integrity": {"acknowledged_count": 5, "lost_count": 0, "doubled_count": 1},
-}
+    "reconciliation": [
+        {
+            "name": "arrivals", "left": 10, "right": 10, "difference": 0, "tolerance": 0, "holds": True,
+            "reason": "",
+        },
+        *(
+            {
+                "name": name, "left": None, "right": right, "difference": None, "tolerance": tolerance,
+                "holds": None, "reason": "what its functions send cannot be read",
+            }
+            # 4 connections have the times that their fate needs; a sample failed
+            for name, right, tolerance in (
+                ("connections", 4, 0), ("connects", None, 1), ("refusals", None, 1),
+                ("aborted clients", None, 1), ("statements", None, 7),
+            )
+        ),
+    ],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -245,7 +266,8 @@ def test_the_schema_names_every_figure_of_a_repetition():
         for group, values in EXPECTED.items()
         for name in (values if isinstance(values, dict) else [""])
     }
-    numbers = {name for name in numbers if name.split(".")[0] not in ("valid", "reasons", "errors")}
+    others = ("valid", "reasons", "errors", "reconciliation")
+    numbers = {name for name in numbers if name.split(".")[0] not in others}
     assert {name for name in numbers if not name.endswith(".disturbed")} == set(figure_names())
 
 

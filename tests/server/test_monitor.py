@@ -104,6 +104,27 @@ def test_the_monitor_sees_refused_connects(target, tmp_path):
         wait_until(lambda: newest(path)["connections_count"] == str(full))
 
 
+def test_the_counters_leave_the_monitor_out_and_the_last_sample_is_of_the_end(target, tmp_path):
+    reset.reset(target)
+    path = tmp_path / "samples.csv"
+    with monitor(target, path) as process:
+        opened = [connections.connect_plain(target.functions) for _ in range(3)]
+        for connection in opened:
+            connection.query("SELECT 1")
+        opened[0].close()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        for connection in opened[1:]:
+            connection._force_close()
+        assert process.wait(5) == 0
+    first, last = rows(path)[0], newest(path)
+    assert last["connections_count"] == "0"
+    grown = {name: int(last[name]) - int(first[name]) for name in first if name.endswith("s_count")}
+    assert int(last["opened_count"]) - int(first["opened_count"]) == 3
+    # PyMySQL's SET NAMES and a statement of each, and one goodbye.
+    assert (grown["questions_count"], grown["aborted_clients_count"]) == (3 * 2 + 1, 2)
+
+
 def test_a_stopped_server_is_rows_with_an_error_and_then_samples_go_on(target, tmp_path):
     path = tmp_path / "samples.csv"
     server = server_process(target)

@@ -14,6 +14,7 @@ import pytest
 
 from loadtest.fleet.arrivals import Profile, client_arrivals
 from loadtest.report.comparisons.evidence import Term, difference
+from loadtest.report.run_summary import summarise_run
 from loadtest.results.parquet import read_rows
 from tests.server.pressure import server_process, stands_still
 from tests.swarm.locusts import Ran, run, running
@@ -102,6 +103,10 @@ def test_arrivals_do_not_wait_for_answers_and_a_stall_shows_in_all_of_them(maria
     for row in stalled:
         assert row["error"] == ""
         assert row["finished_s"] >= resumed_s
+    # From the due time on, so the longest waited for as long as the server stood still.
+    (arm,) = summarise_run(ran.folder).arms.values()
+    first_s = min(row["due_s"] for row in stalled)
+    assert arm.repetitions[0].latency_ms.max >= 1000 * (resumed_s - first_s - 0.05)
 
 
 def test_a_cold_burst_starts_as_many_containers_as_the_scaling_rate_allows(mariadb_target, tmp_path):
@@ -141,6 +146,37 @@ def test_what_is_still_under_way_after_the_drain_is_unfinished(mariadb_target, t
     # The drain ends at 7 s; they began after 4 s, and would have answered, or been cut, after 10 s.
     assert all_are_there(ran, expected_arrivals(1, 20, 1.0, 1.0))
     assert ran.errors() == {"unfinished"}
+
+
+BLOCKING = """
+from gevent.monkey import get_original
+
+sleep = get_original("time", "sleep")  # of the whole loop
+
+
+class Blocking:
+    def __init__(self, connect):
+        pass
+
+    def invoke(self, work, context):
+        sleep(0.2)
+"""
+
+
+def test_an_arrival_whose_turn_did_not_come_before_the_end_is_a_row_too(mariadb_target, tmp_path):
+    (tmp_path / "blocks.py").write_text(BLOCKING)
+    locustfile = tmp_path / "clients.py"
+    locustfile.write_text(
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom loadtest.swarm.users import *\n"
+    )
+    ran = run(
+        mariadb_target, tmp_path / "r", "x=blocks:Blocking", 1, locustfile,
+        rate=100.0, duration_s=1.0, function_timeout_s=1.0, cold_start_ms=0.0,
+    )  # fmt: skip
+    assert len(ran.invocations) == len(expected_arrivals(1, 100, 1.0, 1.0))
+    late = [row for row in ran.invocations if row["container"] == -1]
+    assert len(late) > 5
+    assert {(row["error"], row["started_s"]) for row in late} == {("unfinished", None)}
 
 
 def test_a_cut_function_leaves_its_connection_as_a_zombie(mariadb_target, tmp_path):

@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 from gevent import socket
 from gevent.server import StreamServer
+from pymysql.constants import ER
 
 from loadtest.fleet.book import Book, Life
 from loadtest.fleet.connection import Meter
@@ -35,6 +36,7 @@ class Link:
         self.upstream = upstream
         self.life: Life | None = None
         self.was_opened = False
+        self.counted_count = 0  # statements that have been written down
         self.killing: Callable[[str], None] | None = None  # told how the KILL that is under way ended
         self._book = book
         self.pumps: list[Any] = []
@@ -99,6 +101,7 @@ class Relay:
     def _serve(self, downstream: Any, _address: Any) -> None:
         meter, began_s = self._meter, self.clock()
         meter.connects_count += 1
+        self._book.totals.connects_count += 1
         meter.retries_count += meter.refused
         gevent.sleep(2 * self._rtt_s)  # for TCP's handshake, and until the server's greeting is there
         try:
@@ -138,6 +141,7 @@ class Relay:
             meter.connect_s += self.clock() - began_s
         if not link.was_opened:  # refused: it was never a connection
             meter.refused = True
+            self._book.totals.refused_count += wire.error_code == ER.CON_COUNT_ERROR
             link._force_close()
             return
         # The function learns it from the end of its stream; the book sees it by itself.
@@ -166,10 +170,23 @@ class Relay:
                         break
                     self._sent(link, more)
                     data += more
-            if link.upstream is None or not _write(link.upstream, data):
+            if link.upstream is None:
                 break
+            is_dropped = wire.has_quit and is_readable(link.upstream)
+            if not _write(link.upstream, data):
+                break
+            self._count(link, is_dropped)
         if link.upstream is not None:
             link._force_close()
+
+    def _count(self, link: Link, is_dropped: bool) -> None:
+        """What the function has sent has gone to the server; ``is_dropped``: it had hung up before."""
+        wire, totals = link.wire, self._book.totals
+        totals.is_opaque |= wire.phase is Phase.OPAQUE
+        totals.may_be_several |= wire.may_be_several
+        totals.statements_count += wire.statements_count - link.counted_count
+        link.counted_count = wire.statements_count
+        totals.quits_count += wire.has_quit and not is_dropped
 
     def _sent(self, link: Link, data: bytes) -> None:
         """The function has sent ``data``."""

@@ -6,8 +6,11 @@ can be read.
 
 from enum import Enum, auto
 
+from loadtest.fleet.totals import NOT_COUNTED
+
 HEAD = 128  # bytes of each packet that are kept: a greeting's version and id, a statement's first words
 CLIENT_SSL = 0x0800
+CLIENT_SEVERAL = 0x0001_0000  # may send several statements in one
 CLIENT_COMPRESS = 0x20 | 0x0400_0000  # zlib and zstd
 SSL_REQUEST_LENGTH = 32
 QUIT, QUERY = 0x01, 0x03
@@ -65,21 +68,22 @@ class Wire:
     """One connection. ``server_id`` is the server's id of it, 0 while unknown; ``error_code`` that of its
     newest answer, 0 for a good one.
 
-    ``commands_count`` counts what the client sent between its login and its goodbye; ``is_busy``: a command
-    waits for its answer; ``has_quit``: the client has said goodbye.
+    ``commands_count`` counts what the client sent between its login and its goodbye, ``statements_count``
+    those of them that the server counts as questions; ``is_busy``: a command waits for its answer;
+    ``has_quit``: the client has said goodbye; ``may_be_several``: it may send several statements in one.
     """
 
     __slots__ = (
         "_answer_is_due", "_client", "_server", "commands_count", "error_code", "has_quit", "is_busy",
-        "phase", "server_id", "statement",
+        "may_be_several", "phase", "server_id", "statement", "statements_count",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._client, self._server = Packets(), Packets()
         self._answer_is_due = False
         self.phase = Phase.GREETING
-        self.server_id = self.error_code = self.commands_count = 0
-        self.is_busy = self.has_quit = False
+        self.server_id = self.error_code = self.commands_count = self.statements_count = 0
+        self.is_busy = self.has_quit = self.may_be_several = False
         self.statement = b""  # how the newest begins
 
     def client_sent(self, data: bytes) -> None:
@@ -89,6 +93,7 @@ class Wire:
         for sequence, length, head in self._client.feed(data):
             if self.phase is Phase.LOGIN:
                 flags = int.from_bytes(head[:4], "little")
+                self.may_be_several |= sequence == 1 and bool(flags & CLIENT_SEVERAL)
                 is_tls = length == SSL_REQUEST_LENGTH and flags & CLIENT_SSL
                 if sequence == 1 and (is_tls or flags & CLIENT_COMPRESS):
                     self.phase = Phase.OPAQUE
@@ -97,6 +102,7 @@ class Wire:
                 command = head[0]
                 self.has_quit = command == QUIT
                 self.commands_count += command != QUIT
+                self.statements_count += command != QUIT and command not in NOT_COUNTED
                 self.statement = head[1:] if command == QUERY else b""
                 self.is_busy = self._answer_is_due = command not in WITHOUT_ANSWER
 

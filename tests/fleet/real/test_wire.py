@@ -93,6 +93,23 @@ def test_a_goodbye_waits_for_no_answer():
     assert (wire.has_quit, wire.is_busy) == (True, False)
 
 
+def test_statements_are_those_that_the_server_counts_as_questions():
+    wire = logged_in()
+    # COM_QUERY, COM_PING, COM_STMT_PREPARE, COM_STMT_EXECUTE, COM_STMT_CLOSE, COM_QUIT
+    for command in (b"\x03SELECT 1", b"\x0e", b"\x16SELECT ?", b"\x17\x01", b"\x19\x01", b"\x01"):
+        wire.client_sent(packet(command))
+        wire.server_sent(packet(b"\x00"))
+    assert (wire.commands_count, wire.statements_count) == (5, 2)
+
+
+@pytest.mark.parametrize(("flags", "several"), [(0x0000_A285, False), (0x0001_A285, True)])
+def test_who_may_send_several_statements_in_one_says_so_in_the_login(flags, several):
+    wire = Wire()
+    wire.server_sent(packet(GREETING))
+    wire.client_sent(packet(flags.to_bytes(4, "little") + bytes(60), 1))
+    assert wire.may_be_several is several
+
+
 @pytest.mark.parametrize(
     ("statement", "victim"),
     [
