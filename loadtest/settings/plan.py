@@ -18,7 +18,7 @@ from loadtest.settings.load_shape import STEADY, shape_points
 from loadtest.settings.nearest import nearest
 from loadtest.settings.strategy import STRATEGIES, parse
 
-PROCESS_START_S = 0.4  # of a real function, with as much to spare on a busy machine: one after another on a core
+PROCESS_START_S = 0.4  # of a real function, half of it to spare: one after another on a core
 CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
 
 Positive = Annotated[float, Meta(gt=0)]
