@@ -2,7 +2,9 @@
 
 import json
 import signal
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from loadtest.settings.fault import KINDS, faults_in, parse_fault
@@ -49,6 +51,8 @@ def test_faults_are_carried_out_by_time():
         (["delay:ms=x@5"], "ms cannot be 'x': a number from 1 to 60000"),
         (["delay:ms=nan@5"], "ms cannot be 'nan'"),
         (["kill-connections:share=2@5"], "share cannot be '2': a number from 0.01 to 1"),
+        (["connections:limit=30.5@5"], "limit cannot be '30.5': a whole number from 1 to 100000"),
+        (["delay:ms=5:ms=6@5"], "it has a value twice"),
         (["kill@29"], "would last until second 31 of a load of 30 s"),
         (["kill@5+5", "freeze@7"], "overlap"),
         (["reset@5", "half-close@5"], "overlap"),
@@ -114,9 +118,34 @@ def test_a_killed_server_is_survived_by_the_run_and_shown_in_its_report(place, m
     assert place.left() == []
 
 
+def is_frozen(place):
+    with suppress(psutil.Error):
+        return any(process.status() == psutil.STATUS_STOPPED for process in place.processes(*SERVERS))
+    return False
+
+
+def test_a_server_that_does_not_come_back_ends_the_run(
+    place,
+    mariadb_target,  # noqa: ARG001 - for mariadbd
+):
+    """Its data is taken away while it is down, so that the new start fails."""
+    process = place.start(*SMALL, "--duration", "20s", "--fault", "kill@1+3", "--out", "run")
+    wait_until(lambda: place.processes(*SERVERS), what="a server")
+    (data,) = wait_until(lambda: list(place.tmp.glob("loadtest-*/data")), what="its data")
+    wait_until(lambda: any(place.folder.glob("run/arms/*/*/repetition.json")), what="the load")
+    wait_until(lambda: not place.processes(*SERVERS), what="the kill")
+    data.rename(data.with_name("gone"))
+    ran = ended(process, END_S)
+    assert ran.code == 3, ran
+    assert "fault kill@1+3: the server did not answer within" in ran.err
+    summary = json.loads((place.folder / "run" / "summary.json").read_text())
+    assert [one["fault"] for one in summary["faults"]["cached"]] == ["kill@1+3, not undone"]
+    assert place.left() == []
+
+
 def test_a_server_that_is_frozen_when_the_run_is_interrupted_is_taken_down(place, mariadb_target):  # noqa: ARG001 - for mariadbd
     process = place.start(*SMALL, "--duration", "40s", "--fault", "freeze@1+30")
-    wait_until(lambda: any(p.status() == "stopped" for p in place.processes(*SERVERS)), 60.0, "a freeze")
+    wait_until(lambda: is_frozen(place), what="a freeze")
     process.send_signal(signal.SIGINT)
     ran = ended(process, END_S)
     assert ran.code == 130

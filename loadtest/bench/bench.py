@@ -176,8 +176,13 @@ class Bench:
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
-        with FaultSchedule(self._faults, target, repetition, self._t0_monotonic_s, plan.seed) as faults:
+        with FaultSchedule(
+            self._faults, target, repetition, self._t0_monotonic_s, plan.seed, self._interrupts
+        ) as faults:
             self._run_locust(target, strategy, turn, repetition, faults)
+        faults.check()  # its last one is undone only now
+        for text in faults.warnings:
+            self.folder.add_warning(text)
         warning = clock_warning(repetition.read_meta().get("clock_error_s", 0.0))
         if warning:
             self.folder.add_warning(f"{repetition.arm}/{repetition.number}: {warning}")

@@ -26,6 +26,11 @@ class Interrupts:
         if not self._deferred_count:
             self.check()
 
+    @property
+    def came(self) -> bool:
+        """Whether a signal came."""
+        return self._caught is not None
+
     def check(self) -> None:
         """Raises :class:`Interrupted` if a signal came. An exception from the handler itself is lost if it
         hits a destructor or a callback."""

@@ -19,16 +19,18 @@ STEP_S = 0.1
 def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
     """What each fault of one repetition did, from its beginning to the next one, or to the end.
 
-    ``slo_ms`` is the longest latency of a good answer.
+    ``slo_ms`` is the longest latency of a good answer. An arrival that was under way when a fault began, and
+    then failed, is that fault's.
     """
     rows = frames.invocations
-    due_s = column(rows, "due_s") - frames.start_s
+    due_s, ended_s = (column(rows, name) - frames.start_s for name in ("due_s", "finished_s"))
     error = rows["error"].astype(str).to_numpy()
     good = (error == "") & (latency_s(rows) * 1000 <= slo_ms)
+    moment_s = np.where((error != "") & np.isfinite(ended_s), np.maximum(due_s, ended_s), due_s)
     connects_s = _connects_s(frames)
     found = []
     for span in spans(frames):
-        within = (due_s >= span.began_s) & (due_s < span.next_s)
+        within = (moment_s >= span.began_s) & (moment_s < span.next_s)
         names, counts = np.unique(error[within & (error != "")], return_counts=True)
         errors = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda one: (-one[1], one[0]))
         arrivals_count = int(within.sum())
@@ -40,7 +42,8 @@ def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
                 arrivals_count=arrivals_count,
                 error_ratio=sum(count for _, count in errors) / arrivals_count if arrivals_count else None,
                 errors=dict(errors),
-                recovery_s=recovery_s(due_s, good, span.ended_s, span.next_s),
+                # What was still under way at the next fault says nothing of this one.
+                recovery_s=recovery_s(due_s, good | (ended_s >= span.next_s), span.ended_s, span.next_s),
                 connects_peak_per_s=_peak(connects_s, span.began_s, span.next_s),
             )
         )

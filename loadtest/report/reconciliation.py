@@ -174,6 +174,8 @@ class _Growth:
             self._why = "the monitor did not see the server before the load and after it"
         elif (np.diff(column(self._good, "questions_count")) < 0).any():  # the one that only ever grows
             self._why = "the server's counters fell: it was restarted"
+        elif frames.meta.get("faults"):
+            self._why = "faults were carried out meanwhile, which the server counts, too"
 
     def of(self, name: str, *, still: bool = False) -> Side:
         """Of one counter; ``still``: and of the connections that were there."""

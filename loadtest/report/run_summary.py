@@ -52,7 +52,7 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
             figures.reconciliation = reconcile(frames, is_shared=is_shared)
             _drop_infinite(figures)
             repetitions.setdefault(arm, []).append(figures)
-            if spans(frames):
+            if spans(frames) and not frames.wrong_load:
                 faults.setdefault(arm, []).append(fault_figures.figures_of(frames, settings.slo_ms))
             warnings += _warnings(repetition, frames, figures)
             if collect is not None:

@@ -1,8 +1,5 @@
 """What each fault does to the server, or to the way there, and how it is undone."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,19 +7,26 @@ from random import Random
 from typing import Any
 
 import pymysql
+from pymysql.constants import ER
+from pymysql.cursors import Cursor
 
-from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
-from loadtest.server import census, connections, flavour
+from loadtest.server import connections, flavour
+from loadtest.server.diagnosis import trouble
 from loadtest.server.processes import ServerProcess, process_of
 from loadtest.server.relay import State
+from loadtest.server.relay_process import RelayProcess
 from loadtest.server.target import Target
 from loadtest.settings.fault import Fault, Needs
 
 ANSWERS_S = 60.0  # for a server that was started again
 ASK_S = 10.0
 LOOK_S = 0.02
+COMES_UP_S = 1.0  # until then, a process that is not there may just not be there yet
 MARIADBS_LEAST = 10  # of max_connections
+# What a fault sets, and which of its values says to what; 1 for one without.
+VARIABLES = {"connections": "max_connections", "lease": "wait_timeout", "read-only": "read_only"}
+VALUES = {"connections": "limit", "lease": "timeout_s"}
 
 
 def check_faults(faults: list[Fault], target: Target) -> None:
@@ -36,48 +40,21 @@ def check_faults(faults: list[Fault], target: Target) -> None:
         limit = fault.values.get("limit", MARIADBS_LEAST)
         if target.flavour == flavour.MARIADB and limit < MARIADBS_LEAST:
             raise UsageError(f"fault {fault.text!r}: MariaDB takes no limit below {MARIADBS_LEAST}")
+    _check_rights([fault for fault in faults if fault.name in VARIABLES], target)
 
 
-class RelayProcess:
-    """A :mod:`~loadtest.server.relay` to ``server`` in a process of its own.
-
-    Raises :class:`ServerUnavailable`.
-    """
-
-    def __init__(self, server: Dsn) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "loadtest.server.relay", server.host, str(server.port)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        self.port = int(self._answer() or 0)
-        if not self.port:
-            raise ServerUnavailable("the relay between functions and server did not start")
-
-    def __repr__(self) -> str:
-        return f"<RelayProcess on port {self.port}>"
-
-    def become(self, state: State) -> None:
-        """Returns once ``state`` holds."""
-        assert self._process.stdin is not None  # noqa: S101 (a pipe was asked for)
-        with suppress(OSError):
-            self._process.stdin.write(json.dumps(state._asdict()) + "\n")
-            self._process.stdin.flush()
-        self._answer()
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None  # noqa: S101 (a pipe was asked for)
-        line = self._process.stdout.readline()
-        if not line:
-            raise ServerUnavailable("the relay between functions and server has ended")
-        return line.strip()
-
-    def close(self) -> None:
-        """Ends it, and all connections with it."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+def _check_rights(faults: list[Fault], target: Target) -> None:
+    """By setting each variable to what it is."""
+    for fault in faults:
+        variable = VARIABLES[fault.name]
+        try:
+            with connections.session(target.admin, ASK_S) as cursor:
+                cursor.execute(f"SET GLOBAL {variable} = @@GLOBAL.{variable}")
+        except pymysql.MySQLError as error:
+            raise UsageError(
+                f"fault {fault.text!r} cannot be on this server: {target.admin.user!r} may not set "
+                f"{variable} ({connections.short(error)})"
+            ) from None
 
 
 Step = Callable[[Fault], None]
@@ -86,14 +63,23 @@ Step = Callable[[Fault], None]
 class FaultActions:
     """What is done for the faults of one repetition, to the server of ``target``.
 
-    ``relay`` is there if one of them needs it; ``rng`` picks what is hit.
+    ``relay`` is there if one of them needs it; ``rng`` picks what is hit. ``is_hurried()``: the server is
+    taken down anyway, so it is neither started again nor waited for.
     """
 
-    def __init__(self, target: Target, relay: RelayProcess | None, rng: Random) -> None:
+    def __init__(
+        self,
+        target: Target,
+        relay: RelayProcess | None,
+        rng: Random,
+        is_hurried: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._target = target
         self._relay = relay
         self._rng = rng
+        self._is_hurried = is_hurried
         self._before: dict[str, Any] = {}  # global variables as they were
+        self._admin: pymysql.Connection[Cursor] | None = None
         self._server: ServerProcess | None = None
         self._steps: dict[str, tuple[Step, Step]] = {
             "kill": (lambda _: self._process().kill(), self._start_again),
@@ -103,12 +89,7 @@ class FaultActions:
                 lambda fault: self._process().slow(fault.values["share"]),
                 lambda _: self._process().full_speed(),
             ),
-            "connections": (
-                lambda fault: self._set("max_connections", fault.values["limit"]),
-                self._put_back,
-            ),
-            "lease": (lambda fault: self._set("wait_timeout", fault.values["timeout_s"]), self._put_back),
-            "read-only": (lambda _: self._set("read_only", 1), self._put_back),
+            **dict.fromkeys(VARIABLES, (self._set, self._put_back)),
             "kill-connections": (self._kill_connections, lambda _: None),
             **dict.fromkeys(
                 ("delay", "bandwidth", "reset", "black-hole", "half-close", "cut"),
@@ -124,9 +105,19 @@ class FaultActions:
         self._steps[fault.name][0](fault)
 
     def end(self, fault: Fault) -> None:
-        """Undoes ``fault``, and returns once the server answers. Raises :class:`ServerUnavailable`."""
+        """Undoes ``fault``, and returns once the server answers. Raises :class:`ServerUnavailable`.
+
+        Also what was begun by half is undone.
+        """
         self._steps[fault.name][1](fault)
         self._wait_for_answer()
+
+    def close(self) -> None:
+        """Gives its own connection back."""
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            with suppress(pymysql.MySQLError, OSError):
+                admin.close()
 
     # The server's process
 
@@ -135,53 +126,72 @@ class FaultActions:
         return self._server
 
     def _start_again(self, _fault: Fault) -> None:
-        self._process().start()
+        if not self._is_hurried():
+            self._process().start()
 
     def _wait_for_answer(self) -> None:
-        until = time.monotonic() + ANSWERS_S
-        while True:
+        began = time.monotonic()
+        while not self._is_hurried():
             try:
                 connections.connect(self._target.admin, timeout_s=1.0).close()
                 return
-            except (pymysql.Error, OSError) as error:
+            except (pymysql.Error, OSError, RuntimeError) as error:
                 if error.args[:1] and error.args[0] in connections.FULL:
                     return
-                if time.monotonic() > until:
+                waited_s = time.monotonic() - began
+                ended = trouble(self._target) if waited_s > COMES_UP_S else ""
+                if ended or waited_s > ANSWERS_S:
                     raise ServerUnavailable(
-                        f"the server did not answer within {ANSWERS_S:g} s of the fault's end: "
-                        f"{connections.short(error)}"
+                        f"the server did not answer within {waited_s:.0f} s of the fault's end: "
+                        f"{ended or connections.short(error)}"
                     ) from None
             time.sleep(LOOK_S)
 
     # Its settings and connections
 
-    def _set(self, variable: str, value: float) -> None:
-        found = self._ask(f"SELECT @@GLOBAL.{variable}")
-        self._before.setdefault(variable, found[0][0])
-        self._ask(f"SET GLOBAL {variable} = {int(value)}")
+    def _set(self, fault: Fault) -> None:
+        variable, value = VARIABLES[fault.name], int(fault.values.get(VALUES.get(fault.name, ""), 1))
+        try:
+            # Kept until it is put back: then the server may have no connection left for us.
+            self._admin = self._admin or connections.connect(self._target.admin, ASK_S)
+            self._before.setdefault(variable, _value_of(self._admin, variable))
+            _set_to(self._admin, variable, value)
+        except (pymysql.Error, OSError, RuntimeError) as error:
+            raise ServerUnavailable(f"{variable} cannot be set: {connections.short(error)}") from None
 
-    def _put_back(self, _fault: Fault) -> None:
-        for variable in list(self._before):
-            self._ask(f"SET GLOBAL {variable} = {int(self._before[variable])}")
-            del self._before[variable]
+    def _put_back(self, fault: Fault) -> None:
+        variable = VARIABLES[fault.name]
+        until = time.monotonic() + ANSWERS_S
+        while variable in self._before:
+            before = self._before[variable]
+            try:
+                self._admin = self._admin or connections.connect(self._target.admin, ASK_S)
+                _set_to(self._admin, variable, before)
+                del self._before[variable]
+            except (pymysql.Error, OSError, RuntimeError) as error:
+                self.close()
+                if time.monotonic() > until:
+                    raise ServerUnavailable(
+                        f"{variable} could not be put back ({connections.short(error)}): set it to "
+                        f"{before!r} by hand"
+                    ) from None
+                time.sleep(LOOK_S)
+        self.close()
 
     def _kill_connections(self, fault: Fault) -> None:
         try:
             with connections.session(self._target.admin, ASK_S) as cursor:
-                found = sorted(census.others(cursor, self._target))
-                for victim in self._rng.sample(found, round(fault.values["share"] * len(found))):
-                    with suppress(pymysql.MySQLError):  # gone by itself
-                        cursor.execute(f"KILL {victim}")
+                cursor.execute(
+                    "SELECT id FROM information_schema.processlist WHERE user = %s AND id <> CONNECTION_ID() "
+                    "ORDER BY id",
+                    (self._target.functions.user,),
+                )
+                found = [int(row[0]) for row in cursor.fetchall()]
+                count = max(1, round(fault.values["share"] * len(found)))
+                for victim in self._rng.sample(found, min(count, len(found))):
+                    _kill(cursor, victim)
         except pymysql.MySQLError as error:
             raise ServerUnavailable(connections.short(error)) from None
-
-    def _ask(self, sql: str) -> Any:
-        try:
-            with connections.session(self._target.admin, ASK_S) as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall()
-        except pymysql.MySQLError as error:
-            raise ServerUnavailable(f"{sql}: {connections.short(error)}") from None
 
     # The way there
 
@@ -205,3 +215,22 @@ def relay_state(fault: Fault) -> State:
         "black-hole": State(hole=True),
         "half-close": State(half_close=True),
     }[fault.name]
+
+
+def _value_of(admin: "pymysql.Connection[Cursor]", variable: str) -> Any:
+    with admin.cursor() as cursor:
+        cursor.execute(f"SELECT @@GLOBAL.{variable}")
+        return (cursor.fetchone() or (None,))[0]
+
+
+def _set_to(admin: "pymysql.Connection[Cursor]", variable: str, value: Any) -> None:
+    with admin.cursor() as cursor:
+        cursor.execute(f"SET GLOBAL {variable} = %s", (value,))
+
+
+def _kill(cursor: Cursor, victim: int) -> None:
+    try:
+        cursor.execute(f"KILL {victim}")
+    except pymysql.MySQLError as error:
+        if error.args[:1] != (ER.NO_SUCH_THREAD,):  # gone by itself
+            raise

@@ -56,6 +56,7 @@ class LocalProcess:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._command = self._process().cmdline()
+        self._started: subprocess.Popen[bytes] | None = None  # kept, so that its end is seen
         self._slowed: threading.Event | None = None
         self._slower: threading.Thread | None = None
 
@@ -79,11 +80,13 @@ class LocalProcess:
             raise ServerUnavailable(f"the server had not shut down after {END_S:g} s")
 
     def start(self) -> None:
+        if local.processes(self._folder):  # it did not end
+            return
         # What the first start ran, to make the accounts, is gone.
         words = [word for word in self._command if not word.startswith("--init-file=")]
         log = self._folder / "server.log"
         with log.open("ab") as output:
-            subprocess.Popen(
+            self._started = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 cwd=self._folder,
             )  # fmt: skip
@@ -138,17 +141,17 @@ class Container:
         compose.docker(["kill", self._id])
 
     def stop(self) -> None:
-        compose.docker(["stop", "--time", f"{END_S:.0f}", self._id])
+        compose.docker(["stop", "-t", f"{END_S:.0f}", self._id])
 
     def start(self) -> None:
         compose.docker(["start", self._id])
 
     def freeze(self) -> None:
-        compose.docker(["pause", self._id])
         self._frozen = True
+        compose.docker(["pause", self._id])
 
     def thaw(self) -> None:
-        if self._frozen:
+        if self._frozen and compose.docker(["inspect", "--format", "{{.State.Paused}}", self._id]) == "true":
             compose.docker(["unpause", self._id])
         self._frozen = False
 

@@ -58,13 +58,16 @@ class Relay:
         self._state = State()
         self._links: set[Link] = set()
         self._free_at_s = 0.0  # when the next answer may go, with a limited bandwidth
+        self._changed = asyncio.Event()  # ends what is waited for because of the state before
 
     def __repr__(self) -> str:
         return f"<Relay to {self._host}:{self._port}, {len(self._links)} connections, {self._state}>"
 
     def become(self, state: State) -> None:
-        """Holds from now on."""
-        self._state = state
+        """``state`` holds from now on, and nobody waits any longer because of the one before."""
+        self._state, self._free_at_s = state, 0.0
+        self._changed.set()
+        self._changed = asyncio.Event()
         for link in list(self._links):
             if state.reset:
                 link.abort()
@@ -92,22 +95,22 @@ class Relay:
         self._links.add(link)
         try:
             await asyncio.gather(self._requests(link, reader), self._answers(link, answers))
-        except OSError:
-            if not (link.dead or link.half_closed):
+        except (OSError, RuntimeError):  # a side that was ended while its answer waited
+            if not (self._loses(link) or link.half_closed):
                 link.abort()
         finally:
             self._links.discard(link)
-            if link.dead or link.half_closed:
-                HELD.append(theirs)
+            if link.dead:
+                HELD.extend((theirs, writer))
             else:
-                theirs.close()
-            writer.close()
+                (HELD.append if link.half_closed else asyncio.StreamWriter.close)(theirs)
+                writer.close()
 
     async def _swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while await reader.read(CHUNK_BYTES):
                 pass
-        writer.close()
+        HELD.append(writer)
 
     async def _requests(self, link: Link, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(CHUNK_BYTES):
@@ -115,10 +118,10 @@ class Relay:
                 continue
             link.theirs.write(data)
             await link.theirs.drain()
-        if not (link.dead or link.half_closed):
-            link.theirs.write_eof()
-        if link.dead:
+        if self._loses(link):
             raise ConnectionAbortedError  # our side is gone, and the server does not hear of it
+        if not link.half_closed:
+            link.theirs.write_eof()
 
     async def _answers(self, link: Link, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(CHUNK_BYTES):
@@ -128,17 +131,24 @@ class Relay:
             if state.bytes_per_s:
                 now_s = asyncio.get_running_loop().time()
                 self._free_at_s = max(now_s, self._free_at_s) + len(data) / state.bytes_per_s
-                await asyncio.sleep(self._free_at_s - now_s)
+                await self._pause(self._free_at_s - now_s)
             if state.delay_s:
-                await asyncio.sleep(state.delay_s)
+                await self._pause(state.delay_s)
             if state.cut_s and len(data) > 1:
                 link.ours.write(data[: len(data) // 2])
-                await asyncio.sleep(state.cut_s)
                 data = data[len(data) // 2 :]
+                await self._pause(state.cut_s)
+            if self._loses(link) or link.half_closed:
+                continue
             link.ours.write(data)
             await link.ours.drain()
-        if not (link.dead or link.half_closed):
+        if not (self._loses(link) or link.half_closed):
             link.ours.write_eof()
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits so long, or until another state holds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
 
     def _loses(self, link: Link) -> bool:
         """Whether what has just come on the link is lost, and the link with it."""
@@ -146,7 +156,7 @@ class Relay:
         return link.dead
 
 
-HELD: list[asyncio.StreamWriter] = []  # sides of the server's, which never learns that the others are gone
+HELD: list[asyncio.StreamWriter] = []  # sides that never learn that the others are gone
 
 
 def reset(side: asyncio.StreamWriter) -> None:

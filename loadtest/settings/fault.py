@@ -28,6 +28,7 @@ class Value(NamedTuple):
     least: float
     most: float
     about: str
+    is_whole: bool = False
 
 
 class Kind(NamedTuple):
@@ -41,15 +42,15 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "kill": Kind(Needs.PROCESS, 2.0, "SIGKILL; the server is started again after DURATION"),
-    "stop": Kind(Needs.PROCESS, 2.0, "a shutdown in order; the server is started again after DURATION"),
-    "freeze": Kind(Needs.PROCESS, 2.0, "the server stands still (SIGSTOP); its connections stay"),
+    "stop": Kind(Needs.PROCESS, 2.0, "an orderly shutdown; the server is started again after DURATION"),
+    "freeze": Kind(Needs.PROCESS, 2.0, "the server is suspended (SIGSTOP); its connections stay"),
     "slow": Kind(
         Needs.PROCESS, 5.0, "most of the server's CPU is taken away",
         {"share": Value(0.2, 0.05, 0.95, "of its time that it may run")},
     ),
     "connections": Kind(
         Needs.RIGHTS, 5.0, "max_connections is lowered, and put back",
-        {"limit": Value(30, 1, 100_000, "max_connections meanwhile")},
+        {"limit": Value(30, 1, 100_000, "max_connections meanwhile", is_whole=True)},
     ),
     "kill-connections": Kind(
         Needs.RIGHTS, 0.0, "KILL of some of the functions' connections",
@@ -57,7 +58,7 @@ KINDS: dict[str, Kind] = {
     ),
     "lease": Kind(
         Needs.RIGHTS, 5.0, "a shorter global wait_timeout, for connections that are opened meanwhile",
-        {"timeout_s": Value(1, 1, 28_800, "wait_timeout meanwhile, in whole seconds")},
+        {"timeout_s": Value(1, 1, 28_800, "wait_timeout meanwhile, in seconds", is_whole=True)},
     ),
     "read-only": Kind(Needs.RIGHTS, 3.0, "the server refuses writes (read_only), as a demoted writer does"),
     "delay": Kind(
@@ -70,8 +71,8 @@ KINDS: dict[str, Kind] = {
     ),
     "reset": Kind(Needs.RELAY, 0.0, "all connections end with a TCP reset, and new ones for DURATION"),
     "black-hole": Kind(
-        Needs.RELAY, 3.0, "nothing gets through, and nobody is told: connections that lose a packet so stay "
-        "dead",
+        Needs.RELAY, 3.0, "nothing gets through, and nobody is told: a connection that loses a packet "
+        "stays dead",
     ),
     "half-close": Kind(Needs.RELAY, 0.0, "functions see the end of all connections, the server does not"),
     "cut": Kind(
@@ -110,9 +111,10 @@ def parse_fault(text: str) -> Fault:
     if kind is None:
         raise UsageError(f"fault {text!r}: there is no {name!r}{nearest(name, KINDS)}; see loadtest faults")
     values = {key: value.default for key, value in kind.values.items()}
-    for pair in keys.split(":")[1:]:
-        key, value = _value(text, kind, pair)
-        values[key] = value
+    given = [_value(text, kind, pair) for pair in keys.split(":")[1:]]
+    if len({key for key, _ in given}) < len(given):
+        raise UsageError(f"fault {text!r}: it has a value twice")
+    values |= dict(given)
     return Fault(
         text=text.strip(),
         name=name,
@@ -125,7 +127,7 @@ def parse_fault(text: str) -> Fault:
 def faults_in(texts: list[str], duration_s: float) -> list[Fault]:
     """The faults of a run of ``duration_s`` seconds, by time; of ``texts`` each is one.
 
-    Raises :class:`UsageError` for one that would begin after the load, or overlap another of its name.
+    Raises :class:`UsageError` for one that would not end before the load, or overlap another one.
     """
     found = sorted((parse_fault(text) for text in texts), key=lambda fault: fault.at_s)
     for fault in found:
@@ -153,9 +155,10 @@ def _value(text: str, kind: Kind, pair: str) -> tuple[str, float]:
         value = float(number)
     except ValueError:
         value = float("nan")
-    if not known.least <= value <= known.most:
+    if not known.least <= value <= known.most or (known.is_whole and not value.is_integer()):
+        what = "a whole number" if known.is_whole else "a number"
         raise UsageError(
-            f"fault {text!r}: {key} cannot be {number!r}: a number from {known.least:g} to {known.most:g}"
+            f"fault {text!r}: {key} cannot be {number!r}: {what} from {known.least:g} to {known.most:g}"
         )
     return key, value
 

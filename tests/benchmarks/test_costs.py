@@ -40,7 +40,7 @@ def saturated(target, folder, strategy, seconds):
 
 def per_second(ran):
     answered = [row for row in ran.invocations if row["error"] == ""]
-    assert len(answered) == len(ran.invocations)
+    assert len(answered) >= 0.999 * len(ran.invocations), {r["error"] for r in ran.invocations}
     return len(answered) / (ran.meta["deadline_s"] - ran.meta["start_s"])
 
 

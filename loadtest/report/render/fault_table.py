@@ -12,7 +12,7 @@ NAMES_COUNT = 3
 NOTE = (
     "failed: arrivals without an answer, from the fault's beginning to the next one; recovered: from its end "
     "until 99% of each second's arrivals are good again; connects/s: the most in one second. Of several "
-    "repetitions medians, and the worst of the last four."
+    "repetitions failed and errors are medians, the others the worst."
 )
 NEVER = "not by then"
 

@@ -190,9 +190,17 @@ def over_time(
             at_s, value = columns
             tip = f"@{value}{{0.[0]}} {unit} at @{at_s}{{0.[0]}} s"
             _line(plot, arm, columns, styles[arm], tip)
-    # The arms had the same faults, within a fraction of a second.
-    faults = next((s.course.faults for s in arms.values() if s.course is not None), [])
-    return with_legend(with_bands(plot, faults))
+    return with_legend(with_bands(plot, _longest(arms)))
+
+
+def _longest(arms: Mapping[str, ArmSeries]) -> list[Span]:
+    """The arms had the same faults, and a server that came back sooner or later."""
+    found: dict[str, Span] = {}
+    for fault in (fault for s in arms.values() if s.course is not None for fault in s.course.faults):
+        known = found.get(fault.fault)
+        if known is None or fault.ended_s - fault.began_s > known.ended_s - known.began_s:
+            found[fault.fault] = fault
+    return list(found.values())
 
 
 def p50(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
