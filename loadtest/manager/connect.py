@@ -8,7 +8,6 @@ from loadtest.manager.connect_arguments import is_pymysql, merged, understood
 from loadtest.manager.errors import (
     DENIED,
     REFUSED,
-    UNREACHABLE,
     NoConnection,
     code_of,
     error_name,
@@ -20,9 +19,9 @@ from loadtest.manager.options import Options, log
 from loadtest.manager.stats import Stats
 
 LAST_TRY_S = 0.05  # for the try at the last moment, taken from the margin
-# A server whose port is closed is not back in a few milliseconds, as one that is full may be: the first wait
-# for it is that of a later try, or hundreds of containers knock at it, and all are there when it returns.
-UNREACHABLE_SKIPS_COUNT = 3
+# A server that is away is not back in a few milliseconds, as one that is full may be: the first wait for it
+# is that of a later try, or hundreds of containers knock at it, and all are there when it returns.
+AWAY_SKIPS_COUNT = 3
 
 
 class Connector:
@@ -97,7 +96,7 @@ class Connector:
         options = self._options
         # Only where the server was full: a try that ran into its timeout cost nobody any work.
         try_s = self.try_s if code_of(error) in REFUSED else 0.0
-        skipped_count = UNREACHABLE_SKIPS_COUNT if code_of(error) == UNREACHABLE else 0
+        skipped_count = 0 if code_of(error) in REFUSED else AWAY_SKIPS_COUNT
         wait_s = options.wait_s(last_s, self.refused_count + skipped_count, try_s)
         if give_up_at is not None:
             wait_s = min(wait_s, max(0.0, give_up_at - time.monotonic()))

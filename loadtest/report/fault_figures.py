@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from loadtest.report.courses import latency_s
-from loadtest.report.fault_spans import spans
+from loadtest.report.fault_spans import Span, spans
 from loadtest.report.frames import Floats, Frames, column
 from loadtest.results.summary import FaultFigures
 
@@ -19,18 +19,18 @@ STEP_S = 0.1
 def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
     """What each fault of one repetition did, from its beginning to the next one, or to the end.
 
-    ``slo_ms`` is the longest latency of a good answer. An arrival that was under way when a fault began, and
-    then failed, is that fault's.
+    ``slo_ms`` is the longest latency of a good answer. An arrival that failed is the fault's during which it
+    was due, or, between two, the next one's, if it was still under way by then.
     """
     rows = frames.invocations
     due_s, ended_s = (column(rows, name) - frames.start_s for name in ("due_s", "finished_s"))
     error = rows["error"].astype(str).to_numpy()
     good = (error == "") & (latency_s(rows) * 1000 <= slo_ms)
-    moment_s = np.where((error != "") & np.isfinite(ended_s), np.maximum(due_s, ended_s), due_s)
     connects_s = _connects_s(frames)
     found = []
-    for span in spans(frames):
-        within = (moment_s >= span.began_s) & (moment_s < span.next_s)
+    whose = _faults_of(due_s, np.where(error != "", ended_s, np.nan), spans(frames))
+    for number, span in enumerate(spans(frames)):
+        within = whose == number
         names, counts = np.unique(error[within & (error != "")], return_counts=True)
         errors = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda one: (-one[1], one[0]))
         arrivals_count = int(within.sum())
@@ -48,6 +48,20 @@ def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
             )
         )
     return found
+
+
+def _faults_of(due_s: Floats, failed_s: Floats, faults: Sequence[Span]) -> Any:
+    """The number of the fault to which each arrival counts; -1 for one before all of them.
+
+    ``due_s`` and ``failed_s``, when it was due and when it failed (NaN if it did not), have a value for each.
+    """
+    began_s = np.array([fault.began_s for fault in faults])
+    ended_s = np.array([fault.ended_s for fault in faults])
+    found = np.searchsorted(began_s, due_s, side="right") - 1
+    is_over = (found < 0) | (due_s > ended_s[found]) if len(faults) else np.zeros(len(due_s), dtype=np.bool_)
+    following = np.minimum(found + 1, len(faults) - 1)
+    is_hit = is_over & (following > found) & (failed_s >= began_s[following]) if len(faults) else is_over
+    return np.where(is_hit, following, found)
 
 
 def recovery_s(due_s: Floats, good: Any, ended_s: float, until_s: float) -> float | None:

@@ -45,6 +45,8 @@ class Monitor:
         self._connection: pymysql.Connection[Cursor] | None = None
         self._queries: census.CensusQueries | None = None
         self._opened_count = 0  # connections of our own
+        self._session_questions_count = 0  # statements of the one in use
+        self._seen_questions_count = 0  # all statements, by the last sample
         self._questions_count = 0  # statements of our own
 
     def __repr__(self) -> str:
@@ -58,10 +60,11 @@ class Monitor:
             with connection.cursor() as cursor:
                 self._queries = self._queries or self._suited_queries(cursor)
                 seen = census.ask(cursor, self._queries)
-                self._questions_count += census.STATEMENTS_COUNT
+                self._asked(census.STATEMENTS_COUNT)
         except (pymysql.Error, OSError, RuntimeError) as error:
             self.close()
             return Sample(at_s, error=connections.short(error))
+        self._see_restart(seen.questions_count)
         return Sample(
             at_s=at_s,
             connections_count=seen.connections_count,
@@ -79,13 +82,26 @@ class Monitor:
     def _connect(self) -> "pymysql.Connection[Cursor]":
         self._connection = connections.connect(self._admin, TIMEOUT_S)
         self._opened_count += 1
+        self._session_questions_count = 0
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW SESSION STATUS LIKE 'Questions'")  # what connecting took, and this one
-            self._questions_count += int((cursor.fetchone() or ("", 0))[1])
+            self._asked(int((cursor.fetchone() or ("", 0))[1]))
         return self._connection
 
+    def _asked(self, statements_count: int) -> None:
+        self._questions_count += statements_count
+        self._session_questions_count += statements_count
+
+    def _see_restart(self, questions_count: int | None) -> None:
+        """A server that was started again knows nothing of what we did before."""
+        if questions_count is None:
+            return
+        if questions_count < self._seen_questions_count:
+            self._opened_count, self._questions_count = 1, self._session_questions_count
+        self._seen_questions_count = questions_count
+
     def _suited_queries(self, cursor: Cursor) -> census.CensusQueries:
-        self._questions_count += 1
+        self._asked(1)
         cursor.execute("SELECT VERSION(), @@GLOBAL.performance_schema")
         version, performance_schema = cursor.fetchone() or ("", 0)
         return census.queries(flavour.of_version(str(version)), bool(performance_schema), self._harness_user)
@@ -98,7 +114,7 @@ class Monitor:
 
 
 def _less(count: int | None, own_count: int) -> int | None:
-    return None if count is None else count - own_count
+    return None if count is None else max(0, count - own_count)
 
 
 def sample_the_end(monitor: Monitor, rows: CsvAppender) -> None:

@@ -78,6 +78,12 @@ def test_an_arrival_that_was_under_way_at_the_next_fault_and_failed_is_that_faul
     assert second.errors == {"2013 CR_SERVER_LOST": 1}
 
 
+def test_an_arrival_that_a_fault_let_hang_is_that_faults_however_late_it_fails():
+    rows = [(105.5, 105.5, 115.5, 0.0, 1, "timeout")]
+    first, second = figures_of(frames([fault("a", 105.0, 106.0), fault("b", 110.0, 111.0)], rows), 1000.0)
+    assert (first.errors, second.errors) == ({"timeout": 1}, {})
+
+
 def test_connects_of_an_invocation_are_spread_over_it():
     rows = [(105.0, 105.0, 115.0, 0.0, 20, ""), (112.0, 112.0, 112.5, 0.0, 7, "")]
     (found,) = figures_of(frames([fault("a", 105.0, 106.0)], rows), 1000.0)

@@ -13,6 +13,7 @@ from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.server import connections, launch, server_folders
 from loadtest.server.choice import ServerChoice
 from loadtest.server.fault_actions import FaultActions, check_faults
+from loadtest.server.monitor import Monitor
 from loadtest.server.relay_process import RelayProcess
 from loadtest.settings.fault import parse_fault
 from tests.waiting import wait_until
@@ -339,3 +340,17 @@ def is_alive_untouched(connection):
     from loadtest.manager.liveness import is_readable
 
     return not is_readable(connection._sock)
+
+
+def test_the_monitor_takes_off_nothing_that_a_restarted_server_does_not_know_of(own, actions):
+    monitor = Monitor(own.admin, own.functions, time.monotonic())
+    before = [monitor.sample() for _ in range(10)][-1]
+    with on(actions, "kill"):
+        assert monitor.sample().error
+    after = monitor.sample()
+    monitor.close()
+    assert (before.error, after.error) == ("", "")
+    assert after.questions_count < before.questions_count
+    # What is left is of those who waited for its answer, and of its own start.
+    assert 0 <= after.opened_count <= 20
+    assert 0 <= after.questions_count <= 20
