@@ -139,14 +139,15 @@ class MeteredConnection(Connection):
     def _force_close(self) -> None:
         life, self._life = self._life, None
         if life is not None:
-            dropped = self._dropped if self._quitting else is_readable(self._sock)
+            # One that the garbage collector has closed already was not dropped by the server.
+            dropped = self._dropped if self._quitting else self.fileno() >= 0 and is_readable(self._sock)
             self._book.closed(life, in_use=self._busy, dropped=dropped)
         super()._force_close()  # type: ignore[misc]
 
     # PyMySQL's is bound to its own _force_close; garbage has to be counted, too.
     def __del__(self) -> None:
         if getattr(self, "_sock", None) is not None:
-            self._force_close()
+            self._book.close_garbage(self)
 
     def fileno(self) -> int:
         """The file descriptor of its open socket."""

@@ -1,5 +1,6 @@
 """What becomes of the connections of containers, on real servers."""
 
+import gc
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from loadtest.dsn import Dsn
 from loadtest.fleet.arrivals import Arrival
 from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
+from loadtest.fleet.connection import Meter, MeteredConnection
 from loadtest.fleet.container import Reap
 from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.runtime import in_process, label
@@ -278,3 +280,21 @@ def test_an_error_is_named_by_its_number_and_symbol():
 def test_a_container_is_made_without_a_connection(world, target):
     world("cached").new()
     assert asleep(target) == set()
+
+
+def test_garbage_that_another_thread_collects_is_closed_by_the_loops_own(target, world):
+    here = world()
+    connection = MeteredConnection(here.book, Meter(5), 0.0, **target.functions.connect_arguments())
+    connection.itself = connection
+    gc.disable()
+    try:
+        del connection
+        collector = threading.Thread(target=gc.collect)
+        collector.start()
+        collector.join()
+    finally:
+        gc.enable()
+    assert here.book.open_count == 1
+    here.book.poll()
+    assert here.book.open_count == 0
+    assert here.life().fate == "closed"
