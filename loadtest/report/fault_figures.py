@@ -20,7 +20,7 @@ def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
     """What each fault of one repetition did, from its beginning to the next one, or to the end.
 
     ``slo_ms`` is the longest latency of a good answer. An arrival that failed is the fault's during which it
-    was due, or, between two, the next one's, if it was still under way by then.
+    was due, or, between two, the next one's, if it was under way by then and could still be answered well.
     """
     rows = frames.invocations
     due_s, ended_s = (column(rows, name) - frames.start_s for name in ("due_s", "finished_s"))
@@ -28,9 +28,12 @@ def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
     good = (error == "") & (latency_s(rows) * 1000 <= slo_ms)
     connects_s = _connects_s(frames)
     found = []
-    whose = _faults_of(due_s, np.where(error != "", ended_s, np.nan), spans(frames))
+    slo_s = slo_ms / 1000
+    whose = _faults_of(due_s, np.where(error != "", ended_s, np.nan), spans(frames), slo_s)
     for number, span in enumerate(spans(frames)):
         within = whose == number
+        # What could still have been answered well when the next one began says nothing of this.
+        until_s = span.next_s - (slo_s if number + 1 < len(spans(frames)) else 0.0)
         names, counts = np.unique(error[within & (error != "")], return_counts=True)
         errors = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda one: (-one[1], one[0]))
         arrivals_count = int(within.sum())
@@ -42,25 +45,28 @@ def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
                 arrivals_count=arrivals_count,
                 error_ratio=sum(count for _, count in errors) / arrivals_count if arrivals_count else None,
                 errors=dict(errors),
-                # What was still under way at the next fault says nothing of this one.
-                recovery_s=recovery_s(due_s, good | (ended_s >= span.next_s), span.ended_s, span.next_s),
+                recovery_s=recovery_s(due_s, good, span.ended_s, until_s),
                 connects_peak_per_s=_peak(connects_s, span.began_s, span.next_s),
             )
         )
     return found
 
 
-def _faults_of(due_s: Floats, failed_s: Floats, faults: Sequence[Span]) -> Any:
+def _faults_of(due_s: Floats, failed_s: Floats, faults: Sequence[Span], slo_s: float) -> Any:
     """The number of the fault to which each arrival counts; -1 for one before all of them.
 
     ``due_s`` and ``failed_s``, when it was due and when it failed (NaN if it did not), have a value for each.
+    One that was overdue by more than ``slo_s`` when the next fault began is not that one's.
     """
     began_s = np.array([fault.began_s for fault in faults])
     ended_s = np.array([fault.ended_s for fault in faults])
     found = np.searchsorted(began_s, due_s, side="right") - 1
     is_over = (found < 0) | (due_s > ended_s[found]) if len(faults) else np.zeros(len(due_s), dtype=np.bool_)
     following = np.minimum(found + 1, len(faults) - 1)
-    is_hit = is_over & (following > found) & (failed_s >= began_s[following]) if len(faults) else is_over
+    if not len(faults):
+        return found
+    is_near = (failed_s >= began_s[following]) & (due_s > began_s[following] - slo_s)
+    is_hit = is_over & (following > found) & is_near
     return np.where(is_hit, following, found)
 
 

@@ -84,6 +84,14 @@ def test_an_arrival_that_a_fault_let_hang_is_that_faults_however_late_it_fails()
     assert (first.errors, second.errors) == ({"timeout": 1}, {})
 
 
+def test_an_arm_that_waits_for_the_next_fault_to_fail_has_not_recovered():
+    rows = [(100 + due, 100 + due, 115.0, 0.0, 1, "timeout") for due in np.arange(5.0, 10.0, 0.02)]
+    first, second = figures_of(frames([fault("a", 105.0, 106.0), fault("b", 110.0, 111.0)], rows), 1000.0)
+    assert first.recovery_s is None
+    assert first.errors["timeout"] == pytest.approx(200, abs=2)
+    assert second.errors["timeout"] == pytest.approx(50, abs=2)
+
+
 def test_connects_of_an_invocation_are_spread_over_it():
     rows = [(105.0, 105.0, 115.0, 0.0, 20, ""), (112.0, 112.0, 112.5, 0.0, 7, "")]
     (found,) = figures_of(frames([fault("a", 105.0, 106.0)], rows), 1000.0)
