@@ -43,7 +43,7 @@ from loadtest.server.launch import check, launched
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
-from loadtest.settings.fault import Needs, faults_in, parse_fault
+from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.plan import Plan, provisioning_s
 from loadtest.settings.strategy import arm_name
 
@@ -52,7 +52,7 @@ FULL = ("1040", "1203", "1226")
 START_S = 30.0  # for Locust to come up, and to end after the drain
 RELAYED = (
     "because of its faults, all of its connections passed through a relay, which adds to every round trip: "
-    "compare it only with runs that have one"
+    "compare it only with other such runs"
 )
 HINT_S = 5.0  # of waiting for workers: those that are there come sooner
 log = logging.getLogger("loadtest")
@@ -110,7 +110,7 @@ class Bench:
         check(choice, self._plan.max_connections)
         if self._plan.workers:
             self._meeting.check(choice)
-        restarts = any(parse_fault(text).kind.needs is Needs.PROCESS for text in self._plan.faults)
+        restarts = any(fault.kind.needs is Needs.PROCESS for fault in self._faults)
         return self.run_on(launched(choice, self._plan.max_connections, restarts=restarts))
 
     def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:

@@ -26,14 +26,13 @@ def figures_of(frames: Frames, slo_ms: float) -> list[FaultFigures]:
     due_s, ended_s = (column(rows, name) - frames.start_s for name in ("due_s", "finished_s"))
     error = rows["error"].astype(str).to_numpy()
     good = (error == "") & (latency_s(rows) * 1000 <= slo_ms)
-    connects_s = _connects_s(frames)
+    connects_s, faults, slo_s = _connects_s(frames), spans(frames), slo_ms / 1000
+    whose = _faults_of(due_s, np.where(error != "", ended_s, np.nan), faults, slo_s)
     found = []
-    slo_s = slo_ms / 1000
-    whose = _faults_of(due_s, np.where(error != "", ended_s, np.nan), spans(frames), slo_s)
-    for number, span in enumerate(spans(frames)):
+    for number, span in enumerate(faults):
         within = whose == number
         # What could still have been answered well when the next one began says nothing of this.
-        until_s = span.next_s - (slo_s if number + 1 < len(spans(frames)) else 0.0)
+        until_s = span.next_s - (slo_s if number + 1 < len(faults) else 0.0)
         names, counts = np.unique(error[within & (error != "")], return_counts=True)
         errors = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda one: (-one[1], one[0]))
         arrivals_count = int(within.sum())
@@ -58,15 +57,14 @@ def _faults_of(due_s: Floats, failed_s: Floats, faults: Sequence[Span], slo_s: f
     ``due_s`` and ``failed_s``, when it was due and when it failed (NaN if it did not), have a value for each.
     One that was overdue by more than ``slo_s`` when the next fault began is not that one's.
     """
+    if not faults:
+        return np.full(len(due_s), -1)
     began_s = np.array([fault.began_s for fault in faults])
     ended_s = np.array([fault.ended_s for fault in faults])
     found = np.searchsorted(began_s, due_s, side="right") - 1
-    is_over = (found < 0) | (due_s > ended_s[found]) if len(faults) else np.zeros(len(due_s), dtype=np.bool_)
     following = np.minimum(found + 1, len(faults) - 1)
-    if not len(faults):
-        return found
-    is_near = (failed_s >= began_s[following]) & (due_s > began_s[following] - slo_s)
-    is_hit = is_over & (following > found) & is_near
+    is_between = (following > found) & ((found < 0) | (due_s > ended_s[found]))
+    is_hit = is_between & (failed_s >= began_s[following]) & (due_s > began_s[following] - slo_s)
     return np.where(is_hit, following, found)
 
 

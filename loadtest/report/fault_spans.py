@@ -17,6 +17,11 @@ class Span(NamedTuple):
     ended_s: float
     next_s: float
 
+    @property
+    def name(self) -> str:
+        """``kill`` of ``kill@5+2``."""
+        return self.fault.partition("@")[0].partition(":")[0]
+
 
 def spans(frames: Frames) -> list[Span]:
     """The faults carried out in a repetition, in order; one that was not undone lasts to the end."""

@@ -7,12 +7,13 @@ on, and answers each with an empty line once it holds. Ends with its input.
 import asyncio
 import json
 import os
-import resource
 import socket
 import struct
 import sys
 from contextlib import suppress
 from typing import NamedTuple
+
+from loadtest.open_files import allow_open_files
 
 CHUNK_BYTES = 65_536
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close sends RST
@@ -174,9 +175,7 @@ def answer(line: str) -> None:
 
 async def main(host: str, port: int) -> None:
     """Relays to the server at ``host`` and ``port`` until standard input ends."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_open_files()
     relay = Relay(host, port)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0, backlog=1000)
     answer(str(server.sockets[0].getsockname()[1]))

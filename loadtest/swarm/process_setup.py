@@ -3,11 +3,9 @@
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,6 @@ from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import arm_name, parse
 
 log = logging.getLogger("loadtest")
-
-KERNELS_OPEN_FILES = 1_048_576  # fs.nr_open of Linux
-MACOS_OPEN_FILES = 10_240  # OPEN_MAX of macOS
 
 
 def results_path(arm: str) -> Path:
@@ -101,14 +96,3 @@ def free_path(path: Path) -> Path:
     while free.exists():
         free, number = path.with_name(f"{path.name}-{number}"), number + 1
     return free
-
-
-def allow_open_files() -> None:
-    """Raises the limit of open files as far as possible, since each connection is one."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    # Without a limit of ours there is one of the kernel all the same: macOS refuses "unlimited", Linux
-    # what is above fs.nr_open.
-    for soft in (hard, KERNELS_OPEN_FILES, MACOS_OPEN_FILES):
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            return

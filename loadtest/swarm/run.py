@@ -23,6 +23,7 @@ from loadtest.errors import LoadtestError
 from loadtest.fleet import resolver
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.lifecycle import moved
+from loadtest.open_files import allow_open_files
 from loadtest.results.clocks import clock_warning
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
@@ -40,7 +41,6 @@ from loadtest.swarm.orders import (
 )
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
-    allow_open_files,
     describe,
     make_folder,
     users_modules,

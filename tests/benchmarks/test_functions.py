@@ -27,11 +27,12 @@ def function(name, handler):
 
 
 def generator_cpu_ms(ran):
-    """Of the generator, for each invocation: host, relay, recording and all.
+    """Of the generator, for each invocation after the first second: host, relay, recording and all.
 
-    A row has the ratio since the row before it, the first is of the start, and the last of the end.
+    A row has the ratio since the row before it; the last is of the end, however late.
     """
-    rows = ran.repetition.csv_rows(ran.repetition.generator)
+    seconds = ran.repetition.csv_rows(ran.repetition.generator)
+    rows = [one for one in seconds if float(one["at_s"]) > ran.meta["start_s"] + 1]
     used_s = sum(
         float(after["cpu_ratio"]) * (float(after["at_s"]) - float(before["at_s"]))
         for before, after in pairwise(rows)

@@ -82,7 +82,7 @@ def with_bands(plot: Any, faults: Sequence[Span]) -> Any:
             )
         )
         label = Label(
-            x=fault.began_s, y=4, y_units="screen", text=name(fault.fault), text_color=INK,
+            x=fault.began_s, y=4, y_units="screen", text=fault.name, text_color=INK,
             text_font_size="11px", angle=90, angle_units="deg",
         )  # fmt: skip
         plot.add_layout(label)

@@ -2,7 +2,7 @@ import resource
 
 import pytest
 
-from loadtest.swarm import process_setup
+from loadtest import open_files
 
 
 @pytest.mark.parametrize(
@@ -25,5 +25,5 @@ def test_a_process_may_open_as_many_files_as_the_system_lets_it(monkeypatch, har
 
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     monkeypatch.setattr(resource, "setrlimit", setrlimit)
-    process_setup.allow_open_files()
+    open_files.allow_open_files()
     assert limits[resource.RLIMIT_NOFILE] == (expected, hard)
