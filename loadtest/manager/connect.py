@@ -96,7 +96,8 @@ class Connector:
         options = self._options
         # Only where the server was full: a try that ran into its timeout cost nobody any work.
         try_s = self.try_s if code_of(error) in REFUSED else 0.0
-        skipped_count = 0 if code_of(error) in REFUSED else AWAY_SKIPS_COUNT
+        is_own = callable(options.backoff)  # it has been promised the number of tries
+        skipped_count = 0 if is_own or code_of(error) in REFUSED else AWAY_SKIPS_COUNT
         wait_s = options.wait_s(last_s, self.refused_count + skipped_count, try_s)
         if give_up_at is not None:
             wait_s = min(wait_s, max(0.0, give_up_at - time.monotonic()))
