@@ -41,6 +41,7 @@ def test_a_command_runs_and_its_real_function_answers(place, tmp_path, command):
     answers(place, tmp_path, command)
 
 
+@pytest.mark.nightly
 def test_the_examples_run_side_by_side(place, tmp_path):
     """Three of them, which are of each kind that needs no npm; all of them: nightly."""
     assert ALL in commands()

@@ -123,6 +123,7 @@ def test_a_run_that_is_interrupted_near_its_end_is_readable(place):
     assert place.run("report", "results/latest").code == 0
 
 
+@pytest.mark.nightly
 def test_a_background_job_that_ignores_sigint_can_be_interrupted_all_the_same(place):
     with place.start("bench", *LONG, ignore_sigint=True) as process:
         wait_until(lambda: is_measuring(place), 90)
@@ -170,6 +171,7 @@ def test_a_server_that_is_lost_near_the_end_is_found_lost_too(place):
 # Strangers' files and variables
 
 
+@pytest.mark.nightly
 def test_what_belongs_to_another_locust_does_not_disturb(place):
     home = place.folder / "home"
     home.mkdir()
@@ -185,6 +187,7 @@ def test_what_belongs_to_another_locust_does_not_disturb(place):
     assert "run folder: results/" in ran.out
 
 
+@pytest.mark.nightly
 def test_whoever_has_seen_enough_of_the_output_gets_no_traceback(place):
     for words in (
         ["--help"],

@@ -59,6 +59,7 @@ def run(project, body, *, name="test_shop"):
     return project.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist")
 
 
+@pytest.mark.nightly
 def test_a_handler_that_survives_passes(project):
     ran = run(
         project,

@@ -257,6 +257,7 @@ def test_calibrate_measures_what_each_side_spends(tmp_path):
     assert Costs.read(path) == Costs(**measured)
 
 
+@pytest.mark.nightly
 def test_validate_shows_a_real_run_beside_a_simulated_one(place):
     assert place.run("bench", *QUICK, "--out", "run").code == 0
     lines = simulator("validate", place.folder / "run").splitlines()[2:]

@@ -14,6 +14,7 @@ from loadtest.server import compose, local, server_folders
 from loadtest.server.target import Target
 
 END_S = 30.0
+STANDS_S = 2.0  # until a suspended server stands still, at most
 SLICE_S = 0.02  # in which a slowed local server runs for its share
 
 
@@ -48,6 +49,17 @@ def process_of(target: Target) -> ServerProcess:
     if folder is None:
         raise UsageError("its process is not ours: let loadtest start the server (--server docker or local)")
     return LocalProcess(folder) if target.kind == "local" else Container(folder)
+
+
+def _stands_still(process: psutil.Process) -> bool:
+    threads = list(Path(f"/proc/{process.pid}/task").glob("*/stat"))
+    if not threads:  # not Linux, or its end
+        return not process.is_running() or bool(process.status() == psutil.STATUS_STOPPED)
+    states = []
+    for thread in threads:
+        with suppress(OSError):  # it has ended
+            states.append(thread.read_text().rpartition(")")[2].split()[0])
+    return all(state in "Tt" for state in states)
 
 
 class LocalProcess:
@@ -92,7 +104,12 @@ class LocalProcess:
             )  # fmt: skip
 
     def freeze(self) -> None:
-        self._process().suspend()
+        """Returns when it stands still: on a busy machine its threads run on for a moment."""
+        process = self._process()
+        process.suspend()
+        until_s = time.monotonic() + STANDS_S
+        while not _stands_still(process) and time.monotonic() < until_s:
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         with suppress(ServerUnavailable, psutil.NoSuchProcess):

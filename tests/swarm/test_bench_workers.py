@@ -231,6 +231,7 @@ def test_a_bench_that_is_interrupted_while_it_waits_tells_the_workers_that_came(
     assert place.files() == {}
 
 
+@pytest.mark.nightly
 def test_a_repetition_whose_worker_is_lost_does_not_count_and_is_run_again_with_another(place, port, given):
     with working(place, "worker", "--processes", "2", "--master-port", port, env=given) as workers:
         words = ("--workers", "2", "--rate", "40", "--duration", "6s", "--reruns", "1", "--out", "mine")

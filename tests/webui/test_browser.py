@@ -164,6 +164,7 @@ def is_server(process, target):
     return any(word.endswith(f"--port={target.functions.port}") for word in words)
 
 
+@pytest.mark.nightly
 def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, strategy="direct", userCount="20", duration=UNTIL_STOPPED)
@@ -177,6 +178,7 @@ def test_a_monitor_that_dies_is_said(browser, mariadb_target, tmp_path):
         tab.locator(".lt-trouble", has_text="the monitor is lost").wait_for(timeout=40_000)
 
 
+@pytest.mark.nightly
 def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, workers=2) as found, tab_of(browser, found) as tab:
         start(tab, strategy="cached", userCount="40", duration=UNTIL_STOPPED, reapProbability="0.2")

@@ -130,6 +130,7 @@ def test_a_full_server_is_an_error_with_the_servers_code(mariadb_target, tmp_pat
     assert ran.connections == []
 
 
+@pytest.mark.nightly
 def test_tls_passes_through(mariadb_target, tmp_path):
     with full(mariadb_target):
         ran = run(mariadb_target, tmp_path / "full", strategy("encrypted"), **FEW)
