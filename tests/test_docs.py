@@ -17,6 +17,7 @@ from tests.manager.acting import filled
 
 ROOT = Path(__file__).parent.parent
 MANAGER = ROOT.joinpath("docs", "manager.md").read_text("utf-8")
+FIDELITY = ROOT.joinpath("docs", "fidelity.md").read_text("utf-8")
 
 
 def test_the_table_of_errors_has_every_code_that_the_manager_knows():
@@ -33,6 +34,25 @@ def test_the_tests_that_the_manager_s_page_names_are_there():
             continue
         text = ROOT.joinpath("tests", "manager", file).read_text("utf-8")
         assert not test or f"def {test}(" in text, (file, test)
+
+
+PAGES = [*ROOT.joinpath("docs").glob("*.md"), *ROOT.glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_test_that_a_page_names_with_its_file_is_there(page):
+    for file, test in re.findall(r"\b(tests/[\w/]+\.py)(?:::(test_\w+))?", page.read_text("utf-8")):
+        assert ROOT.joinpath(file).exists(), file
+        assert not test or f"def {test}(" in ROOT.joinpath(file).read_text("utf-8"), (file, test)
+
+
+def test_the_page_of_fidelity_names_a_test_for_every_behaviour():
+    claims = FIDELITY.split("\n## What is claimed")[1].split("\n|---|---|---|---|---|\n")[1].split("\n\n")[0]
+    rows = [line.split("|")[1:-1] for line in claims.splitlines()]
+    assert len(rows) > 20
+    for behaviour, source, _, test, _ in rows:
+        assert source.strip(), behaviour
+        assert "::test_" in test, behaviour
 
 
 def test_every_option_callback_and_setting_is_on_the_manager_s_page():
