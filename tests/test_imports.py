@@ -57,6 +57,7 @@ HOMES = {
 SPEAKERS = {
     "commands/output",
     "swarm/listeners",
+    "server/ledger",
     "server/preparation",
     "server/relay",
     "swarm/check_strategy",

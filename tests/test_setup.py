@@ -12,11 +12,15 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.conftest import missing
+
 ROOT = Path(__file__).parent.parent
 SETUP = ROOT / ".ci" / "setup"
 # What the script itself uses; everything else is out of sight.
 NEEDED = ("cat", "chmod", "dirname", "env", "id", "ls", "mkdir", "rm", "sed", "sh", "uname")
-PACKAGES = "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core iproute2 openssl nodejs"
+PACKAGES = (
+    "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core libatomic1 iproute2 openssl nodejs"
+)
 APT = """#!/bin/sh
 echo "$*" >> {log}
 [ "$1" = install ] || exit 0
@@ -86,6 +90,11 @@ class Machine(NamedTuple):
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     """Nothing but a shell and its programs."""
+    tried = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "true"], capture_output=True, check=False
+    )
+    if tried.returncode:
+        missing(f"hiding programs needs a mount namespace: {tried.stderr.decode().strip()}")
     made = Machine(tmp_path)
     made.bin.mkdir()
     (tmp_path / "empty").mkdir()

@@ -127,6 +127,8 @@ def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> li
             f"{where}: of {integrity.acknowledged_count} acknowledged writes, "
             f"{integrity.lost_count} were lost and {integrity.doubled_count} doubled"
         )
+    if integrity.unexpected_count:
+        texts.append(f"{where}: writes that had failed for certain are there: {integrity.unexpected_count}")
     return texts
 
 

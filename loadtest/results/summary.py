@@ -88,11 +88,18 @@ class GeneratorLoad(Struct):
 
 
 class Integrity(Struct):
-    """The audit of the workload ``ledger``: acknowledged writes, and those lost or written twice."""
+    """The audit of the workload ``ledger``.
+
+    Acknowledged writes, and those of them that were lost; all that were written twice; those whose caller
+    could not know, and how many of them were written; those that failed for certain and are there.
+    """
 
     acknowledged_count: Count = None
     lost_count: Count = None
     doubled_count: Count = None
+    unknown_count: Count = None
+    unknown_written_count: Count = None
+    unexpected_count: Count = None
 
 
 class PartFigures(Struct, kw_only=True):

@@ -80,6 +80,19 @@ def describe(tls: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def audit(repetition: Repetition) -> dict[str, int]:
+    """What became of the ledger's writes in ``repetition``. Raises :class:`ServerUnavailable`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.server.ledger", str(repetition.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerUnavailable(done.stderr.strip() or "the ledger could not be audited")
+    return dict(json.loads(done.stdout))
+
+
 def check_strategy(text: str, settings: Settings) -> None:
     """Raises :class:`UsageError` if the strategy ``text`` cannot run with these ``settings``."""
     check(parse(text), users_modules(), settings)

@@ -41,6 +41,7 @@ from loadtest.swarm.orders import (
 )
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
+    audit,
     describe,
     make_folder,
     users_modules,
@@ -81,7 +82,7 @@ class Run:
         self._roster = Roster((), 0)
         self._distant: Repetition | None = None  # of a worker that shares no folder with its master
         self._clock_error_s = 0.0
-        self._drain_s = 0.0
+        self._drain_s, self._workload = 0.0, ""
         self._closing = RLock()
         self.numbers = Numbers(0, 1)
         allow_open_files()
@@ -149,7 +150,7 @@ class Run:
             max_connections=described["functions_max_connections"],
         )
         self.interrupted = False
-        self._drain_s = settings.function_timeout_s
+        self._drain_s, self._workload = settings.function_timeout_s, settings.workload
         # Locust spawns some thousand users a second: all of them have joined by then.
         lead_s = users_count / 1000 + provisioning_s(settings, strategy)
         if self._master is not None:
@@ -300,7 +301,17 @@ class Run:
             self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic_s)
             if not self.interrupted:
                 self._judge_load()
+                self._audit_ledger(self.repetition)
             self.repetition = None
+
+    def _audit_ledger(self, repetition: Repetition) -> None:
+        """A bench does this itself, once the process that made the load has ended."""
+        if self.folder is None or self._workload != "ledger":
+            return
+        try:
+            repetition.write_meta(ledger=audit(repetition))
+        except LoadtestError as error:
+            self.fail(error)
 
     def _judge_load(self) -> None:
         """Marks a repetition as invalid if its load was not what was asked for."""

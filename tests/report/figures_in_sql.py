@@ -11,6 +11,10 @@ import duckdb
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
+LEDGER = [
+    f"{name}_count"
+    for name in ("acknowledged", "lost", "doubled", "unknown", "unknown_written", "unexpected")
+]
 VIEWS = """
 CREATE VIEW arrived AS  -- the window: due in [start and warm-up, deadline)
     SELECT invocations.* FROM invocations, run WHERE due_s >= from_s AND due_s < deadline_s;
@@ -123,6 +127,9 @@ FIGURES = {
     "integrity.acknowledged_count": "SELECT acknowledged_count FROM run",
     "integrity.lost_count": "SELECT lost_count FROM run",
     "integrity.doubled_count": "SELECT doubled_count FROM run",
+    "integrity.unknown_count": "SELECT unknown_count FROM run",
+    "integrity.unknown_written_count": "SELECT unknown_written_count FROM run",
+    "integrity.unexpected_count": "SELECT unexpected_count FROM run",
 }
 
 
@@ -140,10 +147,11 @@ def figures(repetition: Any, settings: dict[str, Any]) -> dict[str, Any]:
         db.execute(
             "CREATE TABLE run AS SELECT ?::DOUBLE AS start_s, ?::DOUBLE AS from_s, ?::DOUBLE AS deadline_s, "
             "?::DOUBLE AS ended_s, ?::DOUBLE AS slo_ms, ?::INT AS acknowledged_count, ?::INT AS lost_count, "
-            "?::INT AS doubled_count",
+            "?::INT AS doubled_count, ?::INT AS unknown_count, ?::INT AS unknown_written_count, "
+            "?::INT AS unexpected_count",
             [
                 meta["start_s"], meta["start_s"] + settings["warmup_s"], meta["deadline_s"], meta["ended_s"],
-                settings["slo_ms"], *(ledger.get(f"{n}_count") for n in ("acknowledged", "lost", "doubled")),
+                settings["slo_ms"], *map(ledger.get, LEDGER),
             ],
         )  # fmt: skip
         db.execute(VIEWS)

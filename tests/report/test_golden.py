@@ -109,6 +109,10 @@ GENERATOR = [
     ),
 ]
 
+LEDGER = {
+    "acknowledged_count": 5, "lost_count": 0, "doubled_count": 1, "unknown_count": 2,
+    "unknown_written_count": 1, "unexpected_count": 0,
+}  # fmt: skip
 EXPECTED = {
     "valid": False,
     # of the window's 8 arrivals 7 started, and one of these was disturbed
@@ -171,7 +175,7 @@ EXPECTED = {
         "functions_cpu_ratio": 1.0,  # worker 0: 1 and 0.5, and the 0.25 of worker 1
         "disturbed_ratio": 1 / 7,
     },
-    "integrity": {"acknowledged_count": 5, "lost_count": 0, "doubled_count": 1},
+    "integrity": LEDGER,
     "reconciliation": [
         {
             "name": "arrivals", "left": 10, "right": 10, "difference": 0, "tolerance": 0, "holds": True,
@@ -195,10 +199,9 @@ EXPECTED = {
 @pytest.fixture
 def golden(tmp_path: Path) -> Writer:
     writer = Writer(tmp_path / "golden", warmup_s=2.0, strategies=["managed", "ideal"])
-    ledger = {"acknowledged_count": 5, "lost_count": 0, "doubled_count": 1}
     writer.repetition(
         "managed",
-        {"start_s": 10.0, "deadline_s": 20.0, "ended_s": 21.0, "cut_off": False, "ledger": ledger},
+        {"start_s": 10.0, "deadline_s": 20.0, "ended_s": 21.0, "cut_off": False, "ledger": LEDGER},
         SAMPLES,
         GENERATOR,
         invocations=INVOCATIONS,

@@ -70,7 +70,8 @@ LOAD = (
 
 
 def test_a_headless_test_ends_by_itself_and_leaves_a_run_folder(mariadb_target, tmp_path):
-    with locust(mariadb_target, tmp_path, "--headless", *LOAD) as (started, log):
+    ledger = ("--workload", "ledger")
+    with locust(mariadb_target, tmp_path, "--headless", *LOAD, *ledger) as (started, log):
         assert started.wait(90) == 0, log.read_text()
     run, repetition = the_run(tmp_path)
     assert run.read_run()["server"]["max_connections"] == 90
@@ -78,6 +79,8 @@ def test_a_headless_test_ends_by_itself_and_leaves_a_run_folder(mariadb_target, 
     (figures,) = report(tmp_path)["arms"]["direct"]["repetitions"]
     assert figures["throughput_per_s"] > 20
     assert figures["connections"]["opened_count"] >= len(answered(repetition))
+    assert figures["integrity"]["acknowledged_count"] == len(answered(repetition))
+    assert (figures["integrity"]["lost_count"], figures["integrity"]["doubled_count"]) == (0, 0)
 
 
 @pytest.mark.nightly
@@ -107,13 +110,16 @@ def test_a_test_is_started_from_the_web_page(mariadb_target, tmp_path):
         assert '"zombie_ratio"' in fetched(page)
         assert mariadb_target.functions.password not in fetched(page)
         form = {"user_count": 20, "spawn_rate": 20, "strategy": "cached", "duration": "1s", "work_ms": "5.0"}
+        form["workload"] = "ledger"
         assert json.loads(fetched(f"{page}/swarm", form))["success"]
         state = lambda: json.loads(fetched(f"{page}/stats/requests"))["state"]  # noqa: E731
         wait_until(lambda: state() == "stopped", 40)
         wait_until(lambda: (tmp_path / "results" / "latest").exists())
         _, repetition = the_run(tmp_path)
-        wait_until(lambda: "ended_s" in repetition.read_meta())
+        wait_until(lambda: "ledger" in repetition.read_meta())
     assert len(answered(repetition)) > 5
+    assert repetition.read_meta()["ledger"]["acknowledged_count"] == len(answered(repetition))
+    assert repetition.read_meta()["ledger"]["lost_count"] == 0
 
 
 def fetched(address, form=None):
