@@ -37,10 +37,6 @@ from tests.places import LONG, QUICK
         (["bench", "--rate", "1e300"], "more than 100,000 clients"),
         (["bench", "--rate", "0"], "rate cannot be '0': expected a number > 0"),
         (["bench", "--rate", "-1"], "rate cannot be '-1': expected a number > 0"),
-        (
-            ["bench", "--workload", "ledger", "--strategies", "a=lambda:node:./x.h"],
-            "a real function has a workload of its own",
-        ),
         (["bench", "--model", "closed", "--provisioned", "2"], "provisioned is for the open model"),
         (
             ["bench", "--provisioned", "20", "--concurrency-limit", "10"],

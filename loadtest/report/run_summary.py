@@ -20,6 +20,10 @@ from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.results.summary import Arm, ArmFigures, FaultFigures, Integrity, Summary, asked_arms
 from loadtest.settings.plan import Settings
 
+NO_WRITES = (
+    "a function of your own has to insert its event's id into loadtest_ledger (docs/functions.md), or choose "
+    "another --workload"
+)
 Collect = Callable[[str, str, Frames, bool], None]  # arm, number of the repetition, rows, valid for times
 
 
@@ -127,6 +131,8 @@ def _warnings(repetition: Repetition, frames: Frames, figures: ArmFigures) -> li
             f"{where}: of {integrity.acknowledged_count} acknowledged writes, "
             f"{integrity.lost_count} were lost and {integrity.doubled_count} doubled"
         )
+        if integrity.lost_count == integrity.acknowledged_count:
+            texts.append(f"{where}: not one of its writes is there: {NO_WRITES}")
     if integrity.unexpected_count:
         texts.append(f"{where}: writes that had failed for certain are there: {integrity.unexpected_count}")
     return texts

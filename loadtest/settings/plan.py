@@ -361,10 +361,6 @@ def _check_together(settings: Settings, source: str) -> None:
         _check_faults(settings, source)
         if not settings.strategies:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")
-        if settings.workload == "ledger" and any("=lambda:" in text for text in settings.strategies):
-            raise UsageError(
-                f"{source}: a real function has a workload of its own, so ledger cannot be audited"
-            )
         if len(set(settings.strategies)) < len(settings.strategies):
             raise UsageError(f"{source}: a strategy is named twice")
 

@@ -1,11 +1,14 @@
 """The audit of the workload ``ledger``, on strategies that lie about their writes in each way there is."""
 
+from pathlib import Path
+
 import pytest
 
 from loadtest.report.run_summary import summarise_run
 from loadtest.server import ledger, reset
 from tests.swarm.locusts import run
 
+FUNCTIONS = Path(__file__).parent.parent / "fleet" / "real" / "functions"
 LIARS = """
 import pymysql
 
@@ -91,6 +94,23 @@ def test_of_what_nobody_could_know_the_written_ones_are_counted(audited):
     assert found["unknown_count"] == count
     assert 0 < found["unknown_written_count"] < count
     assert not any("writes" in text for text in warnings)
+
+
+@pytest.mark.parametrize(("function", "lost_ratio"), [("writes", 0), ("direct", 1)])
+def test_a_real_function_that_inserts_the_id_of_its_event_is_audited(
+    mariadb_target, tmp_path, function, lost_ratio
+):
+    reset.reset(mariadb_target)
+    ran = run(
+        mariadb_target, tmp_path / "r", f"x=lambda:python:{FUNCTIONS}/app.{function}",
+        workload="ledger", rate=5.0, duration_s=1.5, function_timeout_s=15.0,
+    )  # fmt: skip
+    found = ledger.audit(mariadb_target.admin, ran.repetition)
+    count = len(ran.invocations)
+    assert found == {**NONE, "acknowledged_count": count, "lost_count": count * lost_ratio}
+    ran.repetition.write_meta(ledger=found)
+    warnings = summarise_run(ran.folder).warnings
+    assert any("has to insert its event's id into loadtest_ledger" in text for text in warnings) == lost_ratio
 
 
 @pytest.mark.parametrize(

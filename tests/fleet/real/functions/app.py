@@ -34,6 +34,15 @@ def direct(event, _context):
         own.close()
 
 
+def writes(event, _context):
+    own = pymysql.connect(**ARGUMENTS)
+    try:
+        with own.cursor() as cursor:
+            cursor.execute("INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)", (event["id"],))
+    finally:
+        own.close()
+
+
 def leaks(event, _context):
     kept.append(pymysql.connect(**ARGUMENTS))
     return rows(kept[-1], event)
