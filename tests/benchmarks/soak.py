@@ -23,8 +23,8 @@ from loadtest.results.run_folder import RunFolder
 from tests.simulator.tables import number, table
 
 FAULTS = (
-    "reset@{}", "kill@{}+2", "freeze@{}+2", "connections:limit=30@{}+4", "kill-connections:share=0.5@{}", "lease@{}+4",
-    "read-only@{}+2", "slow@{}+3", "cut@{}+3", "delay:ms=100@{}+3", "black-hole@{}+2",
+    "reset@{}", "kill@{}+2", "freeze@{}+2", "connections:limit=30@{}+4", "kill-connections:share=0.5@{}",
+    "lease@{}+4", "read-only@{}+2", "slow@{}+3", "cut@{}+3", "delay:ms=100@{}+3", "black-hole@{}+2",
     "half-close@{}",
 )  # fmt: skip
 PROCESSES = {"generator": "locust", "relay": "relay", "monitor": "monitor"}

@@ -51,6 +51,14 @@ def test_what_a_run_shows_of_the_goals_for_a_burst():
     assert "| 60/s `cached` | 3 | 42.2% | 37.5% | 57.81% |" in said
 
 
+def test_whether_a_long_run_stays_as_it_began(tmp_path):
+    words = ("--minutes", "0.2", "--every", "6", "--rate", "30", "--out", tmp_path / "soak")
+    said = command("soak", *words).splitlines()
+    assert len(said) == 2 + 10 + 2
+    assert all(int(line.split("|")[2]) > 10 for line in said[2:12])
+    assert "lost_count: 0, doubled_count: 0" in said[-1]
+
+
 def test_how_near_an_emulated_arm_is_to_a_real_one(tmp_path):
     arms = {name: arm(1000) for name in ("direct", "real-direct", "real-other")}
     tmp_path.joinpath("summary.json").write_text(json.dumps(as_json(summary(arms))))
