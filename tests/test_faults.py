@@ -7,6 +7,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from loadtest.server import connections
 from loadtest.settings.fault import KINDS, faults_in, parse_fault
 from tests.places import END_S, SERVERS, ended, sentence
 from tests.waiting import wait_until
@@ -79,6 +80,30 @@ def test_commands_that_take_no_faults_say_so(place, command):
 def test_workers_elsewhere_cannot_reach_a_relay(place):
     said = place.refused(2, "bench", "quick", "--workers", "2", "--fault", "reset@3")
     assert "'reset@3' takes a relay, which workers elsewhere cannot reach" in said
+
+
+def test_workers_elsewhere_hear_of_no_faults_in_the_load_itself(place):
+    said = place.refused(2, "bench", "quick", "--workers", "2", "--fault", "rotate-password@1")
+    assert "'rotate-password@1' is also of the load's own processes, and workers elsewhere do not" in said
+
+
+def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_given_server(
+    place, mariadb_target
+):
+    functions, admin = mariadb_target.functions, mariadb_target.admin
+    ran = place.run(
+        *SMALL[:2], *SMALL[6:], "--strategies", "direct,managed", "--server", functions.url(), "--duration",
+        "4s", "--fault", "rotate-password@1", "--out", "run", env={"LOADTEST_ADMIN_DSN": admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    faults = json.loads((place.folder / "run" / "summary.json").read_text())["faults"]
+    (direct,), (managed,) = faults["direct"], faults["managed"]
+    assert set(direct["errors"]) == {"1045 ER_ACCESS_DENIED_ERROR"}
+    # One that comes in the moment between the server's change and the secret's is denied by both.
+    assert managed["errors"].get("1045 ER_ACCESS_DENIED_ERROR", 0) < sum(direct["errors"].values()) / 4
+    connections.connect(functions).close()
+    assert not any("Lt1-" in path.read_text("utf-8", "replace") for path in place.folder.rglob("*.json"))
+    assert place.left() == []
 
 
 def test_a_process_that_is_not_ours_is_not_ended(place, mariadb_target):

@@ -204,6 +204,7 @@ class Bench:
                 "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
                 "LOADTEST_SERVER": json.dumps(target.public()),
                 **self._waiting(),
+                **faults.variables,
             },
         )
         locust = None

@@ -9,6 +9,8 @@ from typing import Any
 
 from loadtest.bench.interrupts import Interrupts
 from loadtest.errors import LoadtestError, ServerLost
+from loadtest.results import notice
+from loadtest.results.notice import Board
 from loadtest.results.run_folder import Repetition
 from loadtest.server.fault_actions import FaultActions
 from loadtest.server.relay_process import RelayProcess
@@ -42,6 +44,7 @@ class FaultSchedule:
         self._seed = seed
         self._interrupts = interrupts
         self.functions = target.functions
+        self.variables: dict[str, str] = {}  # for the environment of the load's processes
         self.warnings: list[str] = []
         self._over, self._ended = threading.Event(), threading.Event()
         self._problem: LoadtestError | None = None
@@ -70,8 +73,14 @@ class FaultSchedule:
             relay = RelayProcess(self._target.functions)
             self._closing.callback(relay.close)
             self.functions = replace(self._target.functions, host="127.0.0.1", port=relay.port)
-        actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried)
+        board = None
+        if any(fault.kind.is_told for fault in self._faults):
+            board = Board()
+            self._closing.callback(board.close)
+            self.variables = {notice.VARIABLE: str(board.path)}
+        actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried, board)
         self._closing.callback(actions.close)
+        actions.prepare(self._faults)
         threading.Thread(target=self._carry_out, args=(actions,), name="faults", daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
@@ -107,8 +116,16 @@ class FaultSchedule:
     def _carry_out(self, actions: FaultActions) -> None:
         try:
             self._one_after_another(actions)
+            self._over.wait()
         finally:
+            self._restore(actions)
             self._ended.set()
+
+    def _restore(self, actions: FaultActions) -> None:
+        try:
+            actions.restore()
+        except LoadtestError as error:
+            self._problem = self._problem or ServerLost(f"after its faults: {error}")
 
     def _one_after_another(self, actions: FaultActions) -> None:
         start_s, deadline_s = self._window_s()

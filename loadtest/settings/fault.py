@@ -32,12 +32,16 @@ class Value(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One fault. ``lasts_s`` is its usual duration; 0 for one that is over as soon as it is done."""
+    """One fault. ``lasts_s`` is its usual duration; 0 for one that is over as soon as it is done.
+
+    ``is_told``: processes of functions hear of it from the bench, which those elsewhere cannot.
+    """
 
     needs: Needs
     lasts_s: float
     about: str
     values: Mapping[str, Value] = {}
+    is_told: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -61,6 +65,10 @@ KINDS: dict[str, Kind] = {
         {"timeout_s": Value(1, 1, 28_800, "wait_timeout meanwhile, in seconds", is_whole=True)},
     ),
     "read-only": Kind(Needs.RIGHTS, 3.0, "the server refuses writes (read_only), as a demoted writer does"),
+    "rotate-password": Kind(
+        Needs.RIGHTS, 0.0, "the functions' account gets another password; the old one holds for DURATION",
+        is_told=True,
+    ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",
         {"ms": Value(50, 1, 60_000, "milliseconds later")},

@@ -374,8 +374,13 @@ def _check_faults(plan: Plan, source: str) -> None:
         faults = faults_in(plan.faults, plan.duration_s)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
-    relayed = [fault.text for fault in faults if fault.kind.needs is Needs.RELAY]
-    if relayed and plan.workers:
-        raise UsageError(
-            f"{source}: fault {relayed[0]!r} takes a relay, which workers elsewhere cannot reach"
-        )
+    for fault in faults if plan.workers else ():
+        if fault.kind.needs is Needs.RELAY:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} takes a relay, which workers elsewhere cannot reach"
+            )
+        if fault.kind.is_told:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} is also of the load's own processes, and workers elsewhere "
+                "do not hear of it: leave out --workers; --processes shares the load here"
+            )

@@ -24,6 +24,7 @@ from loadtest.fleet import resolver
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.lifecycle import moved
 from loadtest.open_files import allow_open_files
+from loadtest.results import notice
 from loadtest.results.clocks import clock_warning
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
@@ -82,6 +83,8 @@ class Run:
         self._distant: Repetition | None = None  # of a worker that shares no folder with its master
         self._clock_error_s = 0.0
         self._drain_s = 0.0
+        told = os.environ.get(notice.VARIABLE)
+        self._notices = notice.Notices(told) if told else None
         self._closing = RLock()
         self.numbers = Numbers(0, 1)
         allow_open_files()
@@ -232,7 +235,9 @@ class Run:
 
         self.numbers = Numbers(assignment.worker, assignment.workers_count)
         hears = told if self.listeners and not is_bench else None
-        made = self.generator = Generator(settings, assignment, server, hears, self.fail, users_modules())
+        made = self.generator = Generator(
+            settings, assignment, server, hears, self.fail, users_modules(), self._notices
+        )
 
     def _start_generator(self, start_s: float) -> None:
         assert self.generator is not None  # noqa: S101 (made by the caller)
