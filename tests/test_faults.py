@@ -7,6 +7,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from loadtest.results.parquet import read_rows
+from loadtest.results.run_folder import RunFolder
 from loadtest.server import connections
 from loadtest.settings.fault import KINDS, faults_in, parse_fault
 from tests.places import END_S, SERVERS, ended, sentence
@@ -71,6 +73,11 @@ def test_faults_of_a_scenario_file_are_taken_and_the_command_line_goes_over_them
     assert "there is no 'sto'" in place.refused(2, "bench", "mine.toml", "--fault", "sto@5")
 
 
+def test_a_deployment_is_not_for_environments_of_several_processes(place):
+    words = ("--provisioned", "3", "--processes-per-environment", "2", "--fault", "deploy@1")
+    assert "'deploy@1' is for processes-per-environment 1" in place.refused(2, "bench", "quick", *words)
+
+
 @pytest.mark.parametrize("command", ["web", "capacity"])
 def test_commands_that_take_no_faults_say_so(place, command):
     (place.folder / "mine.toml").write_text('strategies = ["managed"]\nfaults = ["kill@5"]\n')
@@ -104,6 +111,27 @@ def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_give
     connections.connect(functions).close()
     assert not any("Lt1-" in path.read_text("utf-8", "replace") for path in place.folder.rglob("*.json"))
     assert place.left() == []
+
+
+def rows_of(place, arm, kind="invocations"):
+    repetition = RunFolder(place.folder / "run").repetitions(arm)[0]
+    return repetition, read_rows(repetition, kind)[0].to_pylist()
+
+
+def test_a_deployment_replaces_every_container(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[4:], "--server", mariadb_target.functions.url(), "--duration", "4s", "--fault",
+        "deploy@2", "--out", "run", env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    repetition, rows = rows_of(place, "cached")
+    (fault,) = repetition.read_meta()["faults"]
+    old = {row["container"] for row in rows if row["started_s"] < fault["began_s"]}
+    # Told of within some 20 ms, and a second on a very busy machine.
+    late = {row["container"] for row in rows if row["started_s"] > fault["ended_s"] + 1.0}
+    assert old
+    assert late
+    assert not old & late
 
 
 def test_a_process_that_is_not_ours_is_not_ended(place, mariadb_target):

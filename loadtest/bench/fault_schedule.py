@@ -73,11 +73,9 @@ class FaultSchedule:
             relay = RelayProcess(self._target.functions)
             self._closing.callback(relay.close)
             self.functions = replace(self._target.functions, host="127.0.0.1", port=relay.port)
-        board = None
-        if any(fault.kind.is_told for fault in self._faults):
-            board = Board()
-            self._closing.callback(board.close)
-            self.variables = {notice.VARIABLE: str(board.path)}
+        board = Board()
+        self._closing.callback(board.close)
+        self.variables = {notice.VARIABLE: str(board.path)}
         actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried, board)
         self._closing.callback(actions.close)
         actions.prepare(self._faults)

@@ -33,7 +33,7 @@ class Connector:
     def credentials(self) -> Callable[[Exception | None], dict[str, str]] | None:
         """For a manager's ``credentials``: asks for the secret again once the server has denied it.
 
-        None where it never changes.
+        None in a run without faults.
         """
         return None if self._route.secret is None else self._credentials
 

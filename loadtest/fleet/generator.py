@@ -25,7 +25,7 @@ from loadtest.fleet.recorder import Recorder
 from loadtest.fleet.runtimes import runtime_of
 from loadtest.fleet.scaling import share_of
 from loadtest.results.csv_rows import CsvAppender
-from loadtest.results.notice import Notices
+from loadtest.results.notice import Notice, Notices
 from loadtest.results.rows import UNFINISHED, GeneratorSecond, Invocation
 from loadtest.results.run_folder import Repetition
 from loadtest.settings.load_shape import shape_points
@@ -83,7 +83,7 @@ class Generator:
             max(1, assignment.max_connections - settings.ideal_reserve), worker, assignment.workers_count
         )
         logs = repetition.path / LOGS
-        self._notices = notices
+        self._notices, self._heeded = notices, Notice()
         self._password = server.password
         secret = self._secret if notices is not None else None
         self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs, secret)
@@ -312,12 +312,22 @@ class Generator:
         while True:
             self.book.poll()
             self.fleet.cut_overdue()
+            self._heed()
             gevent.sleep(LOOK_S)
 
     def _secret(self) -> str:
         """The password of the account, as a secrets manager would say."""
         assert self._notices is not None  # noqa: S101 (else nobody asks)
         return self._notices.newest().password or self._password
+
+    def _heed(self) -> None:
+        """Does what the bench's newest notice says."""
+        newest = self._heeded if self._notices is None else self._notices.newest()
+        if newest is self._heeded:
+            return
+        before, self._heeded = self._heeded, newest
+        if newest.deploys_count > before.deploys_count:
+            self.fleet.deploy()
 
     def _every_second(self) -> None:
         # In step with the load: writing rows takes some 10 ms of the loop, which hurts most half a second

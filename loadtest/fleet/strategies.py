@@ -12,7 +12,7 @@ It may return a plain function of (event, context) instead, as Lambda has them.
 ``connect(**arguments)`` is PyMySQL's ``connect`` with the server, the account, TLS and the round
 trip's delay filled in; connections made otherwise are neither delayed nor recorded. Its password is
 the one with which the container started; ``connect.credentials`` is for a manager's argument of that
-name, and None where no password changes (fault ``rotate-password``).
+name (fault ``rotate-password``), and None in a run without faults.
 """
 
 import importlib

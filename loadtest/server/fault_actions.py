@@ -67,8 +67,9 @@ Step = Callable[[Fault], None]
 class FaultActions:
     """What is done for the faults of one repetition, to the server of ``target``.
 
-    ``relay`` and ``board`` are there if one of them needs it; ``rng`` picks what is hit. ``is_hurried()``:
-    the server is taken down anyway, so it is neither started again nor waited for.
+    ``relay`` is there if one of them needs it, and ``board`` in a run, whose processes are told by it;
+    ``rng`` picks what is hit. ``is_hurried()``: the server is taken down anyway, so it is neither started
+    again nor waited for.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class FaultActions:
             **dict.fromkeys(VARIABLES, (self._set, self._put_back)),
             "rotate-password": (self._rotate, self._discard_old),
             "kill-connections": (self._kill_connections, lambda _: None),
+            "deploy": (self._deploy, lambda _: None),
             **dict.fromkeys(
                 ("delay", "bandwidth", "reset", "black-hole", "half-close", "cut"),
                 (self._disturb, self._calm),
@@ -198,7 +200,7 @@ class FaultActions:
 
     def _rotate(self, fault: Fault) -> None:
         password = self._rotation.rotate(keeps_old=fault.duration_s > 0)
-        self._tell(password=password)
+        self._notices().put(password=password)
 
     def _discard_old(self, fault: Fault) -> None:
         if fault.duration_s > 0:
@@ -221,9 +223,13 @@ class FaultActions:
 
     # The load's own processes
 
-    def _tell(self, **changes: Any) -> None:
-        assert self._board is not None  # noqa: S101 (a fault that is told of has one)
-        self._board.put(**changes)
+    def _notices(self) -> Board:
+        assert self._board is not None  # noqa: S101 (a run has one)
+        return self._board
+
+    def _deploy(self, _fault: Fault) -> None:
+        board = self._notices()
+        board.put(deploys_count=board.notice.deploys_count + 1)
 
     # The way there
 

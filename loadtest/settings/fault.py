@@ -18,6 +18,7 @@ class Needs(Enum):
 
     PROCESS = "the server's process"  # so a server that we started
     RIGHTS = "an administrator's account"
+    LOAD = "nothing but the load itself"
     RELAY = "a relay between the functions and the server"
 
 
@@ -68,6 +69,9 @@ KINDS: dict[str, Kind] = {
     "rotate-password": Kind(
         Needs.RIGHTS, 0.0, "the functions' account gets another password; the old one holds for DURATION",
         is_told=True,
+    ),
+    "deploy": Kind(
+        Needs.LOAD, 0.0, "all containers are replaced, as by a deployment of another version", is_told=True
     ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",

@@ -374,6 +374,9 @@ def _check_faults(plan: Plan, source: str) -> None:
         faults = faults_in(plan.faults, plan.duration_s)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
+    for fault in faults:
+        if fault.name == "deploy" and plan.processes_per_environment > 1:
+            raise UsageError(f"{source}: fault {fault.text!r} is for processes-per-environment 1")
     for fault in faults if plan.workers else ():
         if fault.kind.needs is Needs.RELAY:
             raise UsageError(
