@@ -1,12 +1,17 @@
 """``loadtest bench --fault``, as a user runs it."""
 
+import csv
 import json
 import signal
 from contextlib import suppress
+from itertools import pairwise
 
+import numpy as np
 import psutil
 import pytest
 
+from loadtest.report.courses import course_of
+from loadtest.report.frame_reader import read_repetition
 from loadtest.results.parquet import read_rows
 from loadtest.results.run_folder import RunFolder
 from loadtest.server import connections
@@ -132,6 +137,27 @@ def test_a_deployment_replaces_every_container(place, mariadb_target):
     assert old
     assert late
     assert not old & late
+
+
+def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[4:], "--server", mariadb_target.functions.url(), "--duration", "6s", "--fault",
+        "monitor@1+2", "--out", "run", env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    repetition, rows = rows_of(place, "cached")
+    assert not any(row["error"] for row in rows)
+    (fault,) = repetition.read_meta()["faults"]
+    with repetition.samples.open() as file:
+        sampled_s = [float(row["at_s"]) for row in csv.DictReader(file)]
+    assert sampled_s == sorted(sampled_s)
+    # It is told within some 50 ms, and takes a while to start.
+    assert max(after - before for before, after in pairwise(sampled_s)) > 1.5
+    assert [at_s for at_s in sampled_s if at_s < fault["began_s"]]
+    assert [at_s for at_s in sampled_s if at_s > fault["ended_s"]]
+    assert "nobody watched the server during fault monitor@1+2" in ran.out.replace("\n  ", " ")
+    (course,) = [course_of("01", read_repetition(repetition))]
+    assert np.isnan(course.pressure.working_count).any(), "a gap in the plot"
 
 
 def test_a_process_that_is_not_ours_is_not_ended(place, mariadb_target):

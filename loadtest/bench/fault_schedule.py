@@ -147,10 +147,10 @@ class FaultSchedule:
                 self._excused_until_s = time.monotonic() + RECOVERS_S
 
     def _skipped(self, fault: Fault) -> None:
-        where = f"{self._repetition.arm}/{self._repetition.number}"
-        self.warnings.append(
-            f"{where}: fault {fault.text} was left out: the one before it had ended too late for it"
-        )
+        self._warn(f"fault {fault.text} was left out: the one before it had ended too late for it")
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(f"{self._repetition.arm}/{self._repetition.number}: {text}")
 
     def _one(self, fault: Fault, actions: FaultActions) -> None:
         done: dict[str, Any] = {"fault": fault.text, "began_s": self._now()}
@@ -163,6 +163,8 @@ class FaultSchedule:
             done["undone_s"] = self._now()
             actions.end(fault)
             done["ended_s"] = self._now()
+        if fault.name == "monitor":
+            self._warn(f"nobody watched the server during fault {fault.text}: a peak may be missing")
 
     def _window_s(self) -> tuple[float, float]:
         """When the load starts and ends; never, if the block ends before."""

@@ -101,6 +101,10 @@ class FaultActions:
             "rotate-password": (self._rotate, self._discard_old),
             "kill-connections": (self._kill_connections, lambda _: None),
             "deploy": (self._deploy, lambda _: None),
+            "monitor": (
+                lambda _: self._notices().put(is_monitor_down=True),
+                lambda _: self._notices().put(is_monitor_down=False),
+            ),
             **dict.fromkeys(
                 ("delay", "bandwidth", "reset", "black-hole", "half-close", "cut"),
                 (self._disturb, self._calm),

@@ -73,6 +73,9 @@ KINDS: dict[str, Kind] = {
     "deploy": Kind(
         Needs.LOAD, 0.0, "all containers are replaced, as by a deployment of another version", is_told=True
     ),
+    "monitor": Kind(
+        Needs.LOAD, 2.0, "the run's own monitor is killed (SIGKILL), and started again after DURATION"
+    ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",
         {"ms": Value(50, 1, 60_000, "milliseconds later")},

@@ -7,7 +7,6 @@ runs a generator and writes its own rows.
 import logging
 import os
 import secrets
-import subprocess
 import time
 from collections.abc import Callable
 from math import inf
@@ -30,7 +29,7 @@ from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
 from loadtest.swarm.master import DONE, START, STOP, Master
-from loadtest.swarm.monitor_process import end_monitor, start_monitor, wait_for_sample
+from loadtest.swarm.monitor_process import MonitorProcess, wait_for_sample
 from loadtest.swarm.orders import (
     as_seen_from_master,
     check_same_server,
@@ -56,6 +55,7 @@ FAILED = "loadtest_failed"
 LEAD_S = 1.0  # for the users to join: a late one makes the repetition invalid
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 3.0
+HEED_S = 0.05
 LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
 
 
@@ -78,7 +78,7 @@ class Run:
         self._server = server_of_process(may_be_told=self.is_worker)
         self._described: dict[str, Any] | None = None
         self.t0_monotonic_s = 0.0
-        self._monitor: subprocess.Popen[bytes] | None = None
+        self._monitor: MonitorProcess | None = None
         self._roster = Roster((), 0)
         self._distant: Repetition | None = None  # of a worker that shares no folder with its master
         self._clock_error_s = 0.0
@@ -139,7 +139,7 @@ class Run:
         t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic_s = t0_monotonic_s
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
-        self._monitor = start_monitor(self.repetition, t0_monotonic_s)
+        self._monitor = MonitorProcess(self.repetition, t0_monotonic_s)
         wait_for_sample(self.repetition)
         self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
         workers_count = len(self._roster.places)
@@ -171,6 +171,14 @@ class Run:
         )
         until_s = start_s + settings.duration_s + settings.function_timeout_s + LAST_ROWS_S
         gevent.spawn(self._end_when_done, until_s)
+        if self._notices is not None:
+            gevent.spawn(self._heed, self._notices)
+
+    def _heed(self, notices: notice.Notices) -> None:
+        """Does what the bench's notices say of the monitor, until the test ends."""
+        while (monitor := self._monitor) is not None:
+            monitor.heed(is_down=notices.newest().is_monitor_down)
+            gevent.sleep(HEED_S)
 
     # Workers
 
@@ -300,7 +308,7 @@ class Run:
             self._move(Event.FINISH)
         monitor, self._monitor = self._monitor, None
         if monitor is not None:
-            end_monitor(monitor)
+            monitor.end()
         if self.repetition is not None:
             self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic_s)
             if not self.interrupted:
