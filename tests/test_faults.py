@@ -78,6 +78,12 @@ def test_faults_of_a_scenario_file_are_taken_and_the_command_line_goes_over_them
     assert "there is no 'sto'" in place.refused(2, "bench", "mine.toml", "--fault", "sto@5")
 
 
+@pytest.mark.parametrize("words", [(), ("--processes", "1"), ("--workers", "1")])
+def test_a_load_that_would_have_no_worker_left_loses_none(place, words):
+    said = place.refused(2, "bench", "quick", "--fault", "worker@1", *words)
+    assert "'worker@1' kills a worker, and this load has none to lose" in said
+
+
 def test_a_deployment_is_not_for_environments_of_several_processes(place):
     words = ("--provisioned", "3", "--processes-per-environment", "2", "--fault", "deploy@1")
     assert "'deploy@1' is for processes-per-environment 1" in place.refused(2, "bench", "quick", *words)
@@ -137,6 +143,22 @@ def test_a_deployment_replaces_every_container(place, mariadb_target):
     assert old
     assert late
     assert not old & late
+
+
+def test_a_worker_that_is_killed_makes_the_repetition_invalid_and_is_named(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[4:10], "--server", mariadb_target.functions.url(), "--duration", "4s",
+        "--processes", "2", "--fault", "worker@1", "--out", "run",
+        env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    summary = json.loads((place.folder / "run" / "summary.json").read_text())
+    (repetition,) = summary["arms"]["cached"]["repetitions"]  # and none that was run again
+    assert not repetition["valid"], ran
+    assert any(
+        "worker 1 (on " in text and "was lost before the end" in text for text in repetition["reasons"]
+    )
+    assert [one["fault"] for one in rows_of(place, "cached")[0].read_meta()["faults"]] == ["worker@1"]
+    assert place.left() == []
 
 
 def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):

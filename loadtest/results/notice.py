@@ -20,6 +20,7 @@ class Notice(NamedTuple):
 
     password: str = ""  # of the functions' account, as a secrets manager would say; "": that of the DSN
     is_monitor_down: bool = False
+    killed_workers_count: int = 0  # one after the other, from the last place
     deploys_count: int = 0  # how often all containers have been replaced
 
 

@@ -100,7 +100,8 @@ class FaultActions:
             **dict.fromkeys(VARIABLES, (self._set, self._put_back)),
             "rotate-password": (self._rotate, self._discard_old),
             "kill-connections": (self._kill_connections, lambda _: None),
-            "deploy": (self._deploy, lambda _: None),
+            "deploy": (lambda _: self._once_more("deploys_count"), lambda _: None),
+            "worker": (lambda _: self._once_more("killed_workers_count"), lambda _: None),
             "monitor": (
                 lambda _: self._notices().put(is_monitor_down=True),
                 lambda _: self._notices().put(is_monitor_down=False),
@@ -231,9 +232,9 @@ class FaultActions:
         assert self._board is not None  # noqa: S101 (a run has one)
         return self._board
 
-    def _deploy(self, _fault: Fault) -> None:
+    def _once_more(self, count: str) -> None:
         board = self._notices()
-        board.put(deploys_count=board.notice.deploys_count + 1)
+        board.put(**{count: getattr(board.notice, count) + 1})
 
     # The way there
 

@@ -19,6 +19,7 @@ class Needs(Enum):
     PROCESS = "the server's process"  # so a server that we started
     RIGHTS = "an administrator's account"
     LOAD = "nothing but the load itself"
+    WORKERS = "--workers or --processes, two at least"
     RELAY = "a relay between the functions and the server"
 
 
@@ -75,6 +76,9 @@ KINDS: dict[str, Kind] = {
     ),
     "monitor": Kind(
         Needs.LOAD, 2.0, "the run's own monitor is killed (SIGKILL), and started again after DURATION"
+    ),
+    "worker": Kind(
+        Needs.WORKERS, 0.0, "a worker is killed (SIGKILL): the repetition does not count, and says why"
     ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",

@@ -377,6 +377,11 @@ def _check_faults(plan: Plan, source: str) -> None:
     for fault in faults:
         if fault.name == "deploy" and plan.processes_per_environment > 1:
             raise UsageError(f"{source}: fault {fault.text!r} is for processes-per-environment 1")
+        if fault.kind.needs is Needs.WORKERS and max(plan.workers, plan.processes) < 2:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} kills a worker, and this load has none to lose: give two "
+                "--processes or --workers, or more"
+            )
     for fault in faults if plan.workers else ():
         if fault.kind.needs is Needs.RELAY:
             raise UsageError(

@@ -7,6 +7,7 @@ runs a generator and writes its own rows.
 import logging
 import os
 import secrets
+import signal
 import time
 from collections.abc import Callable
 from math import inf
@@ -28,7 +29,7 @@ from loadtest.results.clocks import clock_warning
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
-from loadtest.swarm.master import DONE, START, STOP, Master
+from loadtest.swarm.master import DIE, DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import MonitorProcess, wait_for_sample
 from loadtest.swarm.orders import (
     as_seen_from_master,
@@ -100,6 +101,7 @@ class Run:
             self._server_names = [] if "LOADTEST_REPETITION" in os.environ else names_of(self._server)
             runner.register_message(START, self._told_to_start)
             runner.register_message(STOP, self._told_to_stop)
+            runner.register_message(DIE, lambda **_: os.kill(os.getpid(), signal.SIGKILL))
             watch_master(environment, self._masterless)
 
     def __repr__(self) -> str:
@@ -175,9 +177,14 @@ class Run:
             gevent.spawn(self._heed, self._notices)
 
     def _heed(self, notices: notice.Notices) -> None:
-        """Does what the bench's notices say of the monitor, until the test ends."""
+        """Does what the bench's notices say of the monitor and of workers, until the test ends."""
+        killed_count = 0
         while (monitor := self._monitor) is not None:
-            monitor.heed(is_down=notices.newest().is_monitor_down)
+            newest = notices.newest()
+            monitor.heed(is_down=newest.is_monitor_down)
+            if self._master is not None and newest.killed_workers_count > killed_count:
+                killed_count += 1
+                self._master.kill_one()
             gevent.sleep(HEED_S)
 
     # Workers
