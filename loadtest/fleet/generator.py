@@ -14,6 +14,7 @@ from gevent.pool import Group
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError, cannot_write
+from loadtest.fleet import resolver
 from loadtest.fleet.arrivals import Arrival, client_arrivals, profile
 from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
@@ -84,7 +85,7 @@ class Generator:
         )
         logs = repetition.path / LOGS
         self._notices, self._heeded = notices, Notice()
-        self._password = server.password
+        self._server = server
         secret = self._secret if notices is not None else None
         self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs, secret)
         self.fleet = Fleet(
@@ -318,7 +319,7 @@ class Generator:
     def _secret(self) -> str:
         """The password of the account, as a secrets manager would say."""
         assert self._notices is not None  # noqa: S101 (else nobody asks)
-        return self._notices.newest().password or self._password
+        return self._notices.newest().password or self._server.password
 
     def _heed(self) -> None:
         """Does what the bench's newest notice says."""
@@ -326,6 +327,8 @@ class Generator:
         if newest is self._heeded:
             return
         before, self._heeded = self._heeded, newest
+        if newest.is_nameless != before.is_nameless:
+            resolver.forget(self._server.host, is_nameless=newest.is_nameless)
         if newest.deploys_count > before.deploys_count:
             self.fleet.deploy()
 

@@ -19,6 +19,7 @@ class Notice(NamedTuple):
     """What holds from now on; as it is by default, nothing has happened."""
 
     password: str = ""  # of the functions' account, as a secrets manager would say; "": that of the DSN
+    is_nameless: bool = False  # the name of the server cannot be resolved
     is_monitor_down: bool = False
     killed_workers_count: int = 0  # one after the other, from the last place
     deploys_count: int = 0  # how often all containers have been replaced

@@ -102,6 +102,10 @@ class FaultActions:
             "kill-connections": (self._kill_connections, lambda _: None),
             "deploy": (lambda _: self._once_more("deploys_count"), lambda _: None),
             "worker": (lambda _: self._once_more("killed_workers_count"), lambda _: None),
+            "dns": (
+                lambda _: self._notices().put(is_nameless=True),
+                lambda _: self._notices().put(is_nameless=False),
+            ),
             "monitor": (
                 lambda _: self._notices().put(is_monitor_down=True),
                 lambda _: self._notices().put(is_monitor_down=False),

@@ -80,6 +80,10 @@ KINDS: dict[str, Kind] = {
     "worker": Kind(
         Needs.WORKERS, 0.0, "a worker is killed (SIGKILL): the repetition does not count, and says why"
     ),
+    "dns": Kind(
+        Needs.LOAD, 3.0, "the server's name cannot be resolved (EAI_AGAIN), by whoever connects meanwhile",
+        is_told=True,
+    ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",
         {"ms": Value(50, 1, 60_000, "milliseconds later")},

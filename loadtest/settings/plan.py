@@ -377,6 +377,11 @@ def _check_faults(plan: Plan, source: str) -> None:
     for fault in faults:
         if fault.name == "deploy" and plan.processes_per_environment > 1:
             raise UsageError(f"{source}: fault {fault.text!r} is for processes-per-environment 1")
+        if fault.name == "dns" and any("=lambda:" in text for text in plan.strategies):
+            raise UsageError(
+                f"{source}: fault {fault.text!r} is in the process of emulated functions, and a real one has "
+                "a resolver of its own: leave out its strategy, or take black-hole or reset"
+            )
         if fault.kind.needs is Needs.WORKERS and max(plan.workers, plan.processes) < 2:
             raise UsageError(
                 f"{source}: fault {fault.text!r} kills a worker, and this load has none to lose: give two "
