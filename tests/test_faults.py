@@ -1,12 +1,20 @@
 """``loadtest bench --fault``, as a user runs it."""
 
+import csv
 import json
 import signal
 from contextlib import suppress
+from itertools import pairwise
 
+import numpy as np
 import psutil
 import pytest
 
+from loadtest.report.courses import course_of
+from loadtest.report.frame_reader import read_repetition
+from loadtest.results.parquet import read_rows
+from loadtest.results.run_folder import RunFolder
+from loadtest.server import connections
 from loadtest.settings.fault import KINDS, faults_in, parse_fault
 from tests.places import END_S, SERVERS, ended, sentence
 from tests.waiting import wait_until
@@ -70,6 +78,22 @@ def test_faults_of_a_scenario_file_are_taken_and_the_command_line_goes_over_them
     assert "there is no 'sto'" in place.refused(2, "bench", "mine.toml", "--fault", "sto@5")
 
 
+@pytest.mark.parametrize("words", [(), ("--processes", "1"), ("--workers", "1")])
+def test_a_load_that_would_have_no_worker_left_loses_none(place, words):
+    said = place.refused(2, "bench", "quick", "--fault", "worker@1", *words)
+    assert "'worker@1' kills a worker, and this load has none to lose" in said
+
+
+def test_a_real_function_resolves_names_itself(place):
+    words = ("--strategies", "mine=lambda:python:./mine.handler", "--fault", "dns@1")
+    assert "a real one has a resolver of its own" in place.refused(2, "bench", "quick", *words)
+
+
+def test_a_deployment_is_not_for_environments_of_several_processes(place):
+    words = ("--provisioned", "3", "--processes-per-environment", "2", "--fault", "deploy@1")
+    assert "'deploy@1' is for processes-per-environment 1" in place.refused(2, "bench", "quick", *words)
+
+
 @pytest.mark.parametrize("command", ["web", "capacity"])
 def test_commands_that_take_no_faults_say_so(place, command):
     (place.folder / "mine.toml").write_text('strategies = ["managed"]\nfaults = ["kill@5"]\n')
@@ -79,6 +103,103 @@ def test_commands_that_take_no_faults_say_so(place, command):
 def test_workers_elsewhere_cannot_reach_a_relay(place):
     said = place.refused(2, "bench", "quick", "--workers", "2", "--fault", "reset@3")
     assert "'reset@3' takes a relay, which workers elsewhere cannot reach" in said
+
+
+def test_workers_elsewhere_hear_of_no_faults_in_the_load_itself(place):
+    said = place.refused(2, "bench", "quick", "--workers", "2", "--fault", "rotate-password@1")
+    assert "'rotate-password@1' is also of the load's own processes, and workers elsewhere do not" in said
+
+
+def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_given_server(
+    place, mariadb_target
+):
+    functions, admin = mariadb_target.functions, mariadb_target.admin
+    ran = place.run(
+        *SMALL[:2], *SMALL[6:], "--strategies", "direct,managed", "--server", functions.url(), "--duration",
+        "4s", "--fault", "rotate-password@1", "--out", "run", env={"LOADTEST_ADMIN_DSN": admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    faults = json.loads((place.folder / "run" / "summary.json").read_text())["faults"]
+    (direct,), (managed,) = faults["direct"], faults["managed"]
+    assert "1045 ER_ACCESS_DENIED_ERROR" in direct["errors"]
+    # One that comes in the moment between the server's change and the secret's is denied by both.
+    assert managed["errors"].get("1045 ER_ACCESS_DENIED_ERROR", 0) < sum(direct["errors"].values()) / 4
+    connections.connect(functions).close()
+    assert not any("Lt1-" in path.read_text("utf-8", "replace") for path in place.folder.rglob("*.json"))
+    assert place.left() == []
+
+
+def rows_of(place, arm, kind="invocations"):
+    repetition = RunFolder(place.folder / "run").repetitions(arm)[0]
+    return repetition, read_rows(repetition, kind)[0].to_pylist()
+
+
+def test_a_deployment_replaces_every_container(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[4:], "--server", mariadb_target.functions.url(), "--duration", "4s", "--fault",
+        "deploy@2", "--out", "run", env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    repetition, rows = rows_of(place, "cached")
+    (fault,) = repetition.read_meta()["faults"]
+    old = {row["container"] for row in rows if row["started_s"] < fault["began_s"]}
+    # Told of within some 20 ms, and a second on a very busy machine.
+    late = {row["container"] for row in rows if row["started_s"] > fault["ended_s"] + 1.0}
+    assert old
+    assert late
+    assert not old & late
+
+
+def test_a_worker_that_is_killed_makes_the_repetition_invalid_and_is_named(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[4:10], "--server", mariadb_target.functions.url(), "--duration", "4s",
+        "--processes", "2", "--fault", "worker@1", "--out", "run",
+        env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    summary = json.loads((place.folder / "run" / "summary.json").read_text())
+    (repetition,) = summary["arms"]["cached"]["repetitions"]  # and none that was run again
+    assert not repetition["valid"], ran
+    assert any(
+        "worker 1 (on " in text and "was lost before the end" in text for text in repetition["reasons"]
+    )
+    assert [one["fault"] for one in rows_of(place, "cached")[0].read_meta()["faults"]] == ["worker@1"]
+    assert place.left() == []
+
+
+def test_a_name_that_cannot_be_resolved_keeps_out_who_connects_and_nobody_else(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[6:], "--strategies", "direct,ideal", "--server", mariadb_target.functions.url(),
+        "--duration", "4s", "--fault", "dns@1+1", "--out", "run",
+        env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    faults = json.loads((place.folder / "run" / "summary.json").read_text())["faults"]
+    (direct,), (ideal,) = faults["direct"], faults["ideal"]
+    assert "2003 CR_CONN_HOST_ERROR" in direct["errors"]
+    assert "2003 CR_CONN_HOST_ERROR" not in ideal["errors"]
+    _, rows = rows_of(place, "direct")
+    assert not any(row["error"] for row in rows if row["due_s"] > max(r["due_s"] for r in rows) - 0.5)
+
+
+def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):
+    ran = place.run(
+        *SMALL[:2], *SMALL[4:], "--server", mariadb_target.functions.url(), "--duration", "6s", "--fault",
+        "monitor@1+2", "--out", "run", env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    repetition, rows = rows_of(place, "cached")
+    assert not any(row["error"] for row in rows)
+    (fault,) = repetition.read_meta()["faults"]
+    with repetition.samples.open() as file:
+        sampled_s = [float(row["at_s"]) for row in csv.DictReader(file)]
+    assert sampled_s == sorted(sampled_s)
+    # It is told within some 50 ms, and takes a while to start.
+    assert max(after - before for before, after in pairwise(sampled_s)) > 1.5
+    assert [at_s for at_s in sampled_s if at_s < fault["began_s"]]
+    assert [at_s for at_s in sampled_s if at_s > fault["ended_s"]]
+    assert "nobody watched the server during fault monitor@1+2" in ran.out.replace("\n  ", " ")
+    (course,) = [course_of("01", read_repetition(repetition))]
+    assert np.isnan(course.pressure.working_count).any(), "a gap in the plot"
 
 
 def test_a_process_that_is_not_ours_is_not_ended(place, mariadb_target):

@@ -152,12 +152,16 @@ class Bench:
         for number, strategy in interleaved(self._strategies, plan.repetitions):
             self._repeat(target, strategy, f"{number}/{plan.repetitions}")
         for strategy in self._strategies:
-            for rerun in range(1, plan.reruns + 1):
+            for rerun in range(1, self._reruns_count() + 1):
                 missing = plan.repetitions - self._valid_count(arm_name(strategy))
                 if missing <= 0:
                     break
                 for _ in range(missing):
                     self._repeat(target, strategy, f"again {rerun}/{plan.reruns}")
+
+    def _reruns_count(self) -> int:
+        """None where a worker is killed: no repetition would be valid."""
+        return 0 if any(fault.kind.needs is Needs.WORKERS for fault in self._faults) else self._plan.reruns
 
     def _valid_count(self, arm: str) -> int:
         from loadtest.report.figures import summarise_repetition
@@ -204,6 +208,7 @@ class Bench:
                 "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
                 "LOADTEST_SERVER": json.dumps(target.public()),
                 **self._waiting(),
+                **faults.variables,
             },
         )
         locust = None

@@ -9,6 +9,8 @@ from typing import Any
 
 from loadtest.bench.interrupts import Interrupts
 from loadtest.errors import LoadtestError, ServerLost
+from loadtest.results import notice
+from loadtest.results.notice import Board
 from loadtest.results.run_folder import Repetition
 from loadtest.server.fault_actions import FaultActions
 from loadtest.server.relay_process import RelayProcess
@@ -42,6 +44,7 @@ class FaultSchedule:
         self._seed = seed
         self._interrupts = interrupts
         self.functions = target.functions
+        self.variables: dict[str, str] = {}  # for the environment of the load's processes
         self.warnings: list[str] = []
         self._over, self._ended = threading.Event(), threading.Event()
         self._problem: LoadtestError | None = None
@@ -70,8 +73,12 @@ class FaultSchedule:
             relay = RelayProcess(self._target.functions)
             self._closing.callback(relay.close)
             self.functions = replace(self._target.functions, host="127.0.0.1", port=relay.port)
-        actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried)
+        board = Board()
+        self._closing.callback(board.close)
+        self.variables = {notice.VARIABLE: str(board.path)}
+        actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried, board)
         self._closing.callback(actions.close)
+        actions.prepare(self._faults)
         threading.Thread(target=self._carry_out, args=(actions,), name="faults", daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
@@ -107,8 +114,16 @@ class FaultSchedule:
     def _carry_out(self, actions: FaultActions) -> None:
         try:
             self._one_after_another(actions)
+            self._over.wait()
         finally:
+            self._restore(actions)
             self._ended.set()
+
+    def _restore(self, actions: FaultActions) -> None:
+        try:
+            actions.restore()
+        except LoadtestError as error:
+            self._problem = self._problem or ServerLost(f"after its faults: {error}")
 
     def _one_after_another(self, actions: FaultActions) -> None:
         start_s, deadline_s = self._window_s()
@@ -132,10 +147,10 @@ class FaultSchedule:
                 self._excused_until_s = time.monotonic() + RECOVERS_S
 
     def _skipped(self, fault: Fault) -> None:
-        where = f"{self._repetition.arm}/{self._repetition.number}"
-        self.warnings.append(
-            f"{where}: fault {fault.text} was left out: the one before it had ended too late for it"
-        )
+        self._warn(f"fault {fault.text} was left out: the one before it had ended too late for it")
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(f"{self._repetition.arm}/{self._repetition.number}: {text}")
 
     def _one(self, fault: Fault, actions: FaultActions) -> None:
         done: dict[str, Any] = {"fault": fault.text, "began_s": self._now()}
@@ -148,6 +163,8 @@ class FaultSchedule:
             done["undone_s"] = self._now()
             actions.end(fault)
             done["ended_s"] = self._now()
+        if fault.name == "monitor":
+            self._warn(f"nobody watched the server during fault {fault.text}: a peak may be missing")
 
     def _window_s(self) -> tuple[float, float]:
         """When the load starts and ends; never, if the block ends before."""

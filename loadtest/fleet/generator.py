@@ -14,6 +14,7 @@ from gevent.pool import Group
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError, cannot_write
+from loadtest.fleet import resolver
 from loadtest.fleet.arrivals import Arrival, client_arrivals, profile
 from loadtest.fleet.book import Book
 from loadtest.fleet.clock import Clock
@@ -25,6 +26,7 @@ from loadtest.fleet.recorder import Recorder
 from loadtest.fleet.runtimes import runtime_of
 from loadtest.fleet.scaling import share_of
 from loadtest.results.csv_rows import CsvAppender
+from loadtest.results.notice import Notice, Notices
 from loadtest.results.rows import UNFINISHED, GeneratorSecond, Invocation
 from loadtest.results.run_folder import Repetition
 from loadtest.settings.load_shape import shape_points
@@ -51,7 +53,8 @@ class Generator:
     """Arrivals are due from ``start_s`` to ``deadline_s`` on the run's clock, once it is started.
 
     ``told(row)``, if given, is called with every invocation, and ``failed(error)`` if results cannot be
-    written. A user's own strategies are also looked up in the folder ``home``.
+    written. A user's own strategies are also looked up in the folder ``home``. ``notices`` say what faults
+    do here; None where there are none.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Generator:
         told: Callable[[Invocation], None] | None,
         failed: Callable[[LoadtestError], None],
         home: str = "",
+        notices: Notices | None = None,
     ) -> None:
         self.settings = settings
         self.assignment = assignment
@@ -80,7 +84,10 @@ class Generator:
             max(1, assignment.max_connections - settings.ideal_reserve), worker, assignment.workers_count
         )
         logs = repetition.path / LOGS
-        self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs)
+        self._notices, self._heeded = notices, Notice()
+        self._server = server
+        secret = self._secret if notices is not None else None
+        self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs, secret)
         self.fleet = Fleet(
             settings, parts, self._runtime, self.clock, self._done, worker, assignment.workers_count,
             self._recorder.start,
@@ -306,7 +313,24 @@ class Generator:
         while True:
             self.book.poll()
             self.fleet.cut_overdue()
+            self._heed()
             gevent.sleep(LOOK_S)
+
+    def _secret(self) -> str:
+        """The password of the account, as a secrets manager would say."""
+        assert self._notices is not None  # noqa: S101 (else nobody asks)
+        return self._notices.newest().password or self._server.password
+
+    def _heed(self) -> None:
+        """Does what the bench's newest notice says."""
+        newest = self._heeded if self._notices is None else self._notices.newest()
+        if newest is self._heeded:
+            return
+        before, self._heeded = self._heeded, newest
+        if newest.is_nameless != before.is_nameless:
+            resolver.forget(self._server.host, is_nameless=newest.is_nameless)
+        if newest.deploys_count > before.deploys_count:
+            self.fleet.deploy()
 
     def _every_second(self) -> None:
         # In step with the load: writing rows takes some 10 ms of the loop, which hurts most half a second

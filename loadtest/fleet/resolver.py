@@ -12,7 +12,14 @@ from gevent.resolver.thread import Resolver
 
 
 class NumericFirst(Resolver):  # type: ignore[misc]
-    """Answers numeric addresses at once, and looks up names as gevent does, off the loop."""
+    """Answers numeric addresses at once, and looks up names as gevent does, off the loop.
+
+    ``nameless`` are hosts that cannot be resolved for now, numeric ones too.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.nameless: set[str] = set()
 
     def getaddrinfo(
         self, host: Any, port: Any, family: int = 0, kind: int = 0, proto: int = 0, flags: int = 0
@@ -21,10 +28,19 @@ class NumericFirst(Resolver):  # type: ignore[misc]
 
         ``kind`` is what it calls ``type``. Raises what it raises.
         """
+        if host in self.nameless:
+            raise _socket.gaierror(_socket.EAI_AGAIN, "Temporary failure in name resolution")
         try:
             return _socket.getaddrinfo(host, port, family, kind, proto, flags | _socket.AI_NUMERICHOST)
         except _socket.gaierror:
             return super().getaddrinfo(host, port, family, kind, proto, flags)
+
+
+def forget(host: str, *, is_nameless: bool) -> None:
+    """From now on this process can resolve ``host`` no more, if it ``is_nameless``, or again."""
+    found = gevent.get_hub().resolver
+    if isinstance(found, NumericFirst):
+        (found.nameless.add if is_nameless else found.nameless.discard)(host)
 
 
 def install() -> None:

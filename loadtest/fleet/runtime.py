@@ -7,7 +7,6 @@ of a real runtime, is another class with these methods.
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from math import nan
 from typing import Any, Protocol
 
@@ -190,15 +189,17 @@ class InProcess:
 
 
 def in_process(
-    settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int = 0, home: str = ""
-) -> InProcess:
+    settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int = 0, home: str = "",
+    secret: Callable[[], str] | None = None,
+) -> InProcess:  # fmt: skip
     """The runtime of a fleet with these parts. Opens the pool of ``ideal``, with ``pool_size`` connections.
 
-    A user's strategies are also looked up in the folder ``home``. Raises :class:`UsageError` for a strategy
-    that is not there, and :class:`ServerUnavailable` if other clients have the pool's connections.
+    A user's strategies are also looked up in the folder ``home``; ``secret()`` is the account's password,
+    where it may change. Raises :class:`UsageError` for a strategy that is not there, and
+    :class:`ServerUnavailable` if other clients have the pool's connections.
     """
     arguments = {**server.connect_arguments(), "autocommit": True, **tls_arguments(settings.tls)}
-    route = Route(book, settings.rtt_ms / 1000, arguments)
+    route = Route(book, settings.rtt_ms / 1000, arguments, secret)
     factories = _factories(parts, route, pool_size, home)
     cold_start_s = settings.cold_start_ms / 1000
     return InProcess(factories, route, settings.timeout_leaves, settings.function_timeout_s, cold_start_s)
@@ -214,7 +215,9 @@ def _factories(parts: list[Part], route: Route, pool_size: int, home: str) -> di
 def _open_pool(route: Route, size: int) -> Pool:
     # Opened before the load: their connects are nobody's, and cost no time that is measured. A pool
     # keeps its connections, whatever the server does with idle ones of others.
-    kept = partial(Connector(route, Meter(-1)), init_command="SET SESSION wait_timeout = 28800")
+    def kept() -> Any:  # each with the newest password: a proxy asks for the secret itself
+        return Connector(route, Meter(-1))(init_command="SET SESSION wait_timeout = 28800")
+
     try:
         return Pool(kept, size)
     except pymysql.MySQLError as error:

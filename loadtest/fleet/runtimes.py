@@ -19,21 +19,23 @@ from loadtest.settings.strategy import Part
 
 
 def runtime_of(
-    settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int, home: str, logs: Path
-) -> Runtime:
+    settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int, home: str, logs: Path,
+    secret: Callable[[], str] | None = None,
+) -> Runtime:  # fmt: skip
     """``pool_size`` is the number of connections of ``ideal``'s pool.
 
     A user's modules and real functions are looked up in the folder ``home``; what real functions print goes
-    to the folder ``logs``. Raises what :func:`in_process`, :func:`ready_launch` and :class:`Events` raise.
+    to the folder ``logs``. ``secret()`` is the account's password, where it may change. Raises what
+    :func:`in_process`, :func:`ready_launch` and :class:`Events` raise.
     """
     launches = {part.name: ready_launch(part, home) for part in parts if part.is_real}
     emulated = [part for part in parts if not part.is_real]
     if not launches:
-        return in_process(settings, emulated, server, book, pool_size, home)
-    processes = Processes(launches, Events(settings.event, home), server, book, settings, logs)
+        return in_process(settings, emulated, server, book, pool_size, home, secret)
+    processes = Processes(launches, Events(settings.event, home), server, book, settings, logs, secret)
     if not emulated:
         return processes
-    functions = in_process(settings, emulated, server, book, pool_size, home)
+    functions = in_process(settings, emulated, server, book, pool_size, home, secret)
     return ByPart({part.name: processes if part.is_real else functions for part in parts})
 
 

@@ -10,7 +10,9 @@ stands for module-level code, and returns an object with one or two methods:
 It may return a plain function of (event, context) instead, as Lambda has them.
 
 ``connect(**arguments)`` is PyMySQL's ``connect`` with the server, the account, TLS and the round
-trip's delay filled in; connections made otherwise are neither delayed nor recorded.
+trip's delay filled in; connections made otherwise are neither delayed nor recorded. Its password is
+the one with which the container started; ``connect.credentials`` is for a manager's argument of that
+name (fault ``rotate-password``), and None in a run without faults.
 """
 
 import importlib
@@ -115,7 +117,9 @@ class WithManager:
     __slots__ = ("_db",)
 
     def __init__(self, connect: Connect, policy: Classic | None = None) -> None:
-        self._db = ConnectionManager(library=connect, policy=policy)
+        # The published algorithm knows nothing of a password that changes.
+        credentials = getattr(connect, "credentials", None) if policy is None else None
+        self._db = ConnectionManager(library=connect, policy=policy, credentials=credentials)
 
     def invoke(self, work: Any, context: Any) -> None:
         """Runs ``work(session)`` with the manager as the session; ``context`` tells it the deadline."""

@@ -11,8 +11,10 @@ from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
 from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.results.notice import Board
 from loadtest.server import connections, flavour
 from loadtest.server.diagnosis import trouble
+from loadtest.server.password_rotation import Rotation
 from loadtest.server.processes import ServerProcess, process_of
 from loadtest.server.relay import State
 from loadtest.server.relay_process import RelayProcess
@@ -32,6 +34,8 @@ VALUES = {"connections": "limit", "lease": "timeout_s"}
 def check_faults(faults: list[Fault], target: Target) -> None:
     """Raises :class:`UsageError` for what of ``faults`` cannot be done to the server of ``target``."""
     for fault in faults:
+        if fault.name == "rotate-password":
+            Rotation(target).check(fault.text, keeps_old=fault.duration_s > 0)
         if fault.kind.needs is Needs.PROCESS:
             try:
                 process_of(target)
@@ -63,8 +67,9 @@ Step = Callable[[Fault], None]
 class FaultActions:
     """What is done for the faults of one repetition, to the server of ``target``.
 
-    ``relay`` is there if one of them needs it; ``rng`` picks what is hit. ``is_hurried()``: the server is
-    taken down anyway, so it is neither started again nor waited for.
+    ``relay`` is there if one of them needs it, and ``board`` in a run, whose processes are told by it;
+    ``rng`` picks what is hit. ``is_hurried()``: the server is taken down anyway, so it is neither started
+    again nor waited for.
     """
 
     def __init__(
@@ -73,11 +78,14 @@ class FaultActions:
         relay: RelayProcess | None,
         rng: Random,
         is_hurried: Callable[[], bool] = lambda: False,
+        board: Board | None = None,
     ) -> None:
         self._target = target
         self._relay = relay
         self._rng = rng
         self._is_hurried = is_hurried
+        self._board = board
+        self._rotation = Rotation(target)
         self._before: dict[str, Any] = {}  # global variables as they were
         self._admin: pymysql.Connection[Cursor] | None = None
         self._server: ServerProcess | None = None
@@ -90,7 +98,18 @@ class FaultActions:
                 lambda _: self._process().full_speed(),
             ),
             **dict.fromkeys(VARIABLES, (self._set, self._put_back)),
+            "rotate-password": (self._rotate, self._discard_old),
             "kill-connections": (self._kill_connections, lambda _: None),
+            "deploy": (lambda _: self._once_more("deploys_count"), lambda _: None),
+            "worker": (lambda _: self._once_more("killed_workers_count"), lambda _: None),
+            "dns": (
+                lambda _: self._notices().put(is_nameless=True),
+                lambda _: self._notices().put(is_nameless=False),
+            ),
+            "monitor": (
+                lambda _: self._notices().put(is_monitor_down=True),
+                lambda _: self._notices().put(is_monitor_down=False),
+            ),
             **dict.fromkeys(
                 ("delay", "bandwidth", "reset", "black-hole", "half-close", "cut"),
                 (self._disturb, self._calm),
@@ -99,6 +118,11 @@ class FaultActions:
 
     def __repr__(self) -> str:
         return f"<FaultActions on {self._target.admin}>"
+
+    def prepare(self, faults: list[Fault]) -> None:
+        """Finds out what ``faults`` need to know, before the load. Raises :class:`ServerUnavailable`."""
+        if any(fault.name == "rotate-password" for fault in faults):
+            self._rotation.find_account()
 
     def begin(self, fault: Fault) -> None:
         """Returns once ``fault`` holds. Raises :class:`ServerUnavailable` if it cannot be done."""
@@ -111,6 +135,11 @@ class FaultActions:
         """
         self._steps[fault.name][1](fault)
         self._wait_for_answer()
+
+    def restore(self) -> None:
+        """Undoes what outlasts its fault, once the load is over. Raises :class:`ServerUnavailable`."""
+        if self._target.kind == "given" or not self._is_hurried():
+            self._rotation.put_back()
 
     def close(self) -> None:
         """Gives its own connection back."""
@@ -178,6 +207,14 @@ class FaultActions:
                 time.sleep(LOOK_S)
         self.close()
 
+    def _rotate(self, fault: Fault) -> None:
+        password = self._rotation.rotate(keeps_old=fault.duration_s > 0)
+        self._notices().put(password=password)
+
+    def _discard_old(self, fault: Fault) -> None:
+        if fault.duration_s > 0:
+            self._rotation.discard_old()
+
     def _kill_connections(self, fault: Fault) -> None:
         try:
             with connections.session(self._target.admin, ASK_S) as cursor:
@@ -192,6 +229,16 @@ class FaultActions:
                     _kill(cursor, victim)
         except pymysql.MySQLError as error:
             raise ServerUnavailable(connections.short(error)) from None
+
+    # The load's own processes
+
+    def _notices(self) -> Board:
+        assert self._board is not None  # noqa: S101 (a run has one)
+        return self._board
+
+    def _once_more(self, count: str) -> None:
+        board = self._notices()
+        board.put(**{count: getattr(board.notice, count) + 1})
 
     # The way there
 

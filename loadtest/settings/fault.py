@@ -18,6 +18,8 @@ class Needs(Enum):
 
     PROCESS = "the server's process"  # so a server that we started
     RIGHTS = "an administrator's account"
+    LOAD = "nothing but the load itself"
+    WORKERS = "--workers or --processes, two at least"
     RELAY = "a relay between the functions and the server"
 
 
@@ -32,12 +34,16 @@ class Value(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One fault. ``lasts_s`` is its usual duration; 0 for one that is over as soon as it is done."""
+    """One fault. ``lasts_s`` is its usual duration; 0 for one that is over as soon as it is done.
+
+    ``is_told``: processes of functions hear of it from the bench, which those elsewhere cannot.
+    """
 
     needs: Needs
     lasts_s: float
     about: str
     values: Mapping[str, Value] = {}
+    is_told: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -61,6 +67,23 @@ KINDS: dict[str, Kind] = {
         {"timeout_s": Value(1, 1, 28_800, "wait_timeout meanwhile, in seconds", is_whole=True)},
     ),
     "read-only": Kind(Needs.RIGHTS, 3.0, "the server refuses writes (read_only), as a demoted writer does"),
+    "rotate-password": Kind(
+        Needs.RIGHTS, 0.0, "the functions' account gets another password; the old one holds for DURATION",
+        is_told=True,
+    ),
+    "deploy": Kind(
+        Needs.LOAD, 0.0, "all containers are replaced, as by a deployment of another version", is_told=True
+    ),
+    "monitor": Kind(
+        Needs.LOAD, 2.0, "the run's own monitor is killed (SIGKILL), and started again after DURATION"
+    ),
+    "worker": Kind(
+        Needs.WORKERS, 0.0, "a worker is killed (SIGKILL): the repetition does not count, and says why"
+    ),
+    "dns": Kind(
+        Needs.LOAD, 3.0, "the server's name cannot be resolved (EAI_AGAIN), by whoever connects meanwhile",
+        is_told=True,
+    ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",
         {"ms": Value(50, 1, 60_000, "milliseconds later")},

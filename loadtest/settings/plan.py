@@ -370,8 +370,26 @@ def _check_faults(plan: Plan, source: str) -> None:
         faults = faults_in(plan.faults, plan.duration_s)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
-    relayed = [fault.text for fault in faults if fault.kind.needs is Needs.RELAY]
-    if relayed and plan.workers:
-        raise UsageError(
-            f"{source}: fault {relayed[0]!r} takes a relay, which workers elsewhere cannot reach"
-        )
+    for fault in faults:
+        if fault.name == "deploy" and plan.processes_per_environment > 1:
+            raise UsageError(f"{source}: fault {fault.text!r} is for processes-per-environment 1")
+        if fault.name == "dns" and any("=lambda:" in text for text in plan.strategies):
+            raise UsageError(
+                f"{source}: fault {fault.text!r} is in the process of emulated functions, and a real one has "
+                "a resolver of its own: leave out its strategy, or take black-hole or reset"
+            )
+        if fault.kind.needs is Needs.WORKERS and max(plan.workers, plan.processes) < 2:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} kills a worker, and this load has none to lose: give two "
+                "--processes or --workers, or more"
+            )
+    for fault in faults if plan.workers else ():
+        if fault.kind.needs is Needs.RELAY:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} takes a relay, which workers elsewhere cannot reach"
+            )
+        if fault.kind.is_told:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} is also of the load's own processes, and workers elsewhere "
+                "do not hear of it: leave out --workers; --processes shares the load here"
+            )

@@ -14,6 +14,7 @@ from loadtest.swarm.roster import Roster
 from loadtest.swarm.worker_clock import answer_clock
 
 START, STOP, DONE = "loadtest_start", "loadtest_stop", "loadtest_done"
+DIE = "loadtest_die"
 LOOK_S = 0.5
 MISSING = "missing"  # Locust's state of a worker that is silent
 
@@ -29,6 +30,7 @@ class Master:
         self._trouble = trouble
         self._all_done = Event()
         self._roster = Roster((), 0)
+        self._killed: set[str] = set()
         self._runner.register_message(DONE, self._done)
         environment.events.worker_connect.add_listener(self._came)
         answer_clock(self._runner)
@@ -50,6 +52,13 @@ class Master:
         if self._roster.open:
             self._runner.send_message(STOP)
             self._all_done.wait(patience_s)
+
+    def kill_one(self) -> None:
+        """Has the worker of the last place that is at work end as by SIGKILL."""
+        last = max(self._roster.open - self._killed, key=self._roster.places.__getitem__, default=None)
+        if last is not None:
+            self._killed.add(last)
+            self._runner.send_message(DIE, client_id=last)
 
     def wait(self, until_s: float) -> None:
         """Waits until all workers are done or lost, at most until ``until_s`` on the monotonic clock."""

@@ -16,11 +16,43 @@ BEGIN_S = 2.0
 END_S = 5.0
 
 
-def start_monitor(repetition: Repetition, t0_monotonic_s: float) -> "subprocess.Popen[bytes]":
-    """Starts it as a separate process, so that a busy generator cannot starve it.
+class MonitorProcess:
+    """The monitor as a separate process, so that a busy generator cannot starve it.
 
     ``t0_monotonic_s`` is ``time.monotonic()`` at the run's t0.
     """
+
+    def __init__(self, repetition: Repetition, t0_monotonic_s: float) -> None:
+        self._repetition, self._t0_monotonic_s = repetition, t0_monotonic_s
+        self._process: subprocess.Popen[bytes] | None = _started(repetition, t0_monotonic_s)
+
+    def __repr__(self) -> str:
+        return f"<MonitorProcess {self._process.pid if self._process else 'that was killed'}>"
+
+    def heed(self, *, is_down: bool) -> None:
+        """What a fault wants: killed without a word if it ``is_down``, started again if it is so no longer.
+
+        The new one goes on in the file of the one before.
+        """
+        if is_down and self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        elif not is_down and self._process is None:
+            self._process = _started(self._repetition, self._t0_monotonic_s)
+
+    def end(self) -> None:
+        """Ends it: SIGTERM, then SIGKILL after :data:`END_S`."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+
+def _started(repetition: Repetition, t0_monotonic_s: float) -> "subprocess.Popen[bytes]":
     admin = os.environ.get("LOADTEST_ADMIN_DSN") or os.environ["LOADTEST_DSN"]
     environment = {**os.environ, "LOADTEST_ADMIN_DSN": admin, "LOADTEST_T0_MONOTONIC": repr(t0_monotonic_s)}
     return subprocess.Popen(
@@ -39,12 +71,3 @@ def wait_for_sample(repetition: Repetition) -> None:
     until_s = time.monotonic() + BEGIN_S
     while time.monotonic() < until_s and not any(last_rows(repetition.samples, Sample._fields)):
         _sleep(0.02)
-
-
-def end_monitor(monitor: "subprocess.Popen[bytes]") -> None:
-    """Ends the process ``monitor``: SIGTERM, then SIGKILL after :data:`END_S`."""
-    monitor.terminate()
-    try:
-        monitor.wait(END_S)
-    except subprocess.TimeoutExpired:
-        monitor.kill()

@@ -7,7 +7,7 @@ runs a generator and writes its own rows.
 import logging
 import os
 import secrets
-import subprocess
+import signal
 import time
 from collections.abc import Callable
 from math import inf
@@ -24,12 +24,13 @@ from loadtest.fleet import resolver
 from loadtest.fleet.generator import Assignment, Generator
 from loadtest.fleet.lifecycle import moved
 from loadtest.open_files import allow_open_files
+from loadtest.results import notice
 from loadtest.results.clocks import clock_warning
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
-from loadtest.swarm.master import DONE, START, STOP, Master
-from loadtest.swarm.monitor_process import end_monitor, start_monitor, wait_for_sample
+from loadtest.swarm.master import DIE, DONE, START, STOP, Master
+from loadtest.swarm.monitor_process import MonitorProcess, wait_for_sample
 from loadtest.swarm.orders import (
     as_seen_from_master,
     check_same_server,
@@ -56,6 +57,7 @@ FAILED = "loadtest_failed"
 LEAD_S = 1.0  # for the users to join: a late one makes the repetition invalid
 WORKERS_LEAD_S = 3.0  # to reach all workers, and for them to get ready
 HURRY_S = 3.0
+HEED_S = 0.05
 LAST_ROWS_S = 15.0  # after its drain, for a worker to write and send them
 
 
@@ -78,11 +80,13 @@ class Run:
         self._server = server_of_process(may_be_told=self.is_worker)
         self._described: dict[str, Any] | None = None
         self.t0_monotonic_s = 0.0
-        self._monitor: subprocess.Popen[bytes] | None = None
+        self._monitor: MonitorProcess | None = None
         self._roster = Roster((), 0)
         self._distant: Repetition | None = None  # of a worker that shares no folder with its master
         self._clock_error_s = 0.0
         self._drain_s, self._workload = 0.0, ""
+        told = os.environ.get(notice.VARIABLE)
+        self._notices = notice.Notices(told) if told else None
         self._closing = RLock()
         self.numbers = Numbers(0, 1)
         allow_open_files()
@@ -98,6 +102,7 @@ class Run:
             self._server_names = [] if "LOADTEST_REPETITION" in os.environ else names_of(self._server)
             runner.register_message(START, self._told_to_start)
             runner.register_message(STOP, self._told_to_stop)
+            runner.register_message(DIE, lambda **_: os.kill(os.getpid(), signal.SIGKILL))
             watch_master(environment, self._masterless)
 
     def __repr__(self) -> str:
@@ -137,7 +142,7 @@ class Run:
         t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic_s = t0_monotonic_s
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
-        self._monitor = start_monitor(self.repetition, t0_monotonic_s)
+        self._monitor = MonitorProcess(self.repetition, t0_monotonic_s)
         wait_for_sample(self.repetition)
         self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
         workers_count = len(self._roster.places)
@@ -169,6 +174,19 @@ class Run:
         )
         until_s = start_s + settings.duration_s + settings.function_timeout_s + LAST_ROWS_S
         gevent.spawn(self._end_when_done, until_s)
+        if self._notices is not None:
+            gevent.spawn(self._heed, self._notices)
+
+    def _heed(self, notices: notice.Notices) -> None:
+        """Does what the bench's notices say of the monitor and of workers, until the test ends."""
+        killed_count = 0
+        while (monitor := self._monitor) is not None:
+            newest = notices.newest()
+            monitor.heed(is_down=newest.is_monitor_down)
+            if self._master is not None and newest.killed_workers_count > killed_count:
+                killed_count += 1
+                self._master.kill_one()
+            gevent.sleep(HEED_S)
 
     # Workers
 
@@ -233,7 +251,9 @@ class Run:
 
         self.numbers = Numbers(assignment.worker, assignment.workers_count)
         hears = told if self.listeners and not is_bench else None
-        made = self.generator = Generator(settings, assignment, server, hears, self.fail, users_modules())
+        made = self.generator = Generator(
+            settings, assignment, server, hears, self.fail, users_modules(), self._notices
+        )
 
     def _start_generator(self, start_s: float) -> None:
         assert self.generator is not None  # noqa: S101 (made by the caller)
@@ -296,7 +316,7 @@ class Run:
             self._move(Event.FINISH)
         monitor, self._monitor = self._monitor, None
         if monitor is not None:
-            end_monitor(monitor)
+            monitor.end()
         if self.repetition is not None:
             self._note(cut_off=self.interrupted, ended_s=time.monotonic() - self.t0_monotonic_s)
             if not self.interrupted:

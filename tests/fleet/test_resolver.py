@@ -17,9 +17,18 @@ try:
     socket.getaddrinfo("no.such.host.invalid", 3306)
 except socket.gaierror:
     print("told apart")
+resolver.forget("127.0.0.1", is_nameless=True)
+try:
+    socket.create_connection(("127.0.0.1", 3306))
+except socket.gaierror as error:
+    assert error.errno == socket.EAI_AGAIN
+    print("nameless")
+assert socket.getaddrinfo("127.0.0.2", 3306)
+resolver.forget("127.0.0.1", is_nameless=False)
+assert socket.getaddrinfo("127.0.0.1", 3306)
 """
 
 
-def test_an_address_needs_no_thread_and_a_name_is_still_looked_up():
+def test_an_address_needs_no_thread_a_name_is_still_looked_up_and_one_host_can_be_forgotten():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
-    assert done.stdout == "told apart\n", done.stderr
+    assert done.stdout == "told apart\nnameless\n", done.stderr

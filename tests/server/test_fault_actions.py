@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.results.notice import Board
 from loadtest.server import connections, launch, server_folders
 from loadtest.server.choice import ServerChoice
 from loadtest.server.fault_actions import FaultActions, check_faults
@@ -145,6 +146,67 @@ def test_a_share_of_few_connections_is_one_of_them(own, actions):
         with on(actions, "kill-connections:share=0.01"):
             pass
         assert not is_alive(connection)
+
+
+@pytest.fixture
+def rotating(own):
+    """With where the new password is put up."""
+    board = Board()
+    actions = FaultActions(own, None, Random(1), board=board)
+    yield actions, board
+    actions.restore()
+    board.close()
+
+
+def denied(target):
+    with pytest.raises(pymysql.OperationalError) as refused:
+        connections.connect(target.functions)
+    return refused.value.args[0] == 1045
+
+
+def with_newest(target, board):
+    return replace(target, functions=replace(target.functions, password=board.notice.password))
+
+
+def test_a_password_that_was_rotated_is_put_up_and_put_back_after_the_load(own, rotating):
+    actions, board = rotating
+    with on(actions, "rotate-password"):
+        assert denied(own)
+        assert rows_count(with_newest(own, board)) > 0
+    first = with_newest(own, board)
+    assert denied(own)
+    with on(actions, "rotate-password"):
+        assert denied(first)
+    actions.restore()
+    assert rows_count(own) > 0
+    assert denied(with_newest(own, board))
+
+
+def test_on_mysql_the_old_password_holds_until_the_fault_is_over(own, rotating):
+    fault = parse_fault("rotate-password@0+1")
+    if own.flavour == "mariadb":
+        with pytest.raises(UsageError, match=r"MariaDB keeps no old password .* leave out its \+DURATION"):
+            check_faults([fault], own)
+        return
+    check_faults([fault], own)
+    actions, board = rotating
+    actions.begin(fault)
+    assert rows_count(own) == rows_count(with_newest(own, board)) > 0
+    actions.end(fault)
+    assert denied(own)
+    assert rows_count(with_newest(own, board)) > 0
+
+
+def test_a_password_that_the_harness_needs_itself_is_left_alone(one_account, own):
+    fault = parse_fault("rotate-password@1")
+    with pytest.raises(UsageError, match="the harness uses the account 'jack', too, and would be locked out"):
+        check_faults([fault], one_account)
+    poor = replace(own, admin=one_account.admin)
+    with connections.session(own.admin) as cursor:
+        cursor.execute("REVOKE ALL PRIVILEGES, GRANT OPTION FROM jack@'%'")
+        cursor.execute("GRANT SELECT ON loadtest.* TO jack@'%'")
+    with pytest.raises(UsageError, match="'jack' may not set the password of 'loadtest'"):
+        check_faults([fault], poor)
 
 
 @pytest.fixture

@@ -61,11 +61,14 @@ class Processes:
         book: Book,
         settings: Settings,
         logs: Path,
+        secret: Callable[[], str] | None = None,
     ) -> None:
         """``launches`` are by the name of the part, ``events`` is what they are sent.
 
-        Each container's log goes to the folder ``logs``.
+        Each container's log goes to the folder ``logs``. ``secret()`` is the account's password, where it may
+        change: a container keeps the one with which it has started.
         """
+        self._secret = secret
         self._events = events
         self._launches = launches
         self._server = server
@@ -267,7 +270,7 @@ class Processes:
             "MYSQL_HOST": HOST,
             "MYSQL_PORT": str(port),
             "MYSQL_USER": account.user,
-            "MYSQL_PASSWORD": account.password,
+            "MYSQL_PASSWORD": account.password if self._secret is None else self._secret(),
             "MYSQL_DATABASE": account.database,
             "MYSQL_TLS": self._settings.tls,
             "WORK_MS": f"{self._settings.work_ms:g}",

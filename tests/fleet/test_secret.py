@@ -1,0 +1,40 @@
+"""How a function learns of another password: notices of the bench, and what a container makes of them."""
+
+from loadtest.fleet.connection import Meter
+from loadtest.fleet.connector import Connector, Route
+from loadtest.results.notice import Board, Notice, Notices
+
+
+def test_nothing_has_happened_without_a_notice(tmp_path):
+    assert Notices().newest() == Notices(str(tmp_path / "none")).newest() == Notice()
+
+
+def test_a_notice_is_read_as_soon_as_it_is_up_and_is_gone_with_its_board():
+    board = Board()
+    notices = Notices(str(board.path))
+    assert notices.newest() == Notice()
+    board.put(password="new")
+    first = notices.newest()
+    assert first == Notice(password="new")
+    assert notices.newest() is first
+    assert board.path.stat().st_mode & 0o077 == board.path.parent.stat().st_mode & 0o077 == 0
+    board.put(password="newer")
+    assert notices.newest() == Notice(password="newer")
+    board.close()
+    assert not board.path.parent.exists()
+    assert notices.newest() == Notice(password="newer")
+
+
+def test_a_container_keeps_its_password_until_its_manager_was_denied():
+    secret = ["old"]
+    route = Route(None, 0.0, {}, lambda: secret[0])
+    container = Connector(route, Meter(1))
+    secret[0] = "new"
+    assert container.credentials(None) == {"password": "old"}
+    assert Connector(route, Meter(2)).credentials(None) == {"password": "new"}
+    assert container.credentials(Exception()) == {"password": "new"}
+    assert container.credentials(None) == {"password": "new"}
+
+
+def test_where_no_password_changes_nobody_is_asked():
+    assert Connector(Route(None, 0.0, {}), Meter(1)).credentials is None
