@@ -89,6 +89,15 @@ def test_a_real_function_resolves_names_itself(place):
     assert "a real one has a resolver of its own" in place.refused(2, "bench", "quick", *words)
 
 
+def test_only_a_server_in_docker_has_a_disk_that_can_be_full(place):
+    said = place.refused(2, "bench", "quick", "--server", "local", "--fault", "disk-full@1")
+    assert "'disk-full@1' cannot be on this server: it takes a disk of limited size" in said
+    said = place.refused(
+        2, "bench", "quick", "--duration", "9s", "--fault", "disk-full@1", "--fault", "kill@5"
+    )
+    assert "'kill@5' one whose data outlives its process: make two runs" in said
+
+
 def test_a_deployment_is_not_for_environments_of_several_processes(place):
     words = ("--provisioned", "3", "--processes-per-environment", "2", "--fault", "deploy@1")
     assert "'deploy@1' is for processes-per-environment 1" in place.refused(2, "bench", "quick", *words)

@@ -39,6 +39,7 @@ from loadtest.server import ledger
 from loadtest.server.choice import ServerChoice
 from loadtest.server.diagnosis import lost, trouble
 from loadtest.server.fault_actions import check_faults
+from loadtest.server.full_disk import only_docker
 from loadtest.server.launch import check, launched
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
@@ -111,7 +112,11 @@ class Bench:
         if self._plan.workers:
             self._meeting.check(choice)
         restarts = any(fault.kind.needs is Needs.PROCESS for fault in self._faults)
-        return self.run_on(launched(choice, self._plan.max_connections, restarts=restarts))
+        filling = [fault.text for fault in self._faults if fault.kind.needs is Needs.DISK]
+        if filling and (choice.dsn is not None or choice.kind == "local"):
+            raise UsageError(only_docker(filling[0]))
+        size = self._plan.max_connections
+        return self.run_on(launched(choice, size, restarts=restarts, fills=bool(filling)))
 
     def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
         """Runs on the caller's server, which is entered once everything else has been checked.

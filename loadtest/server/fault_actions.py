@@ -14,6 +14,7 @@ from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.results.notice import Board
 from loadtest.server import connections, flavour
 from loadtest.server.diagnosis import trouble
+from loadtest.server.full_disk import FullDisk
 from loadtest.server.password_rotation import Rotation
 from loadtest.server.processes import ServerProcess, process_of
 from loadtest.server.relay import State
@@ -36,6 +37,8 @@ def check_faults(faults: list[Fault], target: Target) -> None:
     for fault in faults:
         if fault.name == "rotate-password":
             Rotation(target).check(fault.text, keeps_old=fault.duration_s > 0)
+        if fault.kind.needs is Needs.DISK:
+            FullDisk(target).check(fault.text)
         if fault.kind.needs is Needs.PROCESS:
             try:
                 process_of(target)
@@ -86,6 +89,7 @@ class FaultActions:
         self._is_hurried = is_hurried
         self._board = board
         self._rotation = Rotation(target)
+        self._disk = FullDisk(target)
         self._before: dict[str, Any] = {}  # global variables as they were
         self._admin: pymysql.Connection[Cursor] | None = None
         self._server: ServerProcess | None = None
@@ -106,6 +110,7 @@ class FaultActions:
                 lambda _: self._notices().put(is_nameless=True),
                 lambda _: self._notices().put(is_nameless=False),
             ),
+            "disk-full": (lambda _: self._disk.fill(), lambda _: self._disk.free()),
             "monitor": (
                 lambda _: self._notices().put(is_monitor_down=True),
                 lambda _: self._notices().put(is_monitor_down=False),

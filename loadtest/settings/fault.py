@@ -18,6 +18,7 @@ class Needs(Enum):
 
     PROCESS = "the server's process"  # so a server that we started
     RIGHTS = "an administrator's account"
+    DISK = "a server that loadtest starts in Docker"
     LOAD = "nothing but the load itself"
     WORKERS = "--workers or --processes, two at least"
     RELAY = "a relay between the functions and the server"
@@ -84,6 +85,7 @@ KINDS: dict[str, Kind] = {
         Needs.LOAD, 3.0, "the server's name cannot be resolved (EAI_AGAIN), by whoever connects meanwhile",
         is_told=True,
     ),
+    "disk-full": Kind(Needs.DISK, 3.0, "the server's disk is full: what has to grow, fails (1114)"),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",
         {"ms": Value(50, 1, 60_000, "milliseconds later")},

@@ -374,6 +374,12 @@ def _check_faults(plan: Plan, source: str) -> None:
         faults = faults_in(plan.faults, plan.duration_s)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
+    needed = {fault.kind.needs: fault.text for fault in faults}
+    if Needs.DISK in needed and Needs.PROCESS in needed:
+        raise UsageError(
+            f"{source}: fault {needed[Needs.DISK]!r} takes a server whose data is in memory, and "
+            f"{needed[Needs.PROCESS]!r} one whose data outlives its process: make two runs"
+        )
     for fault in faults:
         if fault.name == "deploy" and plan.processes_per_environment > 1:
             raise UsageError(f"{source}: fault {fault.text!r} is for processes-per-environment 1")

@@ -244,6 +244,31 @@ def test_connections_of_a_shared_account_are_killed_and_not_our_own(one_account)
         assert not is_alive(connection)
 
 
+def test_a_full_disk_refuses_what_has_to_grow_until_there_is_room(docker):  # noqa: ARG001 - asked for what it checks
+    fault = parse_fault("disk-full@0")
+    grow = "INSERT INTO big (b) VALUES (REPEAT('x', 1000000))"
+    with launch.launched(ServerChoice("docker"), 20, fills=True) as target:
+        check_faults([fault], target)
+        with connections.session(target.admin) as cursor:
+            cursor.execute("CREATE TABLE big (id INT AUTO_INCREMENT PRIMARY KEY, b LONGBLOB)")
+        with function(target) as connection:
+            with on(FaultActions(target, None, Random(1)), "disk-full"):
+                for _ in range(2):
+                    with pytest.raises(pymysql.Error) as refused:
+                        asked(connection, grow)
+                    assert refused.value.args[0] == 1114
+                assert asked(connection, "SELECT COUNT(*) FROM loadtest_rows")[0][0] > 0
+            asked(connection, grow)
+
+
+def test_a_disk_that_is_this_machines_is_never_filled(own, actions):
+    fault = parse_fault("disk-full@0")
+    with pytest.raises(UsageError, match=r"'disk-full@0' cannot be on this server: it takes a disk"):
+        check_faults([fault], own)
+    with pytest.raises((UsageError, ServerUnavailable)):
+        actions.begin(fault)
+
+
 def test_an_account_without_the_right_is_said_before_anything_is_done(own):
     poor = replace(own, admin=own.functions)
     with pytest.raises(UsageError, match=r"'lease@1' cannot be on this server: 'loadtest' may not set"):
