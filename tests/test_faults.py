@@ -98,6 +98,15 @@ def test_only_a_server_in_docker_has_a_disk_that_can_be_full(place):
     assert "'kill@5' one whose data outlives its process: make two runs" in said
 
 
+def test_a_failover_is_the_last_fault_and_not_on_a_given_server(place, mariadb_target):
+    words = ("--duration", "9s", "--fault", "failover@1", "--fault", "reset@5")
+    assert "'failover@1' has to be the last one" in place.refused(2, "bench", "quick", *words)
+    words = ("--server", mariadb_target.functions.url(), "--fault", "failover@1")
+    ran = place.run("bench", "quick", *words)
+    assert ran.code == 2
+    assert "'failover@1' cannot be on a given server: it takes a second one" in ran.err
+
+
 def test_a_deployment_is_not_for_environments_of_several_processes(place):
     words = ("--provisioned", "3", "--processes-per-environment", "2", "--fault", "deploy@1")
     assert "'deploy@1' is for processes-per-environment 1" in place.refused(2, "bench", "quick", *words)
@@ -188,6 +197,29 @@ def test_a_name_that_cannot_be_resolved_keeps_out_who_connects_and_nobody_else(p
     assert "2003 CR_CONN_HOST_ERROR" not in ideal["errors"]
     _, rows = rows_of(place, "direct")
     assert not any(row["error"] for row in rows if row["due_s"] > max(r["due_s"] for r in rows) - 0.5)
+
+
+def test_after_a_failover_a_cached_connection_writes_no_more_and_the_manager_does(place, mariadb_target):  # noqa: ARG001 - for mariadbd
+    ran = place.run(
+        *SMALL[:4], *SMALL[6:], "--strategies", "cached,managed", "--workload", "ledger", "--duration", "6s",
+        "--fault", "failover@1+1", "--out", "run",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    summary = json.loads((place.folder / "run" / "summary.json").read_text())
+    (cached,), (managed,) = summary["faults"]["cached"], summary["faults"]["managed"]
+    refused = "1290 ER_OPTION_PREVENTS_STATEMENT"
+    # Both are refused while there is no other server; afterwards the manager needs one error to know it.
+    assert 0 < managed["errors"][refused] < cached["errors"][refused] / 1.5
+    _, rows = rows_of(place, "managed")
+    ended_s = max(row["due_s"] for row in rows)
+    assert [row for row in rows if row["due_s"] > ended_s - 1.0 and not row["error"]]
+    for arm in ("cached", "managed"):
+        (repetition,) = summary["arms"][arm]["repetitions"]
+        integrity = repetition["integrity"]
+        assert integrity["acknowledged_count"] > 0
+        assert integrity["lost_count"] == integrity["doubled_count"] == 0
+    assert any("new connections went to another server" in text for text in summary["warnings"])
+    assert place.left() == []
 
 
 def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):
