@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import psutil
+import pymysql
 import pytest
 
 from loadtest.report.courses import course_of
@@ -144,6 +145,28 @@ def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_give
     assert managed["errors"].get("1045 ER_ACCESS_DENIED_ERROR", 0) < sum(direct["errors"].values()) / 4
     connections.connect(functions).close()
     assert not any("Lt1-" in path.read_text("utf-8", "replace") for path in place.folder.rglob("*.json"))
+    assert place.left() == []
+
+
+def test_a_given_server_has_its_password_back_when_the_run_is_interrupted(place, mariadb_target):
+    functions, admin = mariadb_target.functions, mariadb_target.admin
+
+    def is_changed():
+        try:
+            connections.connect(functions).close()
+        except pymysql.OperationalError as error:
+            return error.args[0] == 1045
+        return False
+
+    process = place.start(
+        *SMALL[:2], *SMALL[4:], "--server", functions.url(), "--duration", "40s", "--fault",
+        "rotate-password@1", env={"LOADTEST_ADMIN_DSN": admin.url()},
+    )  # fmt: skip
+    wait_until(is_changed, END_S, what="another password")
+    process.send_signal(signal.SIGINT)
+    ran = ended(process, END_S)
+    assert ran.code == 130
+    assert not is_changed()
     assert place.left() == []
 
 
