@@ -8,13 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 import psutil
+import pymysql
 import pytest
 
 from loadtest.report.courses import course_of
 from loadtest.report.frame_reader import read_repetition
 from loadtest.results.parquet import read_rows
 from loadtest.results.run_folder import RunFolder
-from loadtest.server import connections
+from loadtest.server import connections, reset
 from loadtest.settings.fault import KINDS, faults_in, parse_fault
 from tests.places import END_S, SERVERS, ended, sentence
 from tests.waiting import wait_until
@@ -23,6 +24,14 @@ SMALL = (
     "bench", "quick", "--server", "local", "--strategies", "cached", "--rate", "60", "--repetitions", "1",
     "--reruns", "0",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _tables_again(request):
+    """A given server's tables are dropped at the end of each use."""
+    yield
+    if "mariadb_target" in request.fixturenames:
+        reset.seed(request.getfixturevalue("mariadb_target").admin)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +98,24 @@ def test_a_real_function_resolves_names_itself(place):
     assert "a real one has a resolver of its own" in place.refused(2, "bench", "quick", *words)
 
 
+def test_only_a_server_in_docker_has_a_disk_that_can_be_full(place):
+    said = place.refused(2, "bench", "quick", "--server", "local", "--fault", "disk-full@1")
+    assert "'disk-full@1' cannot be on this server: it takes a disk of limited size" in said
+    said = place.refused(
+        2, "bench", "quick", "--duration", "9s", "--fault", "disk-full@1", "--fault", "kill@5"
+    )
+    assert "'kill@5' one whose data outlives its process: make two runs" in said
+
+
+def test_a_failover_is_the_last_fault_and_not_on_a_given_server(place, mariadb_target):
+    words = ("--duration", "9s", "--fault", "failover@1", "--fault", "reset@5")
+    assert "'failover@1' has to be the last one" in place.refused(2, "bench", "quick", *words)
+    words = ("--server", mariadb_target.functions.url(), "--fault", "failover@1")
+    ran = place.run("bench", "quick", *words)
+    assert ran.code == 2
+    assert "'failover@1' cannot be on a given server: it takes a second one" in ran.err
+
+
 def test_a_deployment_is_not_for_environments_of_several_processes(place):
     words = ("--provisioned", "3", "--processes-per-environment", "2", "--fault", "deploy@1")
     assert "'deploy@1' is for processes-per-environment 1" in place.refused(2, "bench", "quick", *words)
@@ -126,6 +153,28 @@ def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_give
     assert managed["errors"].get("1045 ER_ACCESS_DENIED_ERROR", 0) < sum(direct["errors"].values()) / 4
     connections.connect(functions).close()
     assert not any("Lt1-" in path.read_text("utf-8", "replace") for path in place.folder.rglob("*.json"))
+    assert place.left() == []
+
+
+def test_a_given_server_has_its_password_back_when_the_run_is_interrupted(place, mariadb_target):
+    functions, admin = mariadb_target.functions, mariadb_target.admin
+
+    def is_changed():
+        try:
+            connections.connect(functions).close()
+        except pymysql.OperationalError as error:
+            return error.args[0] == 1045
+        return False
+
+    process = place.start(
+        *SMALL[:2], *SMALL[4:], "--server", functions.url(), "--duration", "40s", "--fault",
+        "rotate-password@1", env={"LOADTEST_ADMIN_DSN": admin.url()},
+    )  # fmt: skip
+    wait_until(is_changed, END_S, what="another password")
+    process.send_signal(signal.SIGINT)
+    ran = ended(process, END_S)
+    assert ran.code == 130
+    assert not is_changed()
     assert place.left() == []
 
 
@@ -179,6 +228,29 @@ def test_a_name_that_cannot_be_resolved_keeps_out_who_connects_and_nobody_else(p
     assert "2003 CR_CONN_HOST_ERROR" not in ideal["errors"]
     _, rows = rows_of(place, "direct")
     assert not any(row["error"] for row in rows if row["due_s"] > max(r["due_s"] for r in rows) - 0.5)
+
+
+def test_after_a_failover_a_cached_connection_writes_no_more_and_the_manager_does(place, mariadb_target):  # noqa: ARG001 - for mariadbd
+    ran = place.run(
+        *SMALL[:4], *SMALL[6:], "--strategies", "cached,managed", "--workload", "ledger", "--duration", "6s",
+        "--fault", "failover@1+1", "--out", "run",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    summary = json.loads((place.folder / "run" / "summary.json").read_text())
+    (cached,), (managed,) = summary["faults"]["cached"], summary["faults"]["managed"]
+    refused = "1290 ER_OPTION_PREVENTS_STATEMENT"
+    # Both are refused while there is no other server; afterwards the manager needs one error to know it.
+    assert 0 < managed["errors"][refused] < cached["errors"][refused] / 1.5
+    _, rows = rows_of(place, "managed")
+    ended_s = max(row["due_s"] for row in rows)
+    assert [row for row in rows if row["due_s"] > ended_s - 1.0 and not row["error"]]
+    for arm in ("cached", "managed"):
+        (repetition,) = summary["arms"][arm]["repetitions"]
+        integrity = repetition["integrity"]
+        assert integrity["acknowledged_count"] > 0
+        assert integrity["lost_count"] == integrity["doubled_count"] == 0
+    assert any("new connections went to another server" in text for text in summary["warnings"])
+    assert place.left() == []
 
 
 def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ from loadtest.server import ledger
 from loadtest.server.choice import ServerChoice
 from loadtest.server.diagnosis import lost, trouble
 from loadtest.server.fault_actions import check_faults
+from loadtest.server.full_disk import only_docker
 from loadtest.server.launch import check, launched
+from loadtest.server.password_rotation import replaced_by
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
@@ -92,6 +94,7 @@ class Bench:
         self._left_out: list[str] = []
         self._trial = trial
         self._faults = faults_in(plan.faults, plan.duration_s)
+        self._second: Target | None = None  # after a failover
         self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
@@ -111,10 +114,27 @@ class Bench:
         if self._plan.workers:
             self._meeting.check(choice)
         restarts = any(fault.kind.needs is Needs.PROCESS for fault in self._faults)
-        return self.run_on(launched(choice, self._plan.max_connections, restarts=restarts))
+        filling = [fault.text for fault in self._faults if fault.kind.needs is Needs.DISK]
+        if filling and (choice.dsn is not None or choice.kind == "local"):
+            raise UsageError(only_docker(filling[0]))
+        size = self._plan.max_connections
+        server = launched(choice, size, restarts=restarts, fills=bool(filling))
+        failing = [fault.text for fault in self._faults if fault.kind.needs is Needs.SECOND]
+        if failing and choice.dsn is not None:
+            raise UsageError(
+                f"fault {failing[0]!r} cannot be on a given server: it takes a second one, so let loadtest "
+                "start both (--server docker or local)"
+            )
+        return self.run_on(server, launched(choice, size) if failing else nullcontext())
 
-    def run_on(self, server: AbstractContextManager[Target]) -> RunFolder:
+    def run_on(
+        self,
+        server: AbstractContextManager[Target],
+        second: AbstractContextManager[Target | None] = nullcontext(),  # noqa: B008 - a constant
+    ) -> RunFolder:
         """Runs on the caller's server, which is entered once everything else has been checked.
+
+        ``second`` takes its place after a failover.
 
         A strategy that needs what is not on this machine is left out, with a warning, if there are others.
         Raises :class:`UsageError` for strategies that cannot run there, and whatever ends the run; the folder
@@ -126,7 +146,9 @@ class Bench:
         check_size(self._plan)
         self.folder = RunFolder.create(self.folder.path, is_part=self._trial is not None)
         try:
-            with server as target:
+            with server as target, second as self._second:
+                if self._second is not None:
+                    self._second = replaced_by(self._second, target)
                 self._write_run(target)
                 self._measure(target)
         except BaseException as error:
@@ -148,7 +170,7 @@ class Bench:
     def _measure(self, target: Target) -> None:
         plan = self._plan
         check_tls(target, plan.tls)
-        check_faults(self._faults, target)
+        check_faults(self._faults, target, self._second)
         for number, strategy in interleaved(self._strategies, plan.repetitions):
             self._repeat(target, strategy, f"{number}/{plan.repetitions}")
         for strategy in self._strategies:
@@ -176,12 +198,14 @@ class Bench:
 
     def _repeat(self, target: Target, strategy: str, turn: str) -> None:
         reset(target)
+        if self._second is not None:
+            reset(self._second)
         self._interrupts.check()
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
         with FaultSchedule(
-            self._faults, target, repetition, self._t0_monotonic_s, plan.seed, self._interrupts
+            self._faults, target, repetition, self._t0_monotonic_s, plan.seed, self._interrupts, self._second
         ) as faults:
             self._run_locust(target, strategy, turn, repetition, faults)
         faults.check()  # its last one is undone only now
@@ -193,7 +217,8 @@ class Bench:
         if faults.relayed:
             self.folder.add_warning(RELAYED)
         if plan.workload == "ledger":
-            repetition.write_meta(ledger=ledger.audit(target.admin, repetition))
+            admins = [one.admin for one in (target, self._second) if one is not None]
+            repetition.write_meta(ledger=ledger.audit(admins, repetition))
 
     def _run_locust(
         self, target: Target, strategy: str, turn: str, repetition: Repetition, faults: FaultSchedule

@@ -25,7 +25,8 @@ class FaultSchedule:
     """Carries out ``faults`` in a thread while its block runs, and undoes whatever still holds at its end.
 
     ``target`` is the server, which functions reach by way of :attr:`functions`; ``t0_monotonic_s`` is the
-    run's t0, and the times of what was done go to ``repetition``. ``seed`` decides which connections are hit.
+    run's t0, and the times of what was done go to ``repetition``. ``seed`` decides which connections are
+    hit, and ``second`` takes the server's place after a failover.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class FaultSchedule:
         t0_monotonic_s: float,
         seed: int,
         interrupts: Interrupts,
+        second: Target | None = None,
     ) -> None:
+        self._second = second
         self._faults = faults
         self._target = target
         self._repetition = repetition
@@ -69,14 +72,14 @@ class FaultSchedule:
 
     def _begin(self) -> None:
         relay = None
-        if any(fault.kind.needs is Needs.RELAY for fault in self._faults):
+        if any(fault.kind.is_relayed for fault in self._faults):
             relay = RelayProcess(self._target.functions)
             self._closing.callback(relay.close)
             self.functions = replace(self._target.functions, host="127.0.0.1", port=relay.port)
         board = Board()
         self._closing.callback(board.close)
         self.variables = {notice.VARIABLE: str(board.path)}
-        actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried, board)
+        actions = FaultActions(self._target, relay, Random(self._seed), self._is_hurried, board, self._second)
         self._closing.callback(actions.close)
         actions.prepare(self._faults)
         threading.Thread(target=self._carry_out, args=(actions,), name="faults", daemon=True).start()
@@ -147,10 +150,10 @@ class FaultSchedule:
                 self._excused_until_s = time.monotonic() + RECOVERS_S
 
     def _skipped(self, fault: Fault) -> None:
-        self._warn(f"fault {fault.text} was left out: the one before it had ended too late for it")
-
-    def _warn(self, text: str) -> None:
-        self.warnings.append(f"{self._repetition.arm}/{self._repetition.number}: {text}")
+        where = f"{self._repetition.arm}/{self._repetition.number}"
+        self.warnings.append(
+            f"{where}: fault {fault.text} was left out: the one before it had ended too late for it"
+        )
 
     def _one(self, fault: Fault, actions: FaultActions) -> None:
         done: dict[str, Any] = {"fault": fault.text, "began_s": self._now()}
@@ -163,8 +166,15 @@ class FaultSchedule:
             done["undone_s"] = self._now()
             actions.end(fault)
             done["ended_s"] = self._now()
+        if fault.kind.needs is Needs.SECOND:
+            self.warnings.append(
+                f"after fault {fault.text} new connections went to another server, which the monitor did not "
+                "watch: connections and zombies are those of the first one"
+            )
         if fault.name == "monitor":
-            self._warn(f"nobody watched the server during fault {fault.text}: a peak may be missing")
+            self.warnings.append(
+                f"nobody watched the server during fault {fault.text}: a peak may be missing"
+            )
 
     def _window_s(self) -> tuple[float, float]:
         """When the load starts and ends; never, if the block ends before."""

@@ -25,6 +25,7 @@ ELSEWHERE_S = 3.0  # a server that says that it is ready answers at once
 PORT_INSIDE = 3306  # of a container whose port is published
 ATTEMPTS = 4
 PROJECT = "compose.json"
+SMALL_DISK = "512m"  # of which MySQL 9.7 takes 200 at once
 PUBLISHED_WARNING = (
     "Docker publishes the server's port through a relay here: connects take longer and closes reach the "
     "server late, which adds refusals of its own; compare such runs only with each other"
@@ -86,12 +87,15 @@ def engine() -> Engine:
     return Engine(shares, int(info.get("NCPU") or 1), address)
 
 
-def start(folder: Path, max_connections: int, engine: Engine, *, restarts: bool = False) -> Started:
+def start(
+    folder: Path, max_connections: int, engine: Engine, *, restarts: bool = False, fills: bool = False
+) -> Started:
     """Starts a new Compose project and creates the accounts; returns when the server answers.
 
     ``folder`` takes the note that :func:`stop` needs; ``max_connections`` is the server's. Its data outlives
-    its process if it ``restarts``. Raises :class:`ServerUnavailable`, or :class:`NoEngine` if the server only
-    answers on another network. The caller has to :func:`stop` whatever was started by then.
+    its process if it ``restarts``; its disk is small if that ``fills``, which takes memory. Raises
+    :class:`ServerUnavailable`, or :class:`NoEngine` if the server only answers on another network. The caller
+    has to :func:`stop` whatever was started by then.
     """
     project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
     service = "mysql" if engine.shares_network else "mysql-published"
@@ -105,6 +109,7 @@ def start(folder: Path, max_connections: int, engine: Engine, *, restarts: bool 
         values = {
             **_values(chosen, max_connections, root, engine),
             **({"LOADTEST_TMPFS": "/unused"} if restarts else {}),
+            **({"LOADTEST_TMPFS_SIZE": SMALL_DISK} if fills else {}),
         }
         try:
             _compose(folder, ["up", "--detach", "--pull", "never", service], START_S, values)

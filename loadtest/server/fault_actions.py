@@ -14,6 +14,7 @@ from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.results.notice import Board
 from loadtest.server import connections, flavour
 from loadtest.server.diagnosis import trouble
+from loadtest.server.full_disk import FullDisk
 from loadtest.server.password_rotation import Rotation
 from loadtest.server.processes import ServerProcess, process_of
 from loadtest.server.relay import State
@@ -27,15 +28,30 @@ LOOK_S = 0.02
 COMES_UP_S = 1.0  # until then, a process that is not there may just not be there yet
 MARIADBS_LEAST = 10  # of max_connections
 # What a fault sets, and which of its values says to what; 1 for one without.
-VARIABLES = {"connections": "max_connections", "lease": "wait_timeout", "read-only": "read_only"}
+VARIABLES = {
+    "connections": "max_connections",
+    "lease": "wait_timeout",
+    "read-only": "read_only",
+    "failover": "read_only",
+}
 VALUES = {"connections": "limit", "lease": "timeout_s"}
 
 
-def check_faults(faults: list[Fault], target: Target) -> None:
-    """Raises :class:`UsageError` for what of ``faults`` cannot be done to the server of ``target``."""
+def check_faults(faults: list[Fault], target: Target, second: Target | None = None) -> None:
+    """Raises :class:`UsageError` for what of ``faults`` cannot be done to the server of ``target``.
+
+    ``second`` is the one that takes its place after a failover.
+    """
     for fault in faults:
+        if fault.kind.needs is Needs.SECOND and second is None:
+            raise UsageError(
+                f"fault {fault.text!r} cannot be on this server: there is no second one; let loadtest start "
+                "both (--server docker or local)"
+            )
         if fault.name == "rotate-password":
             Rotation(target).check(fault.text, keeps_old=fault.duration_s > 0)
+        if fault.kind.needs is Needs.DISK:
+            FullDisk(target).check(fault.text)
         if fault.kind.needs is Needs.PROCESS:
             try:
                 process_of(target)
@@ -69,7 +85,7 @@ class FaultActions:
 
     ``relay`` is there if one of them needs it, and ``board`` in a run, whose processes are told by it;
     ``rng`` picks what is hit. ``is_hurried()``: the server is taken down anyway, so it is neither started
-    again nor waited for.
+    again nor waited for. ``second`` takes the server's place after a failover.
     """
 
     def __init__(
@@ -79,13 +95,16 @@ class FaultActions:
         rng: Random,
         is_hurried: Callable[[], bool] = lambda: False,
         board: Board | None = None,
+        second: Target | None = None,
     ) -> None:
         self._target = target
         self._relay = relay
         self._rng = rng
         self._is_hurried = is_hurried
         self._board = board
+        self._second = second
         self._rotation = Rotation(target)
+        self._disk = FullDisk(target)
         self._before: dict[str, Any] = {}  # global variables as they were
         self._admin: pymysql.Connection[Cursor] | None = None
         self._server: ServerProcess | None = None
@@ -98,6 +117,7 @@ class FaultActions:
                 lambda _: self._process().full_speed(),
             ),
             **dict.fromkeys(VARIABLES, (self._set, self._put_back)),
+            "failover": (self._set, self._lead_to_second),
             "rotate-password": (self._rotate, self._discard_old),
             "kill-connections": (self._kill_connections, lambda _: None),
             "deploy": (lambda _: self._once_more("deploys_count"), lambda _: None),
@@ -106,6 +126,7 @@ class FaultActions:
                 lambda _: self._notices().put(is_nameless=True),
                 lambda _: self._notices().put(is_nameless=False),
             ),
+            "disk-full": (lambda _: self._disk.fill(), lambda _: self._disk.free()),
             "monitor": (
                 lambda _: self._notices().put(is_monitor_down=True),
                 lambda _: self._notices().put(is_monitor_down=False),
@@ -140,6 +161,8 @@ class FaultActions:
         """Undoes what outlasts its fault, once the load is over. Raises :class:`ServerUnavailable`."""
         if self._target.kind == "given" or not self._is_hurried():
             self._rotation.put_back()
+            for variable in list(self._before):
+                self._put_variable_back(variable)
 
     def close(self) -> None:
         """Gives its own connection back."""
@@ -189,7 +212,9 @@ class FaultActions:
             raise ServerUnavailable(f"{variable} cannot be set: {connections.short(error)}") from None
 
     def _put_back(self, fault: Fault) -> None:
-        variable = VARIABLES[fault.name]
+        self._put_variable_back(VARIABLES[fault.name])
+
+    def _put_variable_back(self, variable: str) -> None:
         until = time.monotonic() + ANSWERS_S
         while variable in self._before:
             before = self._before[variable]
@@ -245,6 +270,11 @@ class FaultActions:
     def _disturb(self, fault: Fault) -> None:
         assert self._relay is not None  # noqa: S101 (a network's fault has one)
         self._relay.become(relay_state(fault))
+
+    def _lead_to_second(self, _fault: Fault) -> None:
+        assert self._relay is not None  # noqa: S101 (a failover has both)
+        assert self._second is not None  # noqa: S101
+        self._relay.become(State(port=self._second.functions.port))
 
     def _calm(self, _fault: Fault) -> None:
         assert self._relay is not None  # noqa: S101 (a network's fault has one)

@@ -23,11 +23,13 @@ SERVERS_OWN_LIMIT = 100_000  # both MySQL and MariaDB take no more
 
 
 @contextmanager
-def launched(choice: ServerChoice, max_connections: int, *, restarts: bool = False) -> Iterator[Target]:
+def launched(
+    choice: ServerChoice, max_connections: int, *, restarts: bool = False, fills: bool = False
+) -> Iterator[Target]:
     """A seeded server for the duration of the block, which is always taken down.
 
-    One of ours keeps its data if it ``restarts``. A server of the user's is used as it is, whatever
-    ``max_connections`` says.
+    One of ours keeps its data if it ``restarts``, and one in Docker has a small disk if that ``fills``. A
+    server of the user's is used as it is, whatever ``max_connections`` says.
     Raises UsageError before anything starts, and ServerUnavailable.
     """
     check(choice, max_connections)
@@ -41,7 +43,7 @@ def launched(choice: ServerChoice, max_connections: int, *, restarts: bool = Fal
         return
     clean_up()
     with _new_folder() as folder:
-        yield _started(choice.kind, folder.path, max_connections, restarts=restarts)
+        yield _started(choice.kind, folder.path, max_connections, restarts=restarts, fills=fills)
     with undisturbed():
         _take_down(folder)
 
@@ -140,8 +142,10 @@ def _open_files() -> int:
     return 1_000_000 if hard == resource.RLIM_INFINITY else hard
 
 
-def _started(kind: str, folder: Path, max_connections: int, *, restarts: bool = False) -> Target:
-    kind, started = _pick(kind, folder, max_connections, restarts=restarts)
+def _started(
+    kind: str, folder: Path, max_connections: int, *, restarts: bool = False, fills: bool = False
+) -> Target:
+    kind, started = _pick(kind, folder, max_connections, restarts=restarts, fills=fills)
     target = describe(started.functions, started.admin, kind, started.path, started.warnings)
     if target.max_connections != max_connections:
         raise ServerUnavailable(
@@ -153,11 +157,14 @@ def _started(kind: str, folder: Path, max_connections: int, *, restarts: bool = 
     return target
 
 
-def _pick(choice: str, folder: Path, max_connections: int, *, restarts: bool) -> tuple[str, Started]:
+def _pick(
+    choice: str, folder: Path, max_connections: int, *, restarts: bool, fills: bool
+) -> tuple[str, Started]:
     if choice == "local":
         return "local", local.start(folder, max_connections)
     try:
-        return "docker", compose.start(folder, max_connections, compose.engine(), restarts=restarts)
+        engine = compose.engine()
+        return "docker", compose.start(folder, max_connections, engine, restarts=restarts, fills=fills)
     except compose.NoEngine as error:
         if choice == "docker":
             raise

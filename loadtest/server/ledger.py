@@ -7,6 +7,8 @@ gevent has not patched, and prints the counts as JSON.
 import json
 import os
 import sys
+from collections import Counter
+from collections.abc import Sequence
 
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError
@@ -20,14 +22,15 @@ NO_CONNECTION = frozenset({2002, 2003, 2005})
 UNCLEAR = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1317, 1927, 3024})
 
 
-def audit(admin: Dsn, repetition: Repetition) -> dict[str, int]:
+def audit(admins: Sequence[Dsn], repetition: Repetition) -> dict[str, int]:
     """Compares what the callers of all arrivals of ``repetition`` were told with the ledger's rows.
 
     Acknowledged: answered without an error; lost: of those, the ones that are not there. Doubled: there more
     than once, whatever its caller was told. Unknown: its caller could not know, and so nobody may complain;
     unknown and written: of those, the ones that are there. Unexpected: it failed for certain, and is there.
 
-    ``admin`` is an account that may read the ledger. Raises :class:`~loadtest.errors.ServerUnavailable`.
+    ``admins`` are accounts that may read the ledger, of each server on which there may be rows. Raises
+    :class:`~loadtest.errors.ServerUnavailable`.
     """
     rows = read_rows(repetition, "invocations")[0].select(["client", "arrival", "error"])
     acknowledged: set[str] = set()
@@ -36,9 +39,11 @@ def audit(admin: Dsn, repetition: Repetition) -> dict[str, int]:
     for client, arrival, error in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         told = acknowledged if not error else failed if is_certain(error) else unknown
         told.add(f"{client}/{arrival}")
-    with session(admin) as cursor:
-        cursor.execute("SELECT invocation, COUNT(*) FROM loadtest_ledger GROUP BY invocation")
-        written = {str(name): int(count) for name, count in cursor.fetchall()}
+    written: Counter[str] = Counter()
+    for admin in admins:
+        with session(admin) as cursor:
+            cursor.execute("SELECT invocation, COUNT(*) FROM loadtest_ledger GROUP BY invocation")
+            written.update({str(name): int(count) for name, count in cursor.fetchall()})
     return {
         "acknowledged_count": len(acknowledged),
         "lost_count": len(acknowledged - written.keys()),
@@ -61,7 +66,7 @@ def is_certain(error: str) -> bool:
 def main() -> int:
     try:
         given = os.environ.get("LOADTEST_ADMIN_DSN") or os.environ["LOADTEST_DSN"]
-        counts = audit(Dsn.parse(given), Repetition.at(sys.argv[1]))
+        counts = audit([Dsn.parse(given)], Repetition.at(sys.argv[1]))
     except LoadtestError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

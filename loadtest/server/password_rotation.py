@@ -6,6 +6,7 @@ PASSWORD".
 
 import secrets
 import time
+from dataclasses import replace
 
 import pymysql
 
@@ -105,6 +106,16 @@ class Rotation:
                     ) from None
                 time.sleep(LOOK_S)
 
+    def take_over(self, password: str) -> None:
+        """The account gets ``password``, that of another server, for good.
+
+        Raises :class:`ServerUnavailable`.
+        """
+        try:
+            self._change(password, keeps_old=False)
+        except pymysql.MySQLError as error:
+            raise ServerUnavailable(f"the password cannot be changed: {connections.short(error)}") from None
+
     def _change(self, password: str, *, keeps_old: bool) -> None:
         words = "ALTER USER %s@%s IDENTIFIED BY %s" + (" RETAIN CURRENT PASSWORD" if keeps_old else "")
         if self._target.flavour == flavour.MARIADB:
@@ -118,3 +129,15 @@ class Rotation:
             return
         with connections.session(self._target.admin, ASK_S) as cursor:
             cursor.execute("ALTER USER %s@%s DISCARD OLD PASSWORD", self._account)
+
+
+def replaced_by(second: Target, first: Target) -> Target:
+    """``second`` with the functions' password of ``first``, which it gets here: functions know only that one.
+
+    Raises :class:`ServerUnavailable`.
+    """
+    password = first.functions.password
+    Rotation(second).take_over(password)
+    functions = replace(second.functions, password=password)
+    with connections.session(functions, ASK_S):  # the server's cache of passwords is warm
+        return replace(second, functions=functions)

@@ -32,6 +32,7 @@ class State(NamedTuple):
     refuse: bool = False  # new connections are reset
     reset: bool = False
     half_close: bool = False  # functions see the end of their connections, the server does not
+    port: int = 0  # of 127.0.0.1, to which new connections lead; 0: of the server as at the beginning
 
 
 class Link:
@@ -86,7 +87,9 @@ class Relay:
             await self._swallow(reader, writer)
             return
         try:
-            answers, theirs = await asyncio.open_connection(self._host, self._port)
+            port = self._state.port
+            where = ("127.0.0.1", port) if port else (self._host, self._port)
+            answers, theirs = await asyncio.open_connection(*where)
         except OSError:
             reset(writer)
             return

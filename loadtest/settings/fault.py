@@ -18,6 +18,8 @@ class Needs(Enum):
 
     PROCESS = "the server's process"  # so a server that we started
     RIGHTS = "an administrator's account"
+    SECOND = "two servers, which loadtest starts, and a relay between them and the functions"
+    DISK = "a server that loadtest starts in Docker"
     LOAD = "nothing but the load itself"
     WORKERS = "--workers or --processes, two at least"
     RELAY = "a relay between the functions and the server"
@@ -44,6 +46,11 @@ class Kind(NamedTuple):
     about: str
     values: Mapping[str, Value] = {}
     is_told: bool = False
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether functions reach the server by a relay."""
+        return self.needs in (Needs.RELAY, Needs.SECOND)
 
 
 KINDS: dict[str, Kind] = {
@@ -83,6 +90,10 @@ KINDS: dict[str, Kind] = {
     "dns": Kind(
         Needs.LOAD, 3.0, "the server's name cannot be resolved (EAI_AGAIN), by whoever connects meanwhile",
         is_told=True,
+    ),
+    "disk-full": Kind(Needs.DISK, 3.0, "the server's disk is full: what has to grow, fails (1114)"),
+    "failover": Kind(
+        Needs.SECOND, 2.0, "the server turns read-only, and after DURATION its address leads to a fresh one"
     ),
     "delay": Kind(
         Needs.RELAY, 5.0, "every answer comes later",

@@ -370,7 +370,18 @@ def _check_faults(plan: Plan, source: str) -> None:
         faults = faults_in(plan.faults, plan.duration_s)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
+    needed = {fault.kind.needs: fault.text for fault in faults}
+    if Needs.DISK in needed and Needs.PROCESS in needed:
+        raise UsageError(
+            f"{source}: fault {needed[Needs.DISK]!r} takes a server whose data is in memory, and "
+            f"{needed[Needs.PROCESS]!r} one whose data outlives its process: make two runs"
+        )
     for fault in faults:
+        if fault.kind.needs is Needs.SECOND and fault is not faults[-1]:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} has to be the last one, since functions are on another "
+                "server after it"
+            )
         if fault.name == "deploy" and plan.processes_per_environment > 1:
             raise UsageError(f"{source}: fault {fault.text!r} is for processes-per-environment 1")
         if fault.name == "dns" and any("=lambda:" in text for text in plan.strategies):
@@ -384,7 +395,7 @@ def _check_faults(plan: Plan, source: str) -> None:
                 "--processes or --workers, or more"
             )
     for fault in faults if plan.workers else ():
-        if fault.kind.needs is Needs.RELAY:
+        if fault.kind.is_relayed:
             raise UsageError(
                 f"{source}: fault {fault.text!r} takes a relay, which workers elsewhere cannot reach"
             )

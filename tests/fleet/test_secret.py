@@ -1,8 +1,11 @@
 """How a function learns of another password: notices of the bench, and what a container makes of them."""
 
+from loadtest.dsn import Dsn
 from loadtest.fleet.connection import Meter
 from loadtest.fleet.connector import Connector, Route
+from loadtest.fleet.real.processes import Processes
 from loadtest.results.notice import Board, Notice, Notices
+from loadtest.settings.plan import Settings
 
 
 def test_nothing_has_happened_without_a_notice(tmp_path):
@@ -38,3 +41,12 @@ def test_a_container_keeps_its_password_until_its_manager_was_denied():
 
 def test_where_no_password_changes_nobody_is_asked():
     assert Connector(Route(None, 0.0, {}), Meter(1)).credentials is None
+
+
+def test_the_process_of_a_real_function_starts_with_the_newest_password(tmp_path):
+    server, secret = Dsn("127.0.0.1", 3306, "jack", "old", "shop"), ["old"]
+    processes = Processes({}, None, server, None, Settings(), tmp_path, lambda: secret[0])
+    assert processes._variables(4000)["MYSQL_PASSWORD"] == "old"
+    secret[0] = "new"
+    assert processes._variables(4000)["MYSQL_PASSWORD"] == "new"
+    assert Processes({}, None, server, None, Settings(), tmp_path)._variables(4000)["MYSQL_PASSWORD"] == "old"

@@ -16,6 +16,7 @@ from loadtest.server import connections, launch, server_folders
 from loadtest.server.choice import ServerChoice
 from loadtest.server.fault_actions import FaultActions, check_faults
 from loadtest.server.monitor import Monitor
+from loadtest.server.password_rotation import replaced_by
 from loadtest.server.relay_process import RelayProcess
 from loadtest.settings.fault import parse_fault
 from tests.server.pressure import server_process
@@ -251,6 +252,31 @@ def test_connections_of_a_shared_account_are_killed_and_not_our_own(one_account)
         assert not is_alive(connection)
 
 
+def test_a_full_disk_refuses_what_has_to_grow_until_there_is_room(docker):  # noqa: ARG001 - asked for what it checks
+    fault = parse_fault("disk-full@0")
+    grow = "INSERT INTO big (b) VALUES (REPEAT('x', 1000000))"
+    with launch.launched(ServerChoice("docker"), 20, fills=True) as target:
+        check_faults([fault], target)
+        with connections.session(target.admin) as cursor:
+            cursor.execute("CREATE TABLE big (id INT AUTO_INCREMENT PRIMARY KEY, b LONGBLOB)")
+        with function(target) as connection:
+            with on(FaultActions(target, None, Random(1)), "disk-full"):
+                for _ in range(2):
+                    with pytest.raises(pymysql.Error) as refused:
+                        asked(connection, grow)
+                    assert refused.value.args[0] == 1114
+                assert asked(connection, "SELECT COUNT(*) FROM loadtest_rows")[0][0] > 0
+            asked(connection, grow)
+
+
+def test_a_disk_that_is_this_machines_is_never_filled(own, actions):
+    fault = parse_fault("disk-full@0")
+    with pytest.raises(UsageError, match=r"'disk-full@0' cannot be on this server: it takes a disk"):
+        check_faults([fault], own)
+    with pytest.raises((UsageError, ServerUnavailable)):
+        actions.begin(fault)
+
+
 def test_an_account_without_the_right_is_said_before_anything_is_done(own):
     poor = replace(own, admin=own.functions)
     with pytest.raises(UsageError, match=r"'lease@1' cannot be on this server: 'loadtest' may not set"):
@@ -372,6 +398,47 @@ def test_a_black_hole_lets_no_end_through_either_way(relayed):
         there = f"SELECT 1 FROM information_schema.processlist WHERE id = {numbers[0]}"
         assert cursor.execute(there) == 1
         cursor.execute(f"KILL {numbers[0]}")
+
+
+def test_after_a_failover_new_connections_are_on_the_second_server_and_kept_ones_on_the_first(
+    mariadb_target, own
+):
+    relay = RelayProcess(mariadb_target.functions)
+    target = replace(mariadb_target, functions=replace(mariadb_target.functions, port=relay.port))
+    actions = FaultActions(target, relay, Random(1), second=replaced_by(own, target))
+    write = "UPDATE loadtest_rows SET payload = payload WHERE id = 1"
+    try:
+        with function(target) as kept:
+            with on(actions, "failover"), function(target) as early:
+                for connection in (kept, early):
+                    with pytest.raises(pymysql.Error) as refused:
+                        asked(connection, write)
+                    assert refused.value.args[0] == 1290
+            with function(target) as late:
+                asked(late, write)
+                assert asked(late, "SELECT @@port")[0][0] == asked_admin(own, "SELECT @@port")
+            with pytest.raises(pymysql.Error) as refused:
+                asked(kept, write)
+            assert refused.value.args[0] == 1290
+    finally:
+        actions.restore()
+        actions.close()
+        relay.close()
+        with connections.session(own.admin) as cursor:
+            cursor.execute(set_password(own), (own.functions.password,))
+    assert asked_admin(mariadb_target, "SELECT @@GLOBAL.read_only") == 0
+
+
+def set_password(target):
+    if target.flavour == "mariadb":
+        return "SET PASSWORD FOR loadtest@'%%' = PASSWORD(%s)"
+    return "ALTER USER loadtest@'%%' IDENTIFIED BY %s"
+
+
+def asked_admin(target, sql):
+    with connections.session(target.admin) as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
 
 
 def test_what_is_slow_is_so_no_longer_than_its_fault(relayed):

@@ -64,7 +64,7 @@ def audited(mariadb_target, tmp_path):
             mariadb_target, tmp_path / name, f"x=liars:{name}", 1, locustfile,
             workload="ledger", rate=15.0, duration_s=1.5, cold_start_ms=0.0, function_timeout_s=15.0,
         )  # fmt: skip
-        found = ledger.audit(mariadb_target.admin, ran.repetition)
+        found = ledger.audit([mariadb_target.admin], ran.repetition)
         ran.repetition.write_meta(ledger=found)
         return len(ran.invocations), found, summarise_run(ran.folder).warnings
 
@@ -105,7 +105,7 @@ def test_a_real_function_that_inserts_the_id_of_its_event_is_audited(
         mariadb_target, tmp_path / "r", f"x=lambda:python:{FUNCTIONS}/app.{function}",
         workload="ledger", rate=5.0, duration_s=1.5, function_timeout_s=15.0,
     )  # fmt: skip
-    found = ledger.audit(mariadb_target.admin, ran.repetition)
+    found = ledger.audit([mariadb_target.admin], ran.repetition)
     count = len(ran.invocations)
     assert found == {**NONE, "acknowledged_count": count, "lost_count": count * lost_ratio}
     ran.repetition.write_meta(ledger=found)

@@ -272,7 +272,7 @@ def test_the_ledger_has_every_acknowledged_write_once(target, tmp_path):
     reset.reset(target)
     load = {"rate": 40.0, "function_timeout_s": 20.0}  # as above
     ran = run(target, tmp_path / "r", "managed", workload="ledger", reap_probability=0.1, **load)
-    found = ledger.audit(target.admin, ran.repetition)
+    found = ledger.audit([target.admin], ran.repetition)
     assert found.pop("acknowledged_count") == len(ran.invocations)
     assert set(found.values()) == {0}
 
