@@ -38,7 +38,7 @@ from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.server import ledger
 from loadtest.server.choice import ServerChoice
 from loadtest.server.diagnosis import lost, trouble
-from loadtest.server.fault_actions import check_faults
+from loadtest.server.fault_checks import check_faults
 from loadtest.server.full_disk import only_docker
 from loadtest.server.launch import check, launched
 from loadtest.server.password_rotation import replaced_by

@@ -10,9 +10,9 @@ import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import Cursor
 
-from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.errors import ServerUnavailable
 from loadtest.results.notice import Board
-from loadtest.server import connections, flavour
+from loadtest.server import connections
 from loadtest.server.diagnosis import trouble
 from loadtest.server.full_disk import FullDisk
 from loadtest.server.password_rotation import Rotation
@@ -20,13 +20,12 @@ from loadtest.server.processes import ServerProcess, process_of
 from loadtest.server.relay import State
 from loadtest.server.relay_process import RelayProcess
 from loadtest.server.target import Target
-from loadtest.settings.fault import Fault, Needs
+from loadtest.settings.fault import Fault
 
 ANSWERS_S = 60.0  # for a server that was started again
 ASK_S = 10.0
 LOOK_S = 0.02
 COMES_UP_S = 1.0  # until then, a process that is not there may just not be there yet
-MARIADBS_LEAST = 10  # of max_connections
 # What a fault sets, and which of its values says to what; 1 for one without.
 VARIABLES = {
     "connections": "max_connections",
@@ -35,47 +34,6 @@ VARIABLES = {
     "failover": "read_only",
 }
 VALUES = {"connections": "limit", "lease": "timeout_s"}
-
-
-def check_faults(faults: list[Fault], target: Target, second: Target | None = None) -> None:
-    """Raises :class:`UsageError` for what of ``faults`` cannot be done to the server of ``target``.
-
-    ``second`` is the one that takes its place after a failover.
-    """
-    for fault in faults:
-        if fault.kind.needs is Needs.SECOND and second is None:
-            raise UsageError(
-                f"fault {fault.text!r} cannot be on this server: there is no second one; let loadtest start "
-                "both (--server docker or local)"
-            )
-        if fault.name == "rotate-password":
-            Rotation(target).check(fault.text, keeps_old=fault.duration_s > 0)
-        if fault.kind.needs is Needs.DISK:
-            FullDisk(target).check(fault.text)
-        if fault.kind.needs is Needs.PROCESS:
-            try:
-                process_of(target)
-            except UsageError as error:
-                raise UsageError(f"fault {fault.text!r} cannot be on this server: {error}") from None
-        limit = fault.values.get("limit", MARIADBS_LEAST)
-        if target.flavour == flavour.MARIADB and limit < MARIADBS_LEAST:
-            raise UsageError(f"fault {fault.text!r}: MariaDB takes no limit below {MARIADBS_LEAST}")
-    _check_rights([fault for fault in faults if fault.name in VARIABLES], target)
-
-
-def _check_rights(faults: list[Fault], target: Target) -> None:
-    """By setting each variable to what it is."""
-    for fault in faults:
-        variable = VARIABLES[fault.name]
-        try:
-            with connections.session(target.admin, ASK_S) as cursor:
-                cursor.execute(f"SET GLOBAL {variable} = @@GLOBAL.{variable}")
-        except pymysql.MySQLError as error:
-            raise UsageError(
-                f"fault {fault.text!r} cannot be on this server: {target.admin.user!r} may not set "
-                f"{variable} ({connections.short(error)})"
-            ) from None
-
 
 Step = Callable[[Fault], None]
 

@@ -14,7 +14,8 @@ from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.results.notice import Board
 from loadtest.server import connections, launch, server_folders
 from loadtest.server.choice import ServerChoice
-from loadtest.server.fault_actions import FaultActions, check_faults
+from loadtest.server.fault_actions import FaultActions
+from loadtest.server.fault_checks import check_faults
 from loadtest.server.monitor import Monitor
 from loadtest.server.password_rotation import replaced_by
 from loadtest.server.relay_process import RelayProcess
