@@ -39,6 +39,7 @@ def loadtest_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
     ``database``). Fails with one sentence where no server can be had.
     """
     from loadtest.errors import LoadtestError
+    from loadtest.remote import VARIABLE, check_remote
     from loadtest.server.choice import ServerChoice
     from loadtest.server.launch import launched
 
@@ -47,6 +48,9 @@ def loadtest_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
         pytest.fail(f"loadtest_max_connections cannot be {limit!r}: expected a whole number", pytrace=False)
     try:
         choice = ServerChoice.parse(str(pytestconfig.getini("loadtest_server")))
+        if choice.dsn is not None:
+            is_allowed = os.environ.get(VARIABLE, "") not in ("", "0")
+            check_remote(choice.dsn, "as large as each test says", is_allowed=is_allowed)
         server = launched(choice, int(limit))
         with _alone():
             target = server.__enter__()

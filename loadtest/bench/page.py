@@ -12,6 +12,7 @@ from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.process_group import Say
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import Interrupted, LoadtestError, ServerLost
+from loadtest.remote import VARIABLE
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
 from loadtest.server.target import Target
@@ -58,6 +59,7 @@ class Web:
                 {
                     "LOADTEST_DSN": target.functions.url(),
                     "LOADTEST_ADMIN_DSN": target.admin.url(),
+                    VARIABLE: "1",  # this command has asked already
                     "LOADTEST_RESULTS": str(self._results.absolute()),
                 },
             )

@@ -13,10 +13,12 @@ from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
     budget_options,
+    check_remote,
     faults_option,
     meeting_options,
     plan_of,
     plan_options,
+    remote_option,
     server_option,
     strategies_option,
     wait_of,
@@ -26,6 +28,7 @@ from loadtest.commands.output import EXIT_CODES, say, say_summary
 from loadtest.commands.report import judged
 from loadtest.errors import LoadtestError
 from loadtest.server.choice import ServerChoice
+from loadtest.settings.plan import load_in_words
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 @click.argument("scenario", default="quick")
 @strategies_option
 @server_option
+@remote_option
 @plan_options()
 @faults_option
 @meeting_options
@@ -59,6 +63,7 @@ def bench(
     strategies: str | None,
     faults: tuple[str, ...],
     choice: ServerChoice,
+    allow_remote: bool,
     out: Path | None,
     as_json: bool,
     budgets: tuple[str, ...],
@@ -79,6 +84,7 @@ def bench(
     plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {})
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
+    check_remote(choice, load_in_words(plan), is_allowed=allow_remote)
     warn_of_password(choice)
     log = ProgressLog(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
     run = Bench(

@@ -13,8 +13,10 @@ from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
     budget_options,
+    check_remote,
     plan_of,
     plan_options,
+    remote_option,
     server_option,
     strategies_option,
     warn_of_password,
@@ -26,7 +28,7 @@ from loadtest.report.capacities.axis import VARIED, Axis
 from loadtest.results.summary import Vary
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.durations import duration_s
-from loadtest.settings.plan import Plan
+from loadtest.settings.plan import Plan, load_in_words, settings_in
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ OWN = ("repetitions", "reruns", "workers")
     help="the longest that the search may take, all strategies together; then it says what is known so far",
 )
 @server_option
+@remote_option
 @plan_options(without=OWN)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-capacity]"
@@ -94,6 +97,7 @@ def capacity(
     precision: str,
     time_limit: str,
     choice: ServerChoice,
+    allow_remote: bool,
     out: Path | None,
     as_json: bool,
     budgets: tuple[str, ...],
@@ -116,10 +120,13 @@ def capacity(
         raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
     check_objective(slo)
     plan_at = _plan_at(scenario, strategies, given)
-    arms = [arm_name(text) for text in _checked(plan_at, axis, scenario).strategies]
+    largest = _checked(plan_at, axis, scenario)
+    arms = [arm_name(text) for text in largest.strategies]
     gate = read_gate(budgets, baseline, arms, ran=False, more=[CAPACITY] if vary == "rate" else [])
     asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), _limit_s(time_limit))
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-capacity"
+    load = f"in its largest trial, {load_in_words(settings_in(largest))}"
+    check_remote(choice, load, is_allowed=allow_remote)
     warn_of_password(choice)
     log = ProgressLog(say, as_json=False, on_terminal=sys.stderr.isatty())
     search = CapacitySearch(

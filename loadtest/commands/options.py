@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from loadtest import remote
 from loadtest.bench.meeting import PATIENCE_S, PORT
 from loadtest.commands.output import say
 from loadtest.errors import UsageError
@@ -49,6 +50,13 @@ server_option = click.option(
     default="auto",
     show_default=True,
     help="the server under load: auto, docker, local or mysql://user@host:port/database",
+)
+
+remote_option = click.option(
+    "--allow-remote",
+    is_flag=True,
+    envvar=remote.VARIABLE,
+    help="allow a load on a server that is not this machine",
 )
 
 
@@ -160,6 +168,17 @@ def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="a condition on the results, such as 'managed.error_ratio == 0'; the command ends with 1 if "
         "it is missed; repeatable  [none]",
     )(command)
+
+
+def check_remote(choice: ServerChoice, load: str, *, is_allowed: bool) -> None:
+    """Says what a ``load``, told in words, will do to a server elsewhere.
+
+    Raises :class:`UsageError` unless it ``is_allowed``.
+    """
+    if choice.dsn is not None:
+        summary = remote.check_remote(choice.dsn, load, is_allowed=is_allowed)
+        if summary:
+            say(f"loadtest: {summary}", err=True)
 
 
 def warn_of_password(choice: ServerChoice) -> None:

@@ -6,10 +6,18 @@ from typing import Any
 import click
 
 from loadtest.bench.interrupts import Interrupts
-from loadtest.commands.options import plan_of, plan_options, server_option, warn_of_password
+from loadtest.commands.options import (
+    check_remote,
+    plan_of,
+    plan_options,
+    remote_option,
+    server_option,
+    warn_of_password,
+)
 from loadtest.commands.output import EXIT_CODES, say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
+from loadtest.settings.plan import load_in_words
 
 
 @click.command(epilog=EXIT_CODES)
@@ -20,6 +28,7 @@ from loadtest.server.choice import ServerChoice
     "NAME=… to name it, a:0.3+b:0.7 for a mixed fleet  [managed]",
 )
 @server_option
+@remote_option
 @plan_options(without=["workers"])
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address that the page listens on")
 @click.option(
@@ -38,8 +47,8 @@ from loadtest.server.choice import ServerChoice
 )
 @click.pass_obj
 def web(
-    interrupts: Interrupts, /, scenario: str, strategy: str | None, choice: ServerChoice, host: str,
-    port: int, results: Path, **given: Any,
+    interrupts: Interrupts, /, scenario: str, strategy: str | None, choice: ServerChoice,
+    allow_remote: bool, host: str, port: int, results: Path, **given: Any,
 ) -> None:  # fmt: skip
     """Open Locust's web page with a server beside it, and watch connections run out, or not.
 
@@ -56,5 +65,6 @@ def web(
         )
     if plan.faults:
         raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
+    check_remote(choice, load_in_words(plan), is_allowed=allow_remote)
     warn_of_password(choice)
     Web(plan, choice, results, (host, port), interrupts, say).run()

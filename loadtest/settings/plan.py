@@ -162,6 +162,21 @@ def settings_in(plan: Settings) -> Settings:
     return Settings(**{name: getattr(plan, name) for name in Settings.__struct_fields__})
 
 
+def load_in_words(settings: Settings) -> str:
+    """How large a load of ``settings`` is, for a person."""
+    if settings.model == "closed":
+        who = f"{settings.containers:,} containers at once, each with a connection"
+        load = f"{who}, for {settings.duration_s:g} s"
+    else:
+        load = (
+            f"{settings.rate:g} arrivals per second for {settings.duration_s:g} s, from up to "
+            f"{settings.concurrency_limit:,} containers at once, each with a connection"
+        )
+    if isinstance(settings, Plan):
+        load += f", {len(settings.strategies) * settings.repetitions} times"
+    return load
+
+
 def provisioning_s(settings: Settings, strategy: str) -> float:
     """How many seconds before the load the provisioned containers of ``strategy`` have to be started."""
     if not settings.provisioned:

@@ -45,6 +45,7 @@ def install(environment: Any, **_: Any) -> None:
         if not isinstance(environment.runner, WorkerRunner):
             settings = settings_of(environment)
             spawn_at_once(environment)
+            run.check_server(settings)
             check_strategy(environment.parsed_options.strategy, settings)
             if environment.web_ui is None:
                 run.prepare(environment.parsed_options.tls)

@@ -43,6 +43,7 @@ from loadtest.swarm.orders import (
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
     audit,
+    check_server,
     describe,
     make_folder,
     users_modules,
@@ -122,6 +123,11 @@ class Run:
         return isinstance(self.environment.runner, WorkerRunner)
 
     # Beginning
+
+    def check_server(self, settings: Settings) -> None:
+        """Whether a load of ``settings`` may be made on the server. Raises :class:`UsageError`."""
+        if self._server is not None:
+            check_server(self._server, settings)
 
     def prepare(self, tls: str) -> None:
         """Finds out what is wrong with the server before Locust starts. Raises LoadtestError.
