@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test nightly lint benchmarks coverage clean server programs emulator
+.PHONY: help bench test nightly lint benchmarks audit coverage clean server programs emulator
 .SUFFIXES:
 
 help:  ## this list
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev  ## check style, format and types
 
 benchmarks: programs $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
 	$(BIN)/python -m pytest -s tests/benchmarks
+
+audit: $(VENV)/.dev  ## ask pip-audit for known holes in what is installed
+	@./.ci/setup audit $(BIN)/python
 
 coverage: programs $(VENV)/.dev server emulator  ## the tests with the lines of loadtest/ that none of them reaches
 	@./.ci/setup coverage $(BIN)/python $(TESTS)
