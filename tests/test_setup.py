@@ -322,9 +322,9 @@ def test_make_test_installs_before_it_runs_and_ci_calls_it():
 
 @pytest.mark.parametrize(
     ("outcomes", "code", "tries", "undecided"),
-    [("0 0", 0, 2, False), ("1", 1, 1, False), ("3", 3, 1, False), ("0 1 1", 1, 3, False),
-     ("0 1 0", 0, 3, False),
-     ("4 0 0", 0, 3, False), ("4 4 0 4 0", 0, 5, False), ("4 1", 1, 2, False), ("4 4 4 0", 0, 4, True),
+    [("0 0", 0, 2, False), ("1 1", 1, 2, False), ("1 0 0", 0, 3, False), ("3", 3, 1, False),
+     ("0 1 1", 1, 3, False), ("0 1 0", 0, 3, False),
+     ("4 0 0", 0, 3, False), ("4 4 0 4 0", 0, 5, False), ("4 1 1", 1, 3, False), ("4 4 4 0", 0, 4, True),
      ("0 4 4 4", 0, 4, True)],
 )  # fmt: skip
 def test_the_gate_says_when_the_machine_was_too_busy_to_tell(tmp_path, outcomes, code, tries, undecided):
