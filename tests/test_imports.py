@@ -15,7 +15,15 @@ from tests.rooms import picture
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "loadtest"
-FLOOR = {"settings", "results", "errors", "dsn", "open_files", "packaged"}  # modules at the root, and folders
+FLOOR = {
+    "settings",
+    "results",
+    "errors",
+    "dsn",
+    "open_files",
+    "packaged",
+    "remote",
+}  # modules at the root, and folders
 # A room may know itself, the floor and these.
 ALSO = {
     "manager": set(),

@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from loadtest import remote
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.addresses import answers, check_port, in_address, reachable
 from loadtest.bench.interrupts import Interrupts
@@ -59,6 +60,7 @@ class Web:
                     "LOADTEST_DSN": target.functions.url(),
                     "LOADTEST_ADMIN_DSN": target.admin.url(),
                     "LOADTEST_RESULTS": str(self._results.absolute()),
+                    **remote.PASSED_ON,
                 },
             )
             locust, log = None, Path(home) / "locust.log"

@@ -12,8 +12,10 @@ from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
+    allow_remote_option,
     budget_options,
     faults_option,
+    harm_agreed,
     meeting_options,
     plan_of,
     plan_options,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @click.argument("scenario", default="quick")
 @strategies_option
 @server_option
+@allow_remote_option
 @plan_options()
 @faults_option
 @meeting_options
@@ -59,6 +62,7 @@ def bench(
     strategies: str | None,
     faults: tuple[str, ...],
     choice: ServerChoice,
+    allow_remote: bool,
     out: Path | None,
     as_json: bool,
     budgets: tuple[str, ...],
@@ -78,9 +82,12 @@ def bench(
 
     plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {})
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
+    harm = harm_agreed(choice, plan, allow_remote=allow_remote)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
     warn_of_password(choice)
     log = ProgressLog(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
+    if harm:
+        log.event("remote", f"loadtest: {harm}", message=harm)
     run = Bench(
         plan,
         path,

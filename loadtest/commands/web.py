@@ -6,7 +6,14 @@ from typing import Any
 import click
 
 from loadtest.bench.interrupts import Interrupts
-from loadtest.commands.options import plan_of, plan_options, server_option, warn_of_password
+from loadtest.commands.options import (
+    allow_remote_option,
+    harm_agreed,
+    plan_of,
+    plan_options,
+    server_option,
+    warn_of_password,
+)
 from loadtest.commands.output import EXIT_CODES, say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
@@ -20,6 +27,7 @@ from loadtest.server.choice import ServerChoice
     "NAME=… to name it, a:0.3+b:0.7 for a mixed fleet  [managed]",
 )
 @server_option
+@allow_remote_option
 @plan_options(without=["workers"])
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address that the page listens on")
 @click.option(
@@ -38,8 +46,8 @@ from loadtest.server.choice import ServerChoice
 )
 @click.pass_obj
 def web(
-    interrupts: Interrupts, /, scenario: str, strategy: str | None, choice: ServerChoice, host: str,
-    port: int, results: Path, **given: Any,
+    interrupts: Interrupts, /, scenario: str, strategy: str | None, choice: ServerChoice,
+    allow_remote: bool, host: str, port: int, results: Path, **given: Any,
 ) -> None:  # fmt: skip
     """Open Locust's web page with a server beside it, and watch connections run out, or not.
 
@@ -56,5 +64,8 @@ def web(
         )
     if plan.faults:
         raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
+    harm = harm_agreed(choice, plan, allow_remote=allow_remote, total="or whatever the form says")
     warn_of_password(choice)
+    if harm:
+        say(f"loadtest: {harm}", err=True)
     Web(plan, choice, results, (host, port), interrupts, say).run()

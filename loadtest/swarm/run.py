@@ -32,7 +32,6 @@ from loadtest.swarm.master import DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import end_monitor, start_monitor, wait_for_sample
 from loadtest.swarm.orders import (
     as_seen_from_master,
-    check_same_server,
     hints,
     names_of,
     server_for,
@@ -46,6 +45,7 @@ from loadtest.swarm.process_setup import (
     users_modules,
 )
 from loadtest.swarm.pulse import watch_master
+from loadtest.swarm.remote_load import check_order, say_harm
 from loadtest.swarm.roster import Numbers, Roster
 from loadtest.swarm.worker_clock import MastersClock
 from loadtest.swarm.worker_files import is_shared, own_folder, taken_home
@@ -132,6 +132,7 @@ class Run:
         """
         self._move(Event.BEGIN)
         self.trouble = ""
+        say_harm(settings)
         described, self._described = self._described or describe(settings.tls), None
         t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic_s = t0_monotonic_s
@@ -182,7 +183,7 @@ class Run:
         try:
             settings = settings_in(order, self.environment)
             server = server_for(self._server, order["dsn"])
-            check_same_server(self._server_names, order)
+            check_order(self._server, self._server_names, order)
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
                 self._distant = own_folder()
                 assignment = assignment._replace(repetition=str(self._distant.path))
