@@ -7,6 +7,7 @@ imported until a test asks for one of them.
 
 import inspect
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -47,7 +48,7 @@ def loadtest_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
     from loadtest.server.launch import launched
 
     limit = str(pytestconfig.getini("loadtest_max_connections"))
-    if not limit.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", limit):
         pytest.fail(f"loadtest_max_connections cannot be {limit!r}: expected a whole number", pytrace=False)
     try:
         choice = ServerChoice.parse(str(pytestconfig.getini("loadtest_server")))

@@ -1,5 +1,6 @@
 """The server under load, as the rest of the harness sees it."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -158,4 +159,4 @@ def _read_variables(cursor: Cursor) -> dict[str, Any]:
 
 
 def _number(value: str) -> int | str:
-    return int(value) if value.isdigit() else value
+    return int(value) if re.fullmatch("[0-9]{1,20}", value) else value

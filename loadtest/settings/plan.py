@@ -5,6 +5,7 @@ line's options, of Locust's custom arguments and of the keys of a scenario file.
 name with dashes; the field of a duration drops its ``_s`` there (``--duration 30s``).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -19,7 +20,10 @@ from loadtest.settings.nearest import nearest
 from loadtest.settings.strategy import STRATEGIES, parse
 
 PROCESS_START_S = 0.4  # of a real function, half of it to spare: one after another on a core
+SHOWN_LENGTH = 100  # of a wrong value in a message
 CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
+
+NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,100}")  # part of a folder's name
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -320,7 +324,9 @@ def _readable(message: str, fields: Mapping[str, Any]) -> str:
         text = text.replace(theirs, ours)
     if field not in fields:  # inside a list, or a whole file that is wrong
         return f"{field}: {text}" if field else text
-    return f"{field.removesuffix('_s').replace('_', '-')} cannot be {fields[field]!r}: {text}"
+    value = repr(fields[field])
+    value = value if len(value) <= SHOWN_LENGTH else f"{value[:SHOWN_LENGTH]}…"
+    return f"{field.removesuffix('_s').replace('_', '-')} cannot be {value}: {text}"
 
 
 def _check_together(settings: Settings, source: str) -> None:
@@ -358,6 +364,11 @@ def _check_together(settings: Settings, source: str) -> None:
         )
     shape_points(settings.shape, settings.duration_s)
     if isinstance(settings, Plan):
+        if not NAME.fullmatch(settings.scenario):
+            raise UsageError(
+                f"{source}: a scenario cannot be called {settings.scenario[:SHOWN_LENGTH]!r}: folders "
+                "are named after it, so no / in it, and 1 to 100 characters"
+            )
         _check_faults(settings, source)
         if not settings.strategies:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")

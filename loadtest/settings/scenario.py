@@ -39,6 +39,8 @@ def read_scenario(name: str) -> dict[str, Any]:
         return {"scenario": label, **tomllib.loads(text)}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"scenario {name!r} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"scenario {name!r} is not TOML: it is nested too deeply") from None
 
 
 def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
