@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test nightly lint benchmarks coverage clean server programs emulator
+.PHONY: help bench test nightly lint audit benchmarks coverage clean server programs emulator
 .SUFFIXES:
 
 help:  ## this list
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(VENV)/.dev  ## ask whether a package that we depend on is known to be vulnerable; needs the network
+	@./.ci/setup audit $(BIN)/python
 
 benchmarks: programs $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
 	$(BIN)/python -m pytest -s tests/benchmarks

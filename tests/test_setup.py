@@ -273,7 +273,7 @@ def test_a_step_that_is_not_there_is_refused(machine, words):
     done = machine.setup(*words)
     assert done.returncode == 2
     assert (
-        "make: setup has the steps python, server, programs, emulator, tests, nightly and coverage, not"
+        "make: setup has the steps python, server, programs, emulator, tests, nightly, audit and coverage,"
         in done.stderr
     )
 
