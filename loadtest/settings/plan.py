@@ -20,6 +20,7 @@ from loadtest.settings.nearest import nearest
 from loadtest.settings.strategy import STRATEGIES, parse
 
 PROCESS_START_S = 0.4  # of a real function, half of it to spare: one after another on a core
+WHOLE_AT_MOST = 10**18 - 1  # what 64 bits take, in run folders and elsewhere
 SHOWN_LENGTH = 100  # of a wrong value in a message
 CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
 
@@ -333,6 +334,8 @@ def _check_together(settings: Settings, source: str) -> None:
     numbers = [getattr(settings, f.name) for f in msgspec.structs.fields(type(settings))]
     if any(isinstance(n, float) and not abs(n) < float("inf") for n in numbers):
         raise UsageError(f"{source}: every number has to be finite")
+    if any(isinstance(n, int) and abs(n) > WHOLE_AT_MOST for n in numbers):
+        raise UsageError(f"{source}: every whole number has to have 18 digits at most")
     if settings.warmup_s >= settings.duration_s:
         raise UsageError(
             f"{source}: the warm-up ({settings.warmup_s:g} s) leaves nothing of the duration "
