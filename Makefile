@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test nightly lint benchmarks audit coverage clean server programs emulator
+.PHONY: help bench test nightly lint audit benchmarks coverage clean server programs emulator
 .SUFFIXES:
 
 help:  ## this list
@@ -29,11 +29,11 @@ lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit: $(VENV)/.dev  ## ask whether a package that we depend on is known to be vulnerable; needs the network
+	@./.ci/setup audit $(BIN)/python
+
 benchmarks: programs $(VENV)/.dev server  ## measure the harness itself; each prints its ratio
 	$(BIN)/python -m pytest -s tests/benchmarks
-
-audit: $(VENV)/.dev  ## ask pip-audit for known holes in what is installed
-	@./.ci/setup audit $(BIN)/python
 
 coverage: programs $(VENV)/.dev server emulator  ## the tests with the lines of loadtest/ that none of them reaches
 	@./.ci/setup coverage $(BIN)/python $(TESTS)

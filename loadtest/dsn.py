@@ -1,5 +1,6 @@
 """``mysql://user:password@host:port/database``: where a server is and as whom to call."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -27,9 +28,11 @@ class Dsn:
         """
         try:
             parts = urlsplit(text)
-            port = parts.port or 3306
+            port = 3306 if parts.port is None else parts.port
         except ValueError:
             raise UsageError(f"malformed DSN: the port is not a number below 65536; write {FORM}") from None
+        if port == 0:
+            raise UsageError("malformed DSN: port 0 is none; leave it out for 3306")
         if parts.scheme != "mysql":
             raise UsageError(f"malformed DSN: it does not begin with mysql://; write {FORM}")
         database = unquote(parts.path.lstrip("/"))
@@ -40,6 +43,8 @@ class Dsn:
         ]
         if missing:
             raise UsageError(f"malformed DSN: no {' and no '.join(missing)}; write {FORM}")
+        if re.search(r"\s", str(parts.hostname)):
+            raise UsageError(f"malformed DSN: there is white space in the host; write {FORM}")
         if parts.query or parts.fragment or "/" in database:
             raise UsageError(f"malformed DSN: something follows the database's name; write {FORM}")
         return cls(

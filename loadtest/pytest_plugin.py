@@ -7,6 +7,7 @@ imported until a test asks for one of them.
 
 import inspect
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from msgspec import Struct
 
+    from loadtest.dsn import Dsn
     from loadtest.results.summary import PartFigures
     from loadtest.server.target import Target
 
@@ -26,9 +28,12 @@ REPETITIONS = 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds ``loadtest_server`` and ``loadtest_max_connections`` to the settings that ``parser`` reads."""
+    """Adds ours, such as ``loadtest_server``, to the settings that ``parser`` reads."""
     parser.addini("loadtest_server", "auto, docker, local or mysql://user@host:port/database", default="auto")
     parser.addini("loadtest_max_connections", "of the server that is started", default="90")
+    parser.addini(
+        "loadtest_allow_remote", "whether a server on another machine may come to harm", "bool", default=False
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +44,16 @@ def loadtest_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
     ``database``). Fails with one sentence where no server can be had.
     """
     from loadtest.errors import LoadtestError
-    from loadtest.remote import VARIABLE, check_remote
     from loadtest.server.choice import ServerChoice
     from loadtest.server.launch import launched
 
     limit = str(pytestconfig.getini("loadtest_max_connections"))
-    if not limit.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", limit):
         pytest.fail(f"loadtest_max_connections cannot be {limit!r}: expected a whole number", pytrace=False)
     try:
         choice = ServerChoice.parse(str(pytestconfig.getini("loadtest_server")))
         if choice.dsn is not None:
-            is_allowed = os.environ.get(VARIABLE, "") not in ("", "0")
-            check_remote(choice.dsn, "as large as each test says", is_allowed=is_allowed)
+            _say(pytestconfig, _harm(pytestconfig, choice.dsn))
         server = launched(choice, int(limit))
         with _alone():
             target = server.__enter__()
@@ -61,6 +64,29 @@ def loadtest_mysql(pytestconfig: pytest.Config) -> "Iterator[Target]":
     finally:
         with _alone():  # our tables on a given server are dropped: not under another worker's load
             server.__exit__(None, None, None)
+
+
+def _harm(config: pytest.Config, dsn: "Dsn") -> str:
+    """What tests will do to a server of another machine; "" if it is this one. Raises UsageError."""
+    from loadtest import remote
+    from loadtest.settings.harm import harm_of
+    from loadtest.settings.scenario import plan_with
+
+    is_allowed = remote.allowed_in(os.environ) or bool(config.getini("loadtest_allow_remote"))
+    plan = plan_with("burst", {"duration": DURATION_S, "repetitions": REPETITIONS, "strategies": ["direct"]})
+    harm = harm_of(plan, dsn.database, total="or what each test says instead, with its handler")
+    servers = [dsn, *remote.servers_in(os.environ, "LOADTEST_ADMIN_DSN")]
+    how = f"loadtest_allow_remote = true in pytest's settings, or {remote.VARIABLE}=1"
+    return remote.agreed(servers, harm, is_allowed=is_allowed, how=how)
+
+
+def _say(config: pytest.Config, text: str) -> None:
+    """On the terminal, before the load; under xdist, workers have none."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if text and reporter is not None and capture is not None:
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"\nloadtest: {text}")
 
 
 @contextmanager

@@ -1,59 +1,102 @@
-"""Whether a server is on this machine. A load on any other has to be allowed, since it is meant to hurt."""
+"""Load on a server that is not this machine, which somebody has to have allowed.
 
-import ipaddress
+This tool is built to hurt servers, and a DSN is quickly pasted. A host counts as this machine if all of its
+addresses are on loopback or on one of this machine's own interfaces. Whether a server's listener is a tunnel
+to somewhere else cannot be seen from here.
+"""
+
 import socket
-from collections.abc import Collection
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from loadtest.dsn import Dsn
-from loadtest.errors import UsageError
+from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.settings.harm import harm_text
 
+OPTION = "--allow-remote"
 VARIABLE = "LOADTEST_ALLOW_REMOTE"
-HARM = (
-    "It opens connections until the server refuses callers, its own and everybody else's (1040), leaves some "
-    "of them behind on purpose, and creates and drops the tables loadtest_rows and loadtest_ledger there."
-)
+HOW = f"{OPTION}, or in plain Locust {VARIABLE}=1"
+LOOKUP_S = 5.0
+PASSED_ON = {VARIABLE: "1"}  # to processes of ours, once it has been agreed
 
 
-def check_remote(dsn: Dsn, load: str, *, is_allowed: bool) -> str:
-    """What to tell the user before a load on the server of ``dsn``; "" if that is on this machine.
+def allowed_in(environment: Mapping[str, str]) -> bool:
+    """Whether :data:`VARIABLE` allows it in ``environment``. Raises :class:`UsageError` for another word."""
+    value = environment.get(VARIABLE, "").strip().lower()
+    if value not in ("", "0", "false", "no", "1", "true", "yes"):
+        raise UsageError(f"{VARIABLE} cannot be {value!r}: set it to 1, which allows load elsewhere, or to 0")
+    return value in ("1", "true", "yes")
 
-    ``load`` says how large it is. A name that cannot be resolved is left to whoever connects. Raises
-    :class:`UsageError` for a server elsewhere, unless it ``is_allowed``.
+
+def agreed(servers: Sequence[Dsn], harm: Sequence[str], *, is_allowed: bool, how: str = HOW) -> str:
+    """What will be done to those of ``servers`` that are not this machine; "" if all are.
+
+    ``harm`` are the lines of :func:`~loadtest.settings.harm.harm_of`, ``how`` says what allows it. Nothing is
+    sent to any server here. Raises :class:`UsageError` with the same text unless ``is_allowed``, and
+    :class:`ServerUnavailable` for a host that nobody knows.
     """
-    found = addresses_of(dsn.host)
-    if is_here(found, own_addresses()):
+    places = dict.fromkeys(f"{dsn.host}:{dsn.port}" for dsn in servers if is_remote(dsn.host))
+    if not places:
         return ""
-    where = dsn.host if found == {dsn.host} else f"{dsn.host} ({', '.join(sorted(found))})"
-    summary = f"{where} is not this machine, and this load is meant to hurt a server: {load}. {HARM}"
+    text = harm_text(list(places), harm)
     if not is_allowed:
-        raise UsageError(f"{summary} If that may be done there, add --allow-remote, or set {VARIABLE}=1")
-    return summary
+        raise UsageError(f"{text}\nNothing was sent there. If it may come to harm, allow it: {how}")
+    return text
 
 
-def is_here(found: Collection[str], own: Collection[str]) -> bool:
-    """Whether all addresses ``found`` are loopback ones, or among this machine's ``own``; pure."""
-    return all(ipaddress.ip_address(address).is_loopback or address in own for address in found)
+def is_remote(host: str) -> bool:
+    """Whether ``host`` is another machine. Raises :class:`ServerUnavailable` if nobody knows it."""
+    return not is_this_machine(addresses_of(host), own_addresses())
 
 
-def addresses_of(host: str) -> set[str]:
-    """The addresses of ``host``; none for a name that cannot be resolved."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return set()
-    return {_plain(str(address[0])) for *_, address in found}
+def is_this_machine(addresses: Iterable[str], own: Iterable[str]) -> bool:
+    """Whether all of these ``addresses`` are on loopback, or among the machine's ``own``."""
+    known = {_plain(address) for address in own}
+    return all(
+        plain.is_loopback or plain.is_unspecified or plain in known for plain in map(_plain, addresses)
+    )
 
 
-def own_addresses() -> set[str]:
-    """Of all interfaces of this machine, bridges of containers among them."""
-    import psutil  # late, for a command that only says its help
-
-    kinds = (socket.AF_INET, socket.AF_INET6)
-    found = (entry for entries in psutil.net_if_addrs().values() for entry in entries)
-    return {_plain(entry.address) for entry in found if entry.family in kinds}
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    plain = ip_address(address.partition("%")[0])
+    return (plain.ipv4_mapped or plain) if isinstance(plain, IPv6Address) else plain
 
 
-def _plain(address: str) -> str:
-    """Without the interface of a link-local address, and an IPv4 address as such."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    return str(getattr(ip, "ipv4_mapped", None) or ip)
+def addresses_of(host: str) -> list[str]:
+    """All addresses of ``host``. Raises :class:`ServerUnavailable`, after 5 s if nobody answers."""
+    found: list[str] = []
+    wrong: list[str] = []
+
+    def look_up() -> None:
+        try:
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            found.extend(str(address[0]) for *_, address in answers)
+        except (OSError, UnicodeError):
+            wrong.append(f"the host {host!r} is unknown here: correct its name in the DSN")
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(LOOKUP_S)
+    if not found:
+        slow = f"nobody said in {LOOKUP_S:g} s where the host {host!r} is: check its name, and the DNS"
+        raise ServerUnavailable(wrong[0] if wrong else slow)
+    return found
+
+
+def own_addresses() -> list[str]:
+    """Of all interfaces of this machine, Docker's bridges included."""
+    import psutil  # heavy for a command that never asks
+
+    families = (socket.AF_INET, socket.AF_INET6)
+    return [
+        one.address
+        for interface in psutil.net_if_addrs().values()
+        for one in interface
+        if one.family in families
+    ]
+
+
+def servers_in(environment: Mapping[str, str], *names: str) -> list[Dsn]:
+    """Those that the variables ``names`` of ``environment`` have. Raises :class:`UsageError` for no DSN."""
+    return [Dsn.parse(environment[name]) for name in names if environment.get(name)]

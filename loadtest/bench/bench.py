@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from loadtest import remote
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.addresses import numeric
 from loadtest.bench.fault_schedule import FaultSchedule
@@ -232,6 +233,7 @@ class Bench:
                 "LOADTEST_REPETITION": str(repetition.path.absolute()),
                 "LOADTEST_T0_MONOTONIC": repr(self._t0_monotonic_s),
                 "LOADTEST_SERVER": json.dumps(target.public()),
+                **remote.PASSED_ON,
                 **self._waiting(),
                 **faults.variables,
             },

@@ -21,6 +21,7 @@ from loadtest.results.summary import CapacityTrial
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
 from loadtest.server.target import Target
+from loadtest.settings.durations import duration_text
 from loadtest.settings.plan import Plan
 from loadtest.settings.strategy import arm_name
 
@@ -165,7 +166,7 @@ class CapacitySearch:
             "rate": value * OVERLOAD,
             "shape": ",".join(f"{at_s:g}:{level:g}" for at_s, level in points),
             "warmup": f"{back_s + CALM_S:g}s",
-            "duration": f"{back_s + CALM_S + self._plan.duration_s:g}s",
+            "duration": duration_text(back_s + CALM_S + self._plan.duration_s),
         }
 
     def _write_run(self, standing: Target | None, left_out: list[str]) -> None:

@@ -6,13 +6,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from loadtest import remote
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.addresses import answers, check_port, in_address, reachable
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.process_group import Say
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import Interrupted, LoadtestError, ServerLost
-from loadtest.remote import VARIABLE
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
 from loadtest.server.target import Target
@@ -59,8 +59,8 @@ class Web:
                 {
                     "LOADTEST_DSN": target.functions.url(),
                     "LOADTEST_ADMIN_DSN": target.admin.url(),
-                    VARIABLE: "1",  # this command has asked already
                     "LOADTEST_RESULTS": str(self._results.absolute()),
+                    **remote.PASSED_ON,
                 },
             )
             locust, log = None, Path(home) / "locust.log"

@@ -1,10 +1,12 @@
 """``loadtest worker``: Locust workers, each a process that is started anew after every repetition."""
 
+import os
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+from loadtest import remote
 from loadtest.bench import locust_command, process_group
 from loadtest.bench.addresses import in_address
 from loadtest.bench.interrupts import Interrupts
@@ -48,7 +50,9 @@ class Workers:
                     worker.end()
 
     def _worker(self, home: Path, number: int) -> "_Worker":
-        env = locust_command.environment(home, {"LOADTEST_DSN": self._dsn} if self._dsn else {})
+        allowed = remote.PASSED_ON if remote.allowed_in(os.environ) else {}
+        dsn = {"LOADTEST_DSN": self._dsn} if self._dsn else {}
+        env = locust_command.environment(home, {**dsn, **allowed})
         words = locust_command.worker_command(*self._at)
         return _Worker(words, home, number, env, self._interrupts, self._say)
 

@@ -12,13 +12,13 @@ from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.meeting import Meeting
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
+    allow_remote_option,
     budget_options,
-    check_remote,
     faults_option,
+    harm_agreed,
     meeting_options,
     plan_of,
     plan_options,
-    remote_option,
     server_option,
     strategies_option,
     wait_of,
@@ -28,7 +28,6 @@ from loadtest.commands.output import EXIT_CODES, say, say_summary
 from loadtest.commands.report import judged
 from loadtest.errors import LoadtestError
 from loadtest.server.choice import ServerChoice
-from loadtest.settings.plan import load_in_words
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 @click.argument("scenario", default="quick")
 @strategies_option
 @server_option
-@remote_option
+@allow_remote_option
 @plan_options()
 @faults_option
 @meeting_options
@@ -83,10 +82,12 @@ def bench(
 
     plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {})
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
+    harm = harm_agreed(choice, plan, allow_remote=allow_remote)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"
-    check_remote(choice, load_in_words(plan), is_allowed=allow_remote)
     warn_of_password(choice)
     log = ProgressLog(say, as_json=log_format == "json", on_terminal=sys.stderr.isatty())
+    if harm:
+        log.event("remote", f"loadtest: {harm}", message=harm)
     run = Bench(
         plan,
         path,

@@ -12,11 +12,11 @@ import click
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.progress import ProgressLog
 from loadtest.commands.options import (
+    allow_remote_option,
     budget_options,
-    check_remote,
+    harm_agreed,
     plan_of,
     plan_options,
-    remote_option,
     server_option,
     strategies_option,
     warn_of_password,
@@ -28,7 +28,7 @@ from loadtest.report.capacities.axis import VARIED, Axis
 from loadtest.results.summary import Vary
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.durations import duration_s
-from loadtest.settings.plan import Plan, load_in_words, settings_in
+from loadtest.settings.plan import Plan
 from loadtest.settings.strategy import arm_name
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ OWN = ("repetitions", "reruns", "workers")
     help="the longest that the search may take, all strategies together; then it says what is known so far",
 )
 @server_option
-@remote_option
+@allow_remote_option
 @plan_options(without=OWN)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-capacity]"
@@ -120,15 +120,22 @@ def capacity(
         raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
     check_objective(slo)
     plan_at = _plan_at(scenario, strategies, given)
-    largest = _checked(plan_at, axis, scenario)
-    arms = [arm_name(text) for text in largest.strategies]
+    hardest = _checked(plan_at, axis, scenario)
+    arms = [arm_name(text) for text in hardest.strategies]
     gate = read_gate(budgets, baseline, arms, ran=False, more=[CAPACITY] if vary == "rate" else [])
     asked = Asked(vary, slo, axis.low, axis.high, _ratio(precision), _limit_s(time_limit))
+    rate = (
+        f"{axis.low:,g} to {axis.high:,g} arrivals per second and, to see whether it recovers, twice as many"
+    )
+    total = f"again and again for up to {time_limit}, with {', '.join(arms)}"
+    harm = harm_agreed(
+        choice, hardest, allow_remote=allow_remote, rate=rate if vary == "rate" else "", total=total
+    )
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-capacity"
-    load = f"in its largest trial, {load_in_words(settings_in(largest))}"
-    check_remote(choice, load, is_allowed=allow_remote)
     warn_of_password(choice)
     log = ProgressLog(say, as_json=False, on_terminal=sys.stderr.isatty())
+    if harm:
+        log.event("remote", f"loadtest: {harm}", message=harm)
     search = CapacitySearch(
         plan_at,
         asked,

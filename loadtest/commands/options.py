@@ -1,5 +1,6 @@
 """What several commands share: the options of a plan, of the server and of budgets."""
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from loadtest.commands.output import say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.durations import duration_s
+from loadtest.settings.harm import harm_of
 from loadtest.settings.nearest import nearest
 from loadtest.settings.plan import Option, Plan, options
 from loadtest.settings.scenario import plan_with
@@ -52,16 +54,17 @@ server_option = click.option(
     help="the server under load: auto, docker, local or mysql://user@host:port/database",
 )
 
-remote_option = click.option(
-    "--allow-remote",
-    is_flag=True,
-    envvar=remote.VARIABLE,
-    help="allow a load on a server that is not this machine",
-)
-
 
 Command = Callable[..., Any]
 
+
+allow_remote_option = click.option(
+    remote.OPTION,
+    "allow_remote",
+    is_flag=True,
+    help="load a --server that is on another machine, which may come to harm; what will be done to it is "
+    f"said first ({remote.VARIABLE}=1 does the same)",
+)
 
 strategies_option = click.option(
     "--strategies",
@@ -170,19 +173,23 @@ def budget_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def check_remote(choice: ServerChoice, load: str, *, is_allowed: bool) -> None:
-    """Says what a ``load``, told in words, will do to a server elsewhere.
-
-    Raises :class:`UsageError` unless it ``is_allowed``.
-    """
-    if choice.dsn is not None:
-        summary = remote.check_remote(choice.dsn, load, is_allowed=is_allowed)
-        if summary:
-            say(f"loadtest: {summary}", err=True)
-
-
 def warn_of_password(choice: ServerChoice) -> None:
     """Where --server has one."""
     if choice.dsn is not None and choice.dsn.password:
         seen = "other users of this machine can read a password on the command line"
         say(f"loadtest: warning: {seen}; leave it out and set LOADTEST_PASSWORD", err=True)
+
+
+def harm_agreed(
+    choice: ServerChoice, plan: Plan, *, allow_remote: bool, rate: str = "", total: str = ""
+) -> str:
+    """What ``plan`` will do to a server of another machine; "" if there is none.
+
+    ``allow_remote`` is the option; ``rate`` and ``total`` as :func:`~loadtest.settings.harm.harm_of` has
+    them. Raises :class:`UsageError` if nobody has allowed it.
+    """
+    is_allowed = remote.allowed_in(os.environ) or allow_remote
+    if choice.dsn is None:
+        return ""
+    servers = [choice.dsn, *remote.servers_in(os.environ, "LOADTEST_ADMIN_DSN")]
+    return remote.agreed(servers, harm_of(plan, choice.dsn.database, rate, total), is_allowed=is_allowed)

@@ -7,17 +7,16 @@ import click
 
 from loadtest.bench.interrupts import Interrupts
 from loadtest.commands.options import (
-    check_remote,
+    allow_remote_option,
+    harm_agreed,
     plan_of,
     plan_options,
-    remote_option,
     server_option,
     warn_of_password,
 )
 from loadtest.commands.output import EXIT_CODES, say
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
-from loadtest.settings.plan import load_in_words
 
 
 @click.command(epilog=EXIT_CODES)
@@ -28,7 +27,7 @@ from loadtest.settings.plan import load_in_words
     "NAME=… to name it, a:0.3+b:0.7 for a mixed fleet  [managed]",
 )
 @server_option
-@remote_option
+@allow_remote_option
 @plan_options(without=["workers"])
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address that the page listens on")
 @click.option(
@@ -65,6 +64,8 @@ def web(
         )
     if plan.faults:
         raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
-    check_remote(choice, load_in_words(plan), is_allowed=allow_remote)
+    harm = harm_agreed(choice, plan, allow_remote=allow_remote, total="or whatever the form says")
     warn_of_password(choice)
+    if harm:
+        say(f"loadtest: {harm}", err=True)
     Web(plan, choice, results, (host, port), interrupts, say).run()

@@ -179,7 +179,7 @@ def _victim(sql: Any) -> int | None:
     if not isinstance(sql, str) or sql[:1] not in "kK" or sql[:5].upper() != "KILL ":
         return None
     last = sql.split()[-1]
-    return int(last) if last.isdigit() and "QUERY" not in sql.upper() else None
+    return int(last) if last.isdecimal() and "QUERY" not in sql.upper() else None
 
 
 def tls_arguments(mode: str) -> dict[str, Any]:

@@ -60,12 +60,6 @@ class Frames:
         reasons = self.meta.get("wrong_load")
         return [str(text) for text in reasons] if isinstance(reasons, list) else []
 
-    @property
-    def workers_count(self) -> int:
-        """How many processes made the load."""
-        count = self.meta.get("workers_count")
-        return count if type(count) is int else 1
-
     def window(self, warmup_s: float) -> "Window":
         """The part that counts: arrivals due in [start + ``warmup_s``, deadline)."""
         from_s = -inf if isnan(self.start_s) else self.start_s + warmup_s

@@ -95,7 +95,10 @@ def _why_unfinished(frames: Frames, workers_count: int) -> str:
         return "its load was not what was asked for"
     if "generator" in frames.unknown:
         return "the generator's own figures are missing"
-    if workers_count < frames.workers_count:
+    expected = frames.meta.get("workers_count", 1)
+    if not isinstance(expected, int):
+        return "how many workers it had cannot be read"
+    if workers_count < expected:
         return "the figures of a worker are missing"
     return ""
 

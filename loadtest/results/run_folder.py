@@ -188,7 +188,7 @@ class RunFolder:
         return [
             Repetition(d)
             for d in sorted(found, key=lambda d: d.name.zfill(9))
-            if d.is_dir() and d.name.isdigit()
+            if d.is_dir() and re.fullmatch("[0-9]{1,9}", d.name)
         ]
 
     def trial_arms(self) -> list[str]:

@@ -20,6 +20,7 @@ class ServerFull(ServerUnavailable):
     """The server or the account has no connection left. This can pass."""
 
 
+WORDS_LENGTH = 300  # of a server's message, which may have 512 characters, and a stranger's more
 FULL = frozenset({ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})
 
 
@@ -152,7 +153,7 @@ def why(error: BaseException, dsn: Dsn, timeout_s: float = 5.0) -> str:
         advice = f"close some, or name an administrator's account in {ADMIN_VARIABLE}"
         return f"{where} has no connection left (1040): {advice}"
     if code in FULL:
-        said = str(error.args[1]).rstrip(".")
+        said = words_of(error, dsn).rstrip(".")
         return (
             f"{where} gives {user!r} no more connections ({code}: {said}): raise the limits of the account, "
             f"or name another one in {ADMIN_VARIABLE}"
@@ -165,8 +166,18 @@ def why(error: BaseException, dsn: Dsn, timeout_s: float = 5.0) -> str:
         return f"nothing listens on {where}: start the server, or correct the port in the DSN"
     if isinstance(cause, TimeoutError):
         return f"{where} did not answer in {timeout_s:g} s: check the address, the server and any firewall"
-    text = error.args[1] if isinstance(code, int) and len(error.args) > 1 else str(error)
-    return f"no connection to {where} as {user!r}: {text} ({short(error)})"
+    return f"no connection to {where} as {user!r}: {words_of(error, dsn)} ({short(error)})"
+
+
+def words_of(error: BaseException, dsn: Dsn | None = None) -> str:
+    """What a server said, on one short line: a stranger's may hold control characters, or the password.
+
+    ``dsn`` is the account that it answered, where it had the password from: it can ask for it in clear text.
+    """
+    said = str(error.args[-1] if error.args else error)
+    said = said.replace(dsn.password, "…") if dsn and dsn.password else said
+    line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
+    return line if len(line) <= WORDS_LENGTH else line[: WORDS_LENGTH - 1] + "…"
 
 
 def with_password(dsn: Dsn, variable: str = PASSWORD_VARIABLE) -> Dsn:

@@ -1,6 +1,7 @@
 """Two free ports on 127.0.0.1: for the functions, and for the harness."""
 
 import os
+import re
 import socket
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ def fixed() -> bool:
 
 def _bound(listener: socket.socket, variable: str) -> int:
     text = os.environ.get(variable, "") or "0"
-    if not text.isdigit() or int(text) > 65535:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise UsageError(f"{variable} is {text!r}; a port is a number up to 65535")
     # As the servers do: a port in TIME_WAIT is free for them.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,7 +17,7 @@ def refused(error: pymysql.MySQLError, what: str, rights: str) -> str:
     code = error.args[0] if error.args else None
     if code in RIGHTS:
         return f"{what} ({connections.short(error)}): {rights}"
-    said = str(error.args[-1]).rstrip(".") if error.args else type(error).__name__
+    said = connections.words_of(error).rstrip(".")
     if code in READ_ONLY and "read" in said.lower():
         advice = "name a server that can be written to, such as the primary of this one"
     else:

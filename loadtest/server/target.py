@@ -1,5 +1,6 @@
 """The server under load, as the rest of the harness sees it."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -11,7 +12,7 @@ from pymysql.cursors import Cursor
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
 from loadtest.server import flavour
-from loadtest.server.connections import LOOPBACK, session
+from loadtest.server.connections import LOOPBACK, session, words_of
 
 RELAYED_WARNING = (
     "connections to this server pass through a relay, as with a port that Docker publishes: connects take "
@@ -133,7 +134,7 @@ def describe(
             variables = _read_variables(cursor)
         except pymysql.Error as error:
             raise ServerUnavailable(
-                f"{admin.user!r} cannot read the server's variables: {error.args[-1]}"
+                f"{admin.user!r} cannot read the server's variables: {words_of(error, admin)}"
             ) from None
         cursor.execute("SELECT VERSION()")
         version = str((cursor.fetchone() or ("unknown",))[0])
@@ -158,4 +159,4 @@ def _read_variables(cursor: Cursor) -> dict[str, Any]:
 
 
 def _number(value: str) -> int | str:
-    return int(value) if value.isdigit() else value
+    return int(value) if re.fullmatch("[0-9]{1,20}", value) else value

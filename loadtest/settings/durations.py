@@ -1,6 +1,7 @@
 """Durations as people write them. Pure."""
 
 import re
+from decimal import Decimal
 
 from loadtest.errors import UsageError
 
@@ -16,5 +17,5 @@ def duration_s(text: str | float) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """The inverse of :func:`duration_s`, for a number of ``seconds``."""
-    return f"{seconds:g}s"
+    """The inverse of :func:`duration_s`, exactly and without an exponent, for a number of ``seconds``."""
+    return f"{format(Decimal(repr(float(seconds))).normalize(), 'f')}s"

@@ -5,6 +5,7 @@ line's options, of Locust's custom arguments and of the keys of a scenario file.
 name with dashes; the field of a duration drops its ``_s`` there (``--duration 30s``).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -19,7 +20,11 @@ from loadtest.settings.nearest import nearest
 from loadtest.settings.strategy import STRATEGIES, parse
 
 PROCESS_START_S = 0.4  # of a real function, half of it to spare: one after another on a core
+WHOLE_AT_MOST = 10**18 - 1  # what 64 bits take, in run folders and elsewhere
+SHOWN_LENGTH = 100  # of a wrong value in a message
 CLIENTS_AT_MOST = 100_000  # each is a Locust user, and Locust spawns a few thousand of them a second
+
+NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,100}")  # part of a folder's name
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -160,21 +165,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def settings_in(plan: Settings) -> Settings:
     """What one repetition of ``plan`` needs, alone."""
     return Settings(**{name: getattr(plan, name) for name in Settings.__struct_fields__})
-
-
-def load_in_words(settings: Settings) -> str:
-    """How large a load of ``settings`` is, for a person."""
-    if settings.model == "closed":
-        who = f"{settings.containers:,} containers at once, each with a connection"
-        load = f"{who}, for {settings.duration_s:g} s"
-    else:
-        load = (
-            f"{settings.rate:g} arrivals per second for {settings.duration_s:g} s, from up to "
-            f"{settings.concurrency_limit:,} containers at once, each with a connection"
-        )
-    if isinstance(settings, Plan):
-        load += f", {len(settings.strategies) * settings.repetitions} times"
-    return load
 
 
 def provisioning_s(settings: Settings, strategy: str) -> float:
@@ -335,13 +325,17 @@ def _readable(message: str, fields: Mapping[str, Any]) -> str:
         text = text.replace(theirs, ours)
     if field not in fields:  # inside a list, or a whole file that is wrong
         return f"{field}: {text}" if field else text
-    return f"{field.removesuffix('_s').replace('_', '-')} cannot be {fields[field]!r}: {text}"
+    value = repr(fields[field])
+    value = value if len(value) <= SHOWN_LENGTH else f"{value[:SHOWN_LENGTH]}…"
+    return f"{field.removesuffix('_s').replace('_', '-')} cannot be {value}: {text}"
 
 
 def _check_together(settings: Settings, source: str) -> None:
     numbers = [getattr(settings, f.name) for f in msgspec.structs.fields(type(settings))]
     if any(isinstance(n, float) and not abs(n) < float("inf") for n in numbers):
         raise UsageError(f"{source}: every number has to be finite")
+    if any(isinstance(n, int) and abs(n) > WHOLE_AT_MOST for n in numbers):
+        raise UsageError(f"{source}: every whole number has to have 18 digits at most")
     if settings.warmup_s >= settings.duration_s:
         raise UsageError(
             f"{source}: the warm-up ({settings.warmup_s:g} s) leaves nothing of the duration "
@@ -373,6 +367,11 @@ def _check_together(settings: Settings, source: str) -> None:
         )
     shape_points(settings.shape, settings.duration_s)
     if isinstance(settings, Plan):
+        if not NAME.fullmatch(settings.scenario):
+            raise UsageError(
+                f"{source}: a scenario cannot be called {settings.scenario[:SHOWN_LENGTH]!r}: folders "
+                "are named after it, so no / in it, and 1 to 100 characters"
+            )
         _check_faults(settings, source)
         if not settings.strategies:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")

@@ -37,8 +37,10 @@ def read_scenario(name: str) -> dict[str, Any]:
         label = path.stem
     try:
         return {"scenario": label, **tomllib.loads(text)}
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also for a number of thousands of digits
         raise UsageError(f"scenario {name!r} is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"scenario {name!r} is not TOML: it is nested too deeply") from None
 
 
 def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:

@@ -19,6 +19,7 @@ from loadtest.settings.nearest import nearest
 
 STRATEGIES = ("direct", "cached", "classic", "managed", "ideal")
 ARM_NAME = re.compile(r"[A-Za-z0-9._:+=-]+")
+NAME_LENGTH = 200  # a folder is called so, and file systems take 255 bytes
 PART_NAME = re.compile(r"[A-Za-z0-9._-]+")
 SHARED = re.compile(r"(?P<spec>.+):(?P<share>\d*\.?\d+)")
 USERS_OWN = re.compile(r"[\w.]+:\w+")
@@ -72,6 +73,10 @@ def parse(text: str) -> list[Part]:
             raise UsageError(f"strategy {piece!r} is a real function, and needs a name, as in shop={piece}")
     if not ARM_NAME.fullmatch(arm_name(text)) or not arm_name(text).strip("."):
         raise UsageError(f"strategy {text!r}: a name may have letters, digits and . _ : + = - only")
+    if len(arm_name(text)) > NAME_LENGTH:
+        raise UsageError(
+            f"strategy {text[:40]!r}…: a name may have {NAME_LENGTH} characters; name it, as in a=…"
+        )
     parts = [_part(piece, single="+" not in text) for piece in text.split("+")]
     total = sum(part.share for part in parts)
     if abs(total - 1.0) > 1e-6:

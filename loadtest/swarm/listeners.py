@@ -14,6 +14,7 @@ from loadtest.results.rows import Invocation
 from loadtest.swarm import attendance, statistics
 from loadtest.swarm.options import settings_of, spawn_at_once, users_of
 from loadtest.swarm.process_setup import check_strategy
+from loadtest.swarm.remote_load import check_allowed
 from loadtest.swarm.run import Run
 
 _runs: dict[int, Run] = {}
@@ -45,7 +46,7 @@ def install(environment: Any, **_: Any) -> None:
         if not isinstance(environment.runner, WorkerRunner):
             settings = settings_of(environment)
             spawn_at_once(environment)
-            run.check_server(settings)
+            check_allowed(settings)
             check_strategy(environment.parsed_options.strategy, settings)
             if environment.web_ui is None:
                 run.prepare(environment.parsed_options.tls)

@@ -11,13 +11,11 @@ from typing import Any
 
 import msgspec
 
-from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.fleet.strategies import check
-from loadtest.remote import VARIABLE, check_remote
 from loadtest.results.provenance import machine
 from loadtest.results.run_folder import Repetition, RunFolder
-from loadtest.settings.plan import Settings, load_in_words
+from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import arm_name, parse
 
 log = logging.getLogger("loadtest")
@@ -80,19 +78,6 @@ def describe(tls: str) -> dict[str, Any]:
         kind = UsageError if done.returncode == UsageError.exit_code else ServerUnavailable
         raise kind(done.stderr.strip() or "the server could not be prepared")
     return dict(json.loads(done.stdout))
-
-
-def check_server(server: Dsn, settings: Settings) -> None:
-    """Asks whether a load of ``settings`` may be made where ``server`` is, and logs what it does there.
-
-    A bench has done so already. Raises :class:`UsageError`.
-    """
-    if "LOADTEST_REPETITION" in os.environ:
-        return
-    is_allowed = os.environ.get(VARIABLE, "") not in ("", "0")
-    summary = check_remote(server, load_in_words(settings), is_allowed=is_allowed)
-    if summary:
-        log.warning(summary)
 
 
 def audit(repetition: Repetition) -> dict[str, int]:

@@ -33,7 +33,6 @@ from loadtest.swarm.master import DIE, DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import MonitorProcess, wait_for_sample
 from loadtest.swarm.orders import (
     as_seen_from_master,
-    check_same_server,
     hints,
     names_of,
     server_for,
@@ -43,12 +42,12 @@ from loadtest.swarm.orders import (
 from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
     audit,
-    check_server,
     describe,
     make_folder,
     users_modules,
 )
 from loadtest.swarm.pulse import watch_master
+from loadtest.swarm.remote_load import check_order, say_harm
 from loadtest.swarm.roster import Numbers, Roster
 from loadtest.swarm.worker_clock import MastersClock
 from loadtest.swarm.worker_files import is_shared, own_folder, taken_home
@@ -124,11 +123,6 @@ class Run:
 
     # Beginning
 
-    def check_server(self, settings: Settings) -> None:
-        """Whether a load of ``settings`` may be made on the server. Raises :class:`UsageError`."""
-        if self._server is not None:
-            check_server(self._server, settings)
-
     def prepare(self, tls: str) -> None:
         """Finds out what is wrong with the server before Locust starts. Raises LoadtestError.
 
@@ -144,6 +138,7 @@ class Run:
         """
         self._move(Event.BEGIN)
         self.trouble = ""
+        say_harm(settings)
         described, self._described = self._described or describe(settings.tls), None
         t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic_s = t0_monotonic_s
@@ -207,7 +202,7 @@ class Run:
         try:
             settings = settings_in(order, self.environment)
             server = server_for(self._server, order["dsn"])
-            check_same_server(self._server_names, order)
+            check_order(self._server, self._server_names, order)
             if not is_shared(Repetition.at(assignment.repetition), order["token"]):
                 self._distant = own_folder()
                 assignment = assignment._replace(repetition=str(self._distant.path))

@@ -3,6 +3,7 @@
 Locust itself accepts any posted option, ignores choices, and answers a wrong number with status 500.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -58,8 +59,8 @@ def read(
 
 
 def _whole(text: str, what: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
-        raise UsageError(f"{what} cannot be {text!r}: expected a whole number of at least 1")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text.strip()):
+        raise UsageError(f"{what} cannot be {text[:40]!r}: expected a whole number of at least 1")
     return int(text)
 
 

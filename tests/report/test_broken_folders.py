@@ -230,6 +230,13 @@ def test_a_broken_repetition_json_makes_the_repetition_invalid_and_nothing_else(
     assert found["throughput_per_s"] is None
 
 
+@pytest.mark.parametrize("count", [None, "two", [2]])
+def test_a_number_of_workers_that_is_none_leaves_the_balance_undecided(writer, count):
+    repetition = writer.repetition("x", generator=GENERATOR, invocations=rows(3))
+    repetition.write_meta(workers_count=count)
+    assert only(summary_of(writer.folder))["arrivals_count"] == 3
+
+
 def test_a_run_json_without_settings_is_refused_with_a_sentence(writer):
     writer.repetition("x", invocations=rows(3))
     writer.folder.run.write_text(json.dumps({"schema": 1}))

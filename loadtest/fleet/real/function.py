@@ -109,8 +109,10 @@ def _named(runtime: str, path: Path) -> Described:
 def _read(file: Path, where: str) -> Beside:
     try:
         found = msgspec.convert(tomllib.loads(file.read_text("utf-8")), Beside)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, msgspec.ValidationError) as error:
         raise UsageError(f"{where}: {file}: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where}: {file} is nested too deeply") from None
     for name, value in found.environment.items():
         _check_references(name, value, f"{where}: {file}")
     return found

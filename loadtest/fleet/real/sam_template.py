@@ -14,6 +14,7 @@ from loadtest.errors import UsageError
 from loadtest.settings.nearest import nearest
 
 TYPE = "AWS::Serverless::Function"
+LARGEST = 1_000_000  # of a number: far more than AWS takes
 TIMEOUT_S = 3.0  # where a template says nothing
 PSEUDO = {
     "AWS::Region": "us-east-1", "AWS::AccountId": "000000000000", "AWS::Partition": "aws",
@@ -21,6 +22,10 @@ PSEUDO = {
 }  # fmt: skip
 IN_SUB = re.compile(r"\$\{([^!][^}]*)\}")
 FAMILIES = {"python": "python", "nodejs": "node", "provided": "provided"}
+
+
+# What PyYAML's constructors raise of a number or a date that is none.
+ITS_CONSTRUCTORS = (ValueError, LookupError, AttributeError, TypeError, OverflowError)
 
 
 class Described(Struct, frozen=True):
@@ -74,7 +79,9 @@ def described_in(file: Path, resource: str, where: str) -> Described:
     if not family:
         raise UsageError(f"{where} has the runtime {runtime!r}; here run {', '.join(FAMILIES)} only")
     code = stated("CodeUri", ".")
-    folder = (file.parent / code).resolve() if isinstance(code, str) else file
+    folder = file  # which is no folder
+    if isinstance(code, str) and "\0" not in code:
+        folder = (file.parent / code).resolve()
     if not folder.is_dir():
         raise UsageError(f"{where}: CodeUri {code!r} is no folder here; for built code name the template of "
                          ".aws-sam/build")  # fmt: skip
@@ -111,7 +118,7 @@ def _read(file: Path, where: str) -> dict[str, Any]:
         template = yaml.load(file.read_text("utf-8"), Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{where}: {file} cannot be read: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *ITS_CONSTRUCTORS) as error:
         raise UsageError(f"{where}: {file} is not YAML: {' '.join(str(error).split())}") from None
     return _mapping(template)
 
@@ -175,10 +182,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any, name: str, where: str) -> int:
-    try:
+    number = 0
+    if not isinstance(value, bool) and (isinstance(value, int) or str(value).endswith(".0")):
         number = int(value)
-    except (TypeError, ValueError):
-        number = 0
-    if number < 1:
-        raise UsageError(f"{where}: {name} cannot be {value!r}: expected a whole number from 1")
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        number = int(value)
+    if not 1 <= number <= LARGEST:
+        raise UsageError(f"{where}: {name} cannot be {repr(value)[:40]}: expected a whole number from 1")
     return number

@@ -142,7 +142,7 @@ class Wire:
     def victim(self) -> int | None:
         """The connection that the newest statement kills; None for any other statement."""
         words = self.statement.decode("utf-8", "replace").upper().split()
-        if len(words) in (2, 3) and words[0] == "KILL" and words[-1].isdigit() and "QUERY" not in words:
+        if len(words) in (2, 3) and words[0] == "KILL" and words[-1].isdecimal() and "QUERY" not in words:
             return int(words[-1])
         return None
 
