@@ -183,13 +183,18 @@ def rows_of(place, arm, kind="invocations"):
     return repetition, read_rows(repetition, kind)[0].to_pylist()
 
 
-def test_a_deployment_replaces_every_container(place, mariadb_target):
+def ran_on(place, target, *words):
+    """A small bench of `cached` on a given server: what it said, its repetition, its invocations."""
     ran = place.run(
-        *SMALL[:2], *SMALL[4:], "--server", mariadb_target.functions.url(), "--duration", "4s", "--fault",
-        "deploy@2", "--out", "run", env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
+        *SMALL[:2], *SMALL[4:], "--server", target.functions.url(), *words, "--out", "run",
+        env={"LOADTEST_ADMIN_DSN": target.admin.url()},
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    repetition, rows = rows_of(place, "cached")
+    return ran.out, *rows_of(place, "cached")
+
+
+def test_a_deployment_replaces_every_container(place, mariadb_target):
+    _, repetition, rows = ran_on(place, mariadb_target, "--duration", "4s", "--fault", "deploy@2")
     (fault,) = repetition.read_meta()["faults"]
     old = {row["container"] for row in rows if row["started_s"] < fault["began_s"]}
     # Told of within some 20 ms, and a second on a very busy machine.
@@ -254,12 +259,7 @@ def test_after_a_failover_a_cached_connection_writes_no_more_and_the_manager_doe
 
 
 def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):
-    ran = place.run(
-        *SMALL[:2], *SMALL[4:], "--server", mariadb_target.functions.url(), "--duration", "6s", "--fault",
-        "monitor@1+2", "--out", "run", env={"LOADTEST_ADMIN_DSN": mariadb_target.admin.url()},
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
-    repetition, rows = rows_of(place, "cached")
+    said, repetition, rows = ran_on(place, mariadb_target, "--duration", "6s", "--fault", "monitor@1+2")
     assert not any(row["error"] for row in rows)
     (fault,) = repetition.read_meta()["faults"]
     with repetition.samples.open() as file:
@@ -269,7 +269,7 @@ def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, ma
     assert max(after - before for before, after in pairwise(sampled_s)) > 1.5
     assert [at_s for at_s in sampled_s if at_s < fault["began_s"]]
     assert [at_s for at_s in sampled_s if at_s > fault["ended_s"]]
-    assert "nobody watched the server during fault monitor@1+2" in ran.out.replace("\n  ", " ")
+    assert "nobody watched the server during fault monitor@1+2" in said.replace("\n  ", " ")
     (course,) = [course_of("01", read_repetition(repetition))]
     assert np.isnan(course.pressure.working_count).any(), "a gap in the plot"
 

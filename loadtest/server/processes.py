@@ -51,7 +51,8 @@ def process_of(target: Target) -> ServerProcess:
     return LocalProcess(folder) if target.kind == "local" else Container(folder)
 
 
-def _stands_still(process: psutil.Process) -> bool:
+def stands_still(process: psutil.Process) -> bool:
+    """Whether each thread of ``process`` has stopped: one takes the signal, and stops the others later."""
     threads = list(Path(f"/proc/{process.pid}/task").glob("*/stat"))
     if not threads:  # not Linux, or its end
         return not process.is_running() or bool(process.status() == psutil.STATUS_STOPPED)
@@ -108,7 +109,7 @@ class LocalProcess:
         process = self._process()
         process.suspend()
         until_s = time.monotonic() + STANDS_S
-        while not _stands_still(process) and time.monotonic() < until_s:
+        while not stands_still(process) and time.monotonic() < until_s:
             time.sleep(0.001)
 
     def thaw(self) -> None:

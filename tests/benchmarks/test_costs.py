@@ -170,6 +170,7 @@ def test_p10_cpu_for_each_invocation_does_not_grow_with_the_fleet(mariadb_target
     assert rss_mb(ran[counts[-1]]) - rss_mb(ran[counts[0]]) <= counts[-1] * 0.05
 
 
+@pytest.mark.alone
 def test_more_processes_make_more_load(mariadb_target, tmp_path, say, pick):
     counts, seconds = pick((1, 2, 4), (1, 2)), pick(8.0, 4.0)
     per_s, cost_us = {}, {}

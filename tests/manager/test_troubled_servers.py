@@ -11,8 +11,9 @@ import pymysql
 import pytest
 
 from loadtest.manager import ConnectionManager, Managed, NoConnection, QueryTimeout
+from loadtest.server.processes import stands_still
 from tests.manager.acting import in_a_moment, invoke
-from tests.server.pressure import server_process, stands_still
+from tests.server.pressure import server_process
 from tests.waiting import wait_until
 
 # Tells its caller long before the deadline: this machine may stand still meanwhile.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
 
 import psutil
 import pymysql
@@ -21,12 +20,6 @@ def server_process(target: Target) -> psutil.Process:
     servers = [p for p in found if p.name() in ("mysqld", "mariadbd")]
     assert len(servers) == 1, found
     return servers[0]
-
-
-def stands_still(process: psutil.Process) -> bool:
-    """One thread takes the signal to stop, and stops the others: on a busy machine they go on for a while."""
-    stats = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
-    return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from loadtest.fleet.arrivals import Profile, client_arrivals
 from loadtest.report.comparisons.evidence import Term, difference
 from loadtest.report.run_summary import summarise_run
 from loadtest.results.parquet import read_rows
-from tests.server.pressure import server_process, stands_still
+from loadtest.server.processes import stands_still
+from tests.server.pressure import server_process
 from tests.swarm.locusts import Ran, run, running
 from tests.waiting import wait_until
 
