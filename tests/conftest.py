@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -35,6 +36,12 @@ LONGEST = (
     "test_started_otherwise", "test_locust_command", "test_plain_locust", "test_over_http",
     "test_conformance",
 )  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """A shell starts background jobs deaf to SIGINT, and what we start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

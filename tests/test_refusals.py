@@ -108,6 +108,7 @@ BENCH = ("bench", "--strategies", "direct,managed")
         (["bench", "--repetitions", "0"], "repetitions cannot be '0': expected a whole number >= 1"),
         (["bench", "--repetitions", "9" * 5000], "repetitions cannot be "),
         (["bench", "--seed", "0x10"], "seed cannot be '0x10': expected a whole number"),
+        (["bench", "--seed", "9" * 23], "18 digits at most"),
         (["bench", "--duration", "-5s"], "duration: not a duration: '-5s'"),
         (["bench", "--duration", "0s"], "duration cannot be "),
         (["bench", "--duration", "9" * 400], "every number has to be finite"),

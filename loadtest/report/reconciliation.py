@@ -4,6 +4,7 @@ Each of the three counts by itself: the rows as they were written, the generator
 (``generator.csv``), the server in its status (``samples.csv``). docs/reconciliation.md has the measurements.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from loadtest.report.frames import Bools, Frames, column
 from loadtest.report.wording import count
+from loadtest.results.restarts import was_restarted
 from loadtest.results.summary import Balance
 
 OLDER = "the version that made this run did not count them"
@@ -175,10 +177,17 @@ class _Growth:
         began_s = min([frames.start_s, *opened[~np.isnan(opened)]])
         if len(at) < 2 or not at[0] < began_s or not at[-1] >= ended_s:
             self._why = "the monitor did not see the server before the load and after it"
-        elif (np.diff(column(self._good, "questions_count")) < 0).any():  # the one that only ever grows
-            self._why = "the server's counters fell: it was restarted"
+        elif self._was_restarted():
+            self._why = "the server was restarted, and its counters with it"
         elif frames.meta.get("faults"):
             self._why = "faults were carried out meanwhile, which the server counts, too"
+
+    def _was_restarted(self) -> bool:
+        uptimes_s = column(self._good, "uptime_s")
+        if np.isnan(uptimes_s).any():  # of an older version: what only grows, if no connection ends
+            return bool((np.diff(column(self._good, "questions_count")) < 0).any())
+        looks = zip(column(self._good, "at_s"), uptimes_s, strict=True)
+        return any(was_restarted(*one, *next_one) for one, next_one in pairwise(looks))
 
     def of(self, name: str, *, still: bool = False) -> Side:
         """Of one counter; ``still``: and of the connections that were there."""

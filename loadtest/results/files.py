@@ -30,14 +30,22 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises :class:`UsageError` with the path for anything else."""
+    """A JSON object. Raises :class:`UsageError` with the path for anything else.
+
+    Whole numbers beyond 64 bits are floats, as in most languages: those of 400 digits are infinite.
+    """
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(path.read_text("utf-8"), parse_int=_whole)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise UsageError(f"{path} cannot be read: it holds no JSON object")
     return value
+
+
+def _whole(digits: str) -> int | float:
+    number = float(digits)
+    return int(digits) if abs(number) < 2**63 else number
 
 
 class writing:  # noqa: N801

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # that share a way to the server has connected.
 MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
 LATER = (  # columns that files of older versions lack
-    "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "refused_count",
+    "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "uptime_s", "refused_count",
     "quits_count", "statements_count",
 )  # fmt: skip
 
@@ -102,8 +102,8 @@ class Lag(NamedTuple):
 class Sample(NamedTuple):
     """What the server said about its connections at one moment, without the monitor's own.
 
-    The counters are since the server's start. Older versions left the monitor's own statements among the
-    questions.
+    The counters are since the server's start, which was ``uptime_s`` ago. Older versions left the monitor's
+    own statements among the questions.
     """
 
     at_s: float
@@ -117,6 +117,7 @@ class Sample(NamedTuple):
     max_connections: int | None = None
     error: str = ""
     opened_count: int | None = None  # logins that succeeded, and those that are under way
+    uptime_s: int | None = None
 
 
 class GeneratorSecond(NamedTuple):

@@ -11,7 +11,7 @@ from pymysql.cursors import Cursor
 from loadtest.server import flavour
 from loadtest.server.target import Target
 
-COUNTERS = ("Aborted_clients", "Questions")
+COUNTERS = ("Aborted_clients", "Questions", "Uptime")
 STATEMENTS_COUNT = 2  # of :func:`ask`
 
 
@@ -39,6 +39,7 @@ class Census:
     aborted_clients_count: int | None
     questions_count: int | None
     opened_count: int | None  # logins that succeeded, and those that are under way
+    uptime_s: int | None
 
 
 def shared_account(target: Target) -> bool:
@@ -87,6 +88,7 @@ def ask(cursor: Cursor, queries: CensusQueries) -> Census:
         aborted_clients_count=counters.get("Aborted_clients"),
         questions_count=counters.get("Questions"),
         opened_count=flavour.opened_count(queries.flavour, counters),
+        uptime_s=counters.get("Uptime"),
     )
 
 

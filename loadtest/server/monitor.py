@@ -23,6 +23,7 @@ from pymysql.cursors import Cursor
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError
 from loadtest.results.csv_rows import CsvAppender
+from loadtest.results.restarts import was_restarted
 from loadtest.results.rows import Sample
 from loadtest.server import census, connections, flavour
 
@@ -46,7 +47,7 @@ class Monitor:
         self._queries: census.CensusQueries | None = None
         self._opened_count = 0  # connections of our own
         self._session_questions_count = 0  # statements of the one in use
-        self._seen_questions_count = 0  # all statements, by the last sample
+        self._uptime: tuple[float, float] | None = None  # when it was read, and how long it was, in seconds
         self._questions_count = 0  # statements of our own
 
     def __repr__(self) -> str:
@@ -64,7 +65,7 @@ class Monitor:
         except (pymysql.Error, OSError, RuntimeError) as error:
             self.close()
             return Sample(at_s, error=connections.short(error))
-        self._see_restart(seen.questions_count)
+        self._see_restart(at_s, seen.uptime_s)
         return Sample(
             at_s=at_s,
             connections_count=seen.connections_count,
@@ -77,6 +78,7 @@ class Monitor:
             questions_count=_less(seen.questions_count, self._questions_count),
             max_connections=seen.max_connections,
             opened_count=_less(seen.opened_count, self._opened_count),
+            uptime_s=seen.uptime_s,
         )
 
     def _connect(self) -> "pymysql.Connection[Cursor]":
@@ -92,13 +94,13 @@ class Monitor:
         self._questions_count += statements_count
         self._session_questions_count += statements_count
 
-    def _see_restart(self, questions_count: int | None) -> None:
+    def _see_restart(self, at_s: float, uptime_s: int | None) -> None:
         """A server that was started again knows nothing of what we did before."""
-        if questions_count is None:
+        if uptime_s is None:
             return
-        if questions_count < self._seen_questions_count:
+        if self._uptime is not None and was_restarted(*self._uptime, at_s, uptime_s):
             self._opened_count, self._questions_count = 1, self._session_questions_count
-        self._seen_questions_count = questions_count
+        self._uptime = at_s, uptime_s
 
     def _suited_queries(self, cursor: Cursor) -> census.CensusQueries:
         self._asked(1)

@@ -23,6 +23,7 @@ def option_names() -> list[str]:
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: Any, **_: Any) -> None:
     """Adds plain options to the parser itself, since options in groups are not shown in the web form."""
+    parser.set_defaults(web_host="127.0.0.1")  # Locust's own is every address, from which all may start load
     known: list[str] = list(STRATEGIES)
     parser.add_argument(
         "--strategy", default="managed", type=_joining(known), choices=known, metavar="NAME",

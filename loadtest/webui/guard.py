@@ -13,7 +13,10 @@ def refusal(host: str, origin: str | None, listens_on: str) -> str:
     Another site's page in the same browser can post to 127.0.0.1 (recognised by Origin), or let its own name
     point here (DNS rebinding, recognised by Host).
     """
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # no address at all
+        name = ""
     if is_loopback(listens_on) and not is_loopback(name):
         return (
             f"this page answers at {listens_on} only, not as {name or 'nobody'}; to serve other names listen "

@@ -32,8 +32,8 @@ COUNTS = {
     "due_count": 5, "connects_count": 10, "opened_count": 6, "refused_count": 3, "quits_count": 1,
     "statements_count": 40,
 }  # fmt: skip
-BEFORE = Sample(9.0, 0, 0, 0, None, 7, 20, 1000, 90, opened_count=50)
-AFTER = Sample(13.5, 0, 0, 0, None, 7 + 3, 20 + 5, 1000 + 41, 90, opened_count=50 + 6)
+BEFORE = Sample(9.0, 0, 0, 0, None, 7, 20, 1000, 90, opened_count=50, uptime_s=3)
+AFTER = Sample(13.5, 0, 0, 0, None, 7 + 3, 20 + 5, 1000 + 41, 90, opened_count=50 + 6, uptime_s=8)
 
 
 def balances(is_shared=False, **changes):
@@ -177,13 +177,23 @@ def test_what_an_older_version_did_not_count_is_unknown():
         ([BEFORE], "did not see"),
         ([BEFORE._replace(at_s=10.15), AFTER], "did not see"),
         ([BEFORE, AFTER._replace(at_s=12.9)], "did not see"),
-        ([BEFORE, Sample(12.0, questions_count=3, connections_count=0), AFTER], "restarted"),
+        ([BEFORE, AFTER._replace(at_s=12.0, uptime_s=1), AFTER], "restarted"),
+        ([BEFORE, AFTER._replace(at_s=60.0, uptime_s=40)], "restarted"),
+        (  # an older version's
+            [BEFORE._replace(uptime_s=None), AFTER._replace(questions_count=3, uptime_s=None)],
+            "restarted",
+        ),
     ],
 )
 def test_without_the_server_before_and_after_its_counters_tell_nothing(samples, reason):
     why = reasons(samples=samples)
     assert list(why) == NAMES[2:]
     assert all(reason in text for text in why.values())
+
+
+def test_a_server_that_forgets_the_ending_for_a_moment_was_not_restarted():
+    ending = AFTER._replace(at_s=13.2, questions_count=980)
+    assert verdicts(samples=[BEFORE, AFTER._replace(at_s=13.1), ending, AFTER]) == [True] * 6
 
 
 def test_encrypted_statements_and_several_in_one_are_unknown():

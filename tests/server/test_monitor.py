@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from loadtest.results.csv_rows import last_rows
+from loadtest.results.restarts import was_restarted
 from loadtest.results.rows import Sample
 from loadtest.server import connections, reset
 from loadtest.server.monitor import TIMEOUT_S
@@ -176,3 +177,18 @@ def test_a_monitor_that_was_not_told_what_it_needs_ends_with_2(arguments, env):
 def test_a_monitor_that_cannot_write_ends_with_3(mariadb_target):
     done = subprocess.run([*COMMAND, "/dev/full"], env=environment(mariadb_target), check=False)
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("looks", "restarted"),
+    [
+        ((10.0, 60, 10.2, 60), False),
+        ((10.0, 60, 10.2, 61), False),  # whole seconds
+        ((10.0, 60, 12.2, 64), False),  # an answer that was late by two
+        ((10.0, 62, 10.2, 60), True),
+        ((10.0, 2, 40.0, 5), True),  # up for longer than before, and yet another one
+        ((10.0, 60, 40.0, 90), False),
+    ],
+)
+def test_a_restart_is_told_by_the_time_of_the_start(looks, restarted):
+    assert was_restarted(*looks) is restarted

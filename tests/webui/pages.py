@@ -75,10 +75,7 @@ def page(target, folder, *words, workers=0, locustfile=None, base="", scheme="ht
         folder, {"LOADTEST_DSN": target.functions.url(), "LOADTEST_ADMIN_DSN": target.admin.url()}
     )
     path = str(locustfile or LOCUSTFILES / "clients.py")
-    command = [
-        sys.executable, "-m", "locust", "-f", path, "--web-host", "127.0.0.1", "--web-port", str(port),
-        *words,
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "locust", "-f", path, "--web-port", str(port), *words]
     with ExitStack() as stack:
         if workers:
             bind = str(process_group.free_port())

@@ -21,7 +21,8 @@ def test_a_page_of_another_origin_is_refused(origin):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example:8089", "127.0.0.1.evil.example", "", "10.0.0.1:8089", "localhost.evil"]
+    "host",
+    ["evil.example:8089", "127.0.0.1.evil.example", "", "10.0.0.1:8089", "localhost.evil", "[::1", "[evil]"],
 )
 def test_a_strange_name_that_points_here_is_refused(host):
     assert "answers at 127.0.0.1 only" in refusal(host, None, HERE)

@@ -11,6 +11,7 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loadtest.bench import page as web
@@ -118,6 +119,23 @@ def test_with_a_certificate(mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, *words, scheme="https") as found:
         with urllib.request.urlopen(found.address + "/loadtest/live", context=trusting, timeout=40) as answer:
             assert json.load(answer)["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("words", "address"),
+    [((), "127.0.0.1"), (("--web-host", "0.0.0.0"), "0.0.0.0"), (("--web-host", "*"), "*")],
+    ids=["by-default", "address", "star"],
+)
+def test_plain_locust_s_page_listens_on_loopback_unless_it_is_told_otherwise(
+    mariadb_target, tmp_path, words, address
+):
+    with page(mariadb_target, tmp_path, *words) as found:
+        listening = [
+            one for one in psutil.Process(found.locust.pid).net_connections() if one.status == "LISTEN"
+        ]
+        port = int(found.address.rpartition(":")[2])
+        (ip,) = {one.laddr.ip for one in listening if one.laddr.port == port}
+        assert ip == address or (address == "*" and ip in ("0.0.0.0", "::"))
 
 
 def test_whoever_listens_for_everybody_without_a_login_is_warned(mariadb_target, tmp_path):

@@ -81,10 +81,13 @@ def function_of(part: Part, home: str) -> Function:
         raise UsageError(
             f"{where}: {text} is a folder; end the path in file.function, or name the handler in {file}"
         )
+    environment = {**found.environment, **beside.environment}
+    if "\0" in "".join([handler, beside.python, *environment, *environment.values()]):
+        raise UsageError(f"{where}: {text}: handler, python and environment cannot have a NUL in them")
     given = {*VARIABLES, *beside.environment}
     left = {name: why for name, why in found.unresolved.items() if name not in given}
     if left:
-        said = "; ".join(f"{name} is {why}" for name, why in left.items())
+        said = "; ".join(f"{_shown(name)} is {_shown(why)}" for name, why in left.items())
         raise UsageError(
             f"{where}: {text} has values that only AWS knows: {said}. Give them in {file}, [environment]"
         )
@@ -93,7 +96,7 @@ def function_of(part: Part, home: str) -> Function:
         runtime=found.runtime,
         folder=found.folder,
         handler=handler,
-        environment={**found.environment, **beside.environment},
+        environment=environment,
         memory_mb=beside.memory_mb or found.memory_mb or MEMORY_MB,
         timeout_s=found.timeout_s if beside.timeout is None else _timeout_s(beside.timeout, file, where),
         python=str(found.folder / beside.python) if beside.python else "",
@@ -121,13 +124,18 @@ def _read(file: Path, where: str) -> Beside:
 def _check_references(name: str, value: str, where: str) -> None:
     template = Template(value)
     if not template.is_valid():
-        raise UsageError(f"{where}: {name} has a single $; write $$ for the character itself")
+        raise UsageError(f"{where}: {_shown(name)} has a single $; write $$ for the character itself")
     for wanted in template.get_identifiers():
         if wanted not in VARIABLES:
             raise UsageError(
-                f"{where}: {name} refers to {wanted}{nearest(wanted, VARIABLES)}; there are "
+                f"{where}: {_shown(name)} refers to {wanted}{nearest(wanted, VARIABLES)}; there are "
                 f"{', '.join(VARIABLES)}"
             )
+
+
+def _shown(text: str) -> str:
+    """On one line, whatever a file calls a variable."""
+    return text if text.isprintable() else repr(text)
 
 
 def _timeout_s(value: Any, file: Path, where: str) -> float:
