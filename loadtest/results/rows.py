@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 # that share a way to the server has connected.
 MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
 LATER = (  # columns that files of older versions lack
-    "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "uptime_s", "refused_count",
-    "quits_count", "statements_count",
+    "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "refused_count",
+    "quits_count", "statements_count", "uptime_s",
 )  # fmt: skip
 
 Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
