@@ -84,6 +84,7 @@ def test_a_disk_that_is_full_from_the_start_is_said_before_a_server_starts(place
     assert "No space left on device" in said
 
 
+@pytest.mark.nightly
 def test_a_disk_that_fills_up_in_mid_run_ends_it(place, small_disk):
     disk = small_disk("160k")
     ran = place.run("bench", *LONG, "--rate", "300", "--out", disk / "mine")

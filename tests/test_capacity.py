@@ -102,6 +102,7 @@ def test_a_search_whose_time_is_over_says_what_is_known_so_far(place):
     assert "ideal holds up to 20/s; the time was over before the search was, so that is a bound." in said
 
 
+@pytest.mark.nightly
 def test_a_search_that_is_interrupted_keeps_the_trials_that_are_complete(place):
     # So long that the second trial is still under way when it is interrupted, however late that is.
     searching = place.start(

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from loadtest.bench.process_group import free_port
 from loadtest.results.parquet import read_rows
@@ -40,6 +42,30 @@ def packages():
     return sorted({line for line in asked.stdout.splitlines() if line and line[0].isalnum()})
 
 
+def needed(*wanted):
+    """The top entries in site-packages of these distributions, and of all that they depend on."""
+    names, seen, todo = set(), set(), [Requirement(text) for text in wanted]
+    while todo:
+        one = todo.pop()
+        if str(one) in seen:
+            continue
+        seen.add(str(one))
+        try:
+            found = metadata.distribution(one.name)
+        except metadata.PackageNotFoundError:  # an extra of another package's
+            continue
+        names |= {file.parts[0] for file in found.files or ()}
+        for needs in map(Requirement, found.requires or ()):
+            extras = one.extras or {""}
+            if needs.marker is None or any(needs.marker.evaluate({"extra": extra}) for extra in extras):
+                todo.append(needs)
+    return sorted(names - {"..", "/"})
+
+
+def _no_cache(member):
+    return None if "__pycache__" in member.name else member
+
+
 @pytest.fixture(scope="module")
 def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
     """An image of Python from the files of Debian's packages, with this environment's site-packages."""
@@ -61,7 +87,9 @@ def base(docker, tmp_path_factory):  # noqa: ARG001 - asked for what it checks
             if file.is_symlink() or file.is_file():
                 tar.add(file, recursive=False)
         tar.add("/tmp", recursive=False)
-        tar.add(home, "opt/packages", filter=lambda one: None if "__pycache__" in one.name else one)
+        for name in needed("connection-pressure", "hatchling"):
+            if (home / name).exists():
+                tar.add(home / name, f"opt/packages/{name}", filter=_no_cache)
     subprocess.run(
         ["docker", "import", "--change", f"ENV {ENVIRONMENT}", str(archive), BASE],
         check=True, stdout=subprocess.DEVNULL,

@@ -72,6 +72,7 @@ def test_a_run_that_is_interrupted_before_it_measured_leaves_nothing(place, mome
     assert place.files() == before
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_interrupted_before_anything_arrived_leaves_nothing(place):
     with place.start("bench", *LONG, "--rate", "0.001") as process:
         wait_until(lambda: any(place.folder.glob("results/*/arms/*/*/generator.csv")), 60)
@@ -140,6 +141,7 @@ def test_an_interrupt_while_a_server_comes_up_to_stay_takes_it_down(place):
 # The server goes away
 
 
+@pytest.mark.nightly
 def test_a_server_that_is_lost_in_mid_run_ends_it_with_what_was_measured(place):
     with place.start("bench", *LONG) as process:
         wait_until(lambda: is_measuring(place), 90)

@@ -66,6 +66,7 @@ def test_what_is_not_here_is_a_warning_everywhere_and_the_others_run(place, with
 
 
 @pytest.mark.usefixtures("functions")
+@pytest.mark.nightly
 def test_a_budget_on_what_was_left_out_is_undecided(place, without_node):
     ran = bench(place, f"direct,shop={PLAIN}", "--budget", "shop.error_ratio == 0", env=without_node)
     assert ran.code == 4, ran
@@ -82,6 +83,7 @@ def test_in_json_what_was_left_out_is_an_event(place, without_node):
 
 
 @pytest.mark.usefixtures("functions")
+@pytest.mark.nightly
 def test_without_npm_what_needs_no_packages_can_run(place, without_npm):
     (place.folder / "plain" / "index.js").write_text("exports.handler = async () => 1;\n")
     ran = bench(place, f"plain={PLAIN},needy={NEEDY}", "--rate", "20", "--json", env=without_npm)

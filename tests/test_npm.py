@@ -58,6 +58,7 @@ def strategy(folder, name="shop"):
     return f"{name}=lambda:node:{folder}/index.handler"
 
 
+@pytest.mark.nightly
 def test_a_bench_installs_what_is_missing_says_so_first_and_does_it_once(
     tmp_path, monkeypatch, function, place
 ):

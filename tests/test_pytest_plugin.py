@@ -83,6 +83,7 @@ def test_a_handler_that_survives_passes(project):
     ran.assert_outcomes(passed=2)
 
 
+@pytest.mark.nightly
 def test_a_handler_that_hoards_fails_and_says_why(project):
     ran = run(
         project,

@@ -56,6 +56,7 @@ def folder(own_folders):  # noqa: ARG001 - made there
     made.remove()
 
 
+@pytest.mark.nightly
 def test_where_the_network_cannot_be_shared_ports_are_published_on_loopback_with_a_warning(
     own_folders, monkeypatch
 ):

@@ -214,6 +214,7 @@ def test_a_full_server_refuses_one_after_the_other_by_connections_that_are_abort
     assert grown[REFUSED] == (50 if target.flavour == "mysql" else 0)
 
 
+@pytest.mark.nightly
 def test_a_full_server_refuses_many_at_once_and_the_logins_that_succeeded_can_be_told(counters, target):
     with full(target):
         counters._before, counters._mine_count = counters.read(), 0

@@ -74,6 +74,7 @@ def counts_of(repetition, kind, column):
     return Counter(worker for worker, value in {(row["worker"], row[column]) for row in rows} if value != -1)
 
 
+@pytest.mark.nightly
 def test_workers_last_from_one_bench_to_the_next_and_share_all_limits_exactly(place, port, given):
     pool, reserve = 13, 90 - 13
     limits = ("--concurrency-limit", "7", "--ideal-reserve", reserve, "--max-connections", "90")

@@ -64,7 +64,7 @@ def test_these_queues_wait_as_long_as_the_theory_says(utilisation):
     ("utilisation", "server"),
     [
         pytest.param(0.6, "mariadb", marks=pytest.mark.nightly),
-        (0.9, "mariadb"),
+        pytest.param(0.9, "mariadb", marks=pytest.mark.nightly),
         (1.3, "mariadb"),
         pytest.param(0.9, "mysql", marks=pytest.mark.nightly),
         pytest.param(1.3, "mysql", marks=pytest.mark.nightly),

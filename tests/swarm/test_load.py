@@ -164,6 +164,7 @@ class Blocking:
 """
 
 
+@pytest.mark.nightly
 def test_an_arrival_whose_turn_did_not_come_before_the_end_is_a_row_too(mariadb_target, tmp_path):
     (tmp_path / "blocks.py").write_text(BLOCKING)
     locustfile = tmp_path / "clients.py"
@@ -196,6 +197,7 @@ def test_a_cut_function_leaves_its_connection_as_a_zombie(mariadb_target, tmp_pa
     assert len(cut) / 2 < len(fates) <= len(cut), "all but those that were still connecting"
 
 
+@pytest.mark.nightly
 def test_a_cut_functions_connection_can_be_closed_instead(mariadb_target, tmp_path):
     ran = run(
         mariadb_target, tmp_path / "r", "cached", timeout_leaves="closed",
@@ -289,6 +291,7 @@ def test_a_mixed_fleet_shares_the_server_and_keeps_its_containers_apart(mariadb_
     assert 0.15 < share < 0.45
 
 
+@pytest.mark.nightly
 def test_a_deployment_replaces_frozen_containers_of_the_closed_model_at_once(mariadb_target, tmp_path):
     ran = run(
         mariadb_target, tmp_path / "r", "cached", model="closed", containers=10, think_time_ms=400.0,

@@ -3,6 +3,8 @@
 import json
 from contextlib import ExitStack
 
+import pytest
+
 from loadtest.bench import process_group
 from loadtest.results.rows import GeneratorSecond
 from loadtest.results.run_folder import RunFolder
@@ -63,6 +65,7 @@ def test_a_lost_worker_and_a_late_one_are_named_and_nothing_of_the_repetition_co
     assert lost in log.read_text()
 
 
+@pytest.mark.nightly
 def test_a_bench_whose_worker_is_lost_in_the_last_second_ends_and_says_so(place):
     words = (
         "bench", "--server", "local", "--strategies", "direct", "--duration", "3s", "--repetitions", "1",

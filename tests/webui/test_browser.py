@@ -146,6 +146,7 @@ def test_a_wrong_value_is_answered_at_the_form(browser, mariadb_target, tmp_path
         assert found.live()["tests"] == []
 
 
+@pytest.mark.nightly
 def test_a_server_that_dies_in_mid_test_is_said_and_leaves_a_gap(browser, tmp_path):
     with launch.launched(ServerChoice("local"), 90) as target, page(target, tmp_path) as found:
         with tab_of(browser, found) as tab:
@@ -195,6 +196,7 @@ def test_workers_are_added_up_and_shown_each(browser, mariadb_target, tmp_path):
         assert found.live()["tests"][0]["arrivals_count"] == pytest.approx(40 * points["at_s"][-1], abs=150)
 
 
+@pytest.mark.nightly
 def test_a_cell_says_what_its_container_is(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, strategy="cached", userCount="50", duration=UNTIL_STOPPED, reapProbability="0.0")
@@ -265,6 +267,7 @@ LEGENDS = """() => [...Bokeh.index.all_views()].filter((view) => view.model.type
 })"""
 
 
+@pytest.mark.nightly
 def test_no_legend_is_cut_off_however_narrow_the_window_and_many_the_codes(browser, mariadb_target, tmp_path):
     seen = ["1040"]
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:

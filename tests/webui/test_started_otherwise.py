@@ -25,6 +25,7 @@ from .pages import FORM, page
 REAL = Path(__file__).parent.parent / "fleet" / "real" / "functions"
 
 
+@pytest.mark.nightly
 def test_a_mixed_fleet_that_the_command_line_names_can_be_chosen(mariadb_target, tmp_path):
     mixed = "managed:0.5+cached:0.5"
     with page(mariadb_target, tmp_path, "--strategy", mixed) as found:
@@ -61,6 +62,7 @@ def test_a_server_that_is_not_there_is_said_at_the_form(mariadb_target, tmp_path
         assert found.live()["state"] == "ready"
 
 
+@pytest.mark.nightly
 def test_results_that_cannot_be_written_are_said_and_the_page_stays(mariadb_target, tmp_path):
     (tmp_path / "results").write_text("a file where a folder should be")
     with page(mariadb_target, tmp_path) as found:
@@ -72,6 +74,7 @@ def test_results_that_cannot_be_written_are_said_and_the_page_stays(mariadb_targ
         assert found.ended()["trouble"] == ""
 
 
+@pytest.mark.nightly
 def test_below_another_path(mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path, "--web-base-path", "/load", base="/load") as found:
         assert b"loadtest-panel" in found.get("/")[2]
@@ -107,6 +110,7 @@ def test_behind_locusts_login_nothing_of_ours_is_answered(mariadb_target, tmp_pa
         assert b"authArgs" in text
 
 
+@pytest.mark.nightly
 def test_with_a_certificate(mariadb_target, tmp_path):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
@@ -158,7 +162,7 @@ def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
     ("host", "address"),
     [
         ("127.0.0.1", "127.0.0.1"),
-        ("::1", "[::1]"),
+        pytest.param("::1", "[::1]", marks=pytest.mark.nightly),
         pytest.param("[::1]", "[::1]", marks=pytest.mark.nightly),
     ],
 )
@@ -217,6 +221,7 @@ class Slow(users.Client):
 """
 
 
+@pytest.mark.nightly
 def test_locusts_page_goes_on_asking_while_users_are_stopped(mariadb_target, tmp_path):
     """It stops at a state that it does not expect, and its buttons would stay those of a running test."""
     locustfile = tmp_path / "slow.py"

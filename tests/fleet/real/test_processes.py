@@ -114,6 +114,7 @@ def test_a_function_with_an_extension_closes_its_connection_when_it_is_told_and_
     assert fates["tidy"].count("zombie") <= len(fates["tidy"]) / 2
 
 
+@pytest.mark.nightly
 def test_connections_of_a_reaped_container_may_be_closed_for_it(mariadb_target, tmp_path):
     ran = run(
         mariadb_target, tmp_path / "r", strategy("cached"), reap_probability=0.4, zombie_ratio=0.0, **FEW
@@ -183,6 +184,7 @@ def test_a_function_that_crashes_is_started_anew(mariadb_target, tmp_path):
     assert len({row["container"] for row in ran.invocations}) == len(ran.invocations)
 
 
+@pytest.mark.nightly
 def test_one_that_never_asks_for_another_is_killed_at_its_timeout(mariadb_target, tmp_path):
     script = tmp_path / "bootstrap"
     script.write_text(LEAVES + "import time\ntime.sleep(60)\n")
@@ -219,6 +221,7 @@ def test_a_container_is_busy_until_its_runtime_asks_for_the_next(mariadb_target,
     assert min(took_s) < 0.3, "its invoker has its answer"
 
 
+@pytest.mark.nightly
 def test_whatever_a_container_has_opened_is_left_when_it_is_reaped(mariadb_target, tmp_path):
     leaky = {**FEW, "rate": 10.0, "reap_probability": 0.3}
     ran = run(mariadb_target, tmp_path / "r", strategy("leaks"), **leaky)
@@ -260,6 +263,7 @@ def handler(event, context):
 """
 
 
+@pytest.mark.nightly
 def test_while_it_is_frozen_no_time_counts_as_connecting(mariadb_target, tmp_path):
     (tmp_path / "app.py").write_text(CONNECTS_MEANWHILE)
     few = {"rate": 1.0, "arrivals": "even", "duration_s": 2.0, "rtt_ms": 300.0, "provisioned": 1}
@@ -278,6 +282,7 @@ def test_an_init_phase_that_fails_is_run_again_by_its_invocation(mariadb_target,
     assert ran.errors() == {""}
 
 
+@pytest.mark.nightly
 def test_one_that_fails_twice_is_its_invocations_error(mariadb_target, tmp_path):
     (tmp_path / "app.py").write_text(INITS.format(what="raise RuntimeError"))
     ran = run(mariadb_target, tmp_path / "r", f"again=lambda:python:{tmp_path}/app.handler", **STEADY)
@@ -287,6 +292,7 @@ def test_one_that_fails_twice_is_its_invocations_error(mariadb_target, tmp_path)
     assert rows_of(ran.repetition, "starts") == [], "none has come up"
 
 
+@pytest.mark.nightly
 def test_one_that_ends_after_its_answer_is_started_anew_for_the_next(mariadb_target, tmp_path):
     script = tmp_path / "bootstrap"
     script.write_text(LEAVES)
@@ -319,6 +325,7 @@ def test_an_environment_with_several_processes_serves_as_many_at_once_and_thrott
     assert {row["connect_s"] for row in served} == {None}
 
 
+@pytest.mark.nightly
 def test_one_of_several_processes_that_is_too_slow_goes_on_and_serves_again(mariadb_target, tmp_path):
     (tmp_path / "app.py").write_text(
         "import os, time\n"
@@ -366,7 +373,7 @@ def test_nothing_is_left_running_even_if_locust_is_killed(mariadb_target, tmp_pa
         wait_until(lambda: not named("orphan"), what="the end of all")
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_provisioned_containers_are_there_before_the_load(mariadb_target, tmp_path, processes):
     ran = run(mariadb_target, tmp_path / "r", strategy("cached"), processes, provisioned=4, **FEW)
     assert ran.errors() == {""}
@@ -379,6 +386,7 @@ def test_provisioned_containers_are_there_before_the_load(mariadb_target, tmp_pa
     assert sum(row["cold"] for row in ran.invocations) < len(ran.invocations) / 2
 
 
+@pytest.mark.nightly
 def test_provisioned_ones_of_a_mixed_fleet_are_divided_by_shares(mariadb_target, tmp_path):
     mixed = f"{strategy('cached')}:0.5+direct:0.5"
     ran = run(mariadb_target, tmp_path / "r", mixed, provisioned=4, **FEW)
@@ -387,6 +395,7 @@ def test_provisioned_ones_of_a_mixed_fleet_are_divided_by_shares(mariadb_target,
     assert firsts == {"shop": False, "direct": False}
 
 
+@pytest.mark.nightly
 def test_containers_that_are_not_ready_in_time_make_the_repetition_invalid(mariadb_target, tmp_path):
     (tmp_path / "late.py").write_text("import time\ntime.sleep(6)\ndef handler(event, context): ...\n")
     function = f"late=lambda:python:{tmp_path}/late.handler"
