@@ -26,7 +26,7 @@ SOURCES = sorted(ROOT.glob("loadtest/**/*.py"))
 STORED = ROOT / "tests" / "report" / "stored" / "schema-1"
 SEARCH = "SEARCH"
 PLACES = {"RUN", "BASE", "CANDIDATE", "results/latest", "results/base", "results/candidate"}
-SHOP = "class Old:\n    def __init__(self, connect): ...\n\n\nNew = Pinging = Old\n"
+SHOP = "class Old:\n    def invoke(self, work): ...\n\n\nNew = Pinging = Old\n"
 
 
 def searched(folder):

@@ -184,6 +184,7 @@ def test_more_of_a_command_line_that_cannot_be(inside, words, said):
         ("baseline.managed.error_ratio == 0", "baseline"),
         ("(" * 60 + "1" + ")" * 60 + " == 1", "expected at most 50 levels"),
         ("1 + " * 200 + "1 == 1", "at most 300 signs"),
+        ("1 == 1", "it is the same whatever is measured"),
         ("managed.error_ratio == 0;", "makes no sense at ';'"),
         ("__import__('os') == 0", "makes no sense at "),
         ("nowhere.toml", "nowhere.toml"),
@@ -357,11 +358,12 @@ def test_what_cannot_be_asked_of_a_run(inside, words, code, said):
     [
         ("mine:Missing", "has no callable named 'Missing'"),
         ("mine:NUMBER", "has no callable named 'NUMBER'"),
+        ("mine:Idle", "objects of Idle have neither invoke nor __call__"),
         ("no.such.module:Mine", "no.such.module"),
     ],
 )
 def test_a_function_of_a_user_that_cannot_run(inside, spec, said):
-    (inside.folder / "mine.py").write_text("NUMBER = 5\n")
+    (inside.folder / "mine.py").write_text("NUMBER = 5\n\nclass Idle:\n    pass\n")
     assert said in inside.refused(2, "bench", "--strategies", spec, "--server", DSN)
 
 

@@ -176,6 +176,13 @@ def factory_of(part: Part, home: str = "") -> Callable[[Connect], Any]:
     factory = getattr(found, attribute, None)
     if not callable(factory):
         raise UsageError(f"strategy {part.name!r}: {module} has no callable named {attribute!r}")
+    if isinstance(factory, type):
+        has = {name for one in factory.__mro__ for name in vars(one)}
+        if not has & {"invoke", "__call__", "__getattr__"}:
+            raise UsageError(
+                f"strategy {part.name!r}: objects of {attribute} have neither invoke nor __call__, so no "
+                "function would answer"
+            )
     return lambda connect: _with_invoke(factory(connect))
 
 

@@ -32,6 +32,11 @@ def check(
     """
     figures = [*figure_names(), *more]
     for budget in budgets:
+        if all(path.of_baseline for path in budget.paths()):
+            raise UsageError(
+                f"budget {budget.text!r}: it is the same whatever is measured; name a figure of this run, "
+                "as in managed.error_ratio == 0"
+            )
         for path in budget.paths():
             if path.of_baseline and baseline_arms is None:
                 raise UsageError(f"budget {budget.text!r}: {path} needs a --baseline RUN")
