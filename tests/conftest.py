@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from loadtest.errors import ServerUnavailable
-from loadtest.server import compose, launch, local
+from loadtest.server import compose, connections, launch, local, reset, schema
 from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
 from tests.places import Place
@@ -103,6 +103,19 @@ def browser() -> Iterator[Any]:
 def target(request: pytest.FixtureRequest) -> Target:
     """Each of the two kinds of server that we start."""
     return request.getfixturevalue(f"{request.param}_target")
+
+
+@pytest.fixture(autouse=True)
+def _tables_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A command drops the tables of a server that it was given; the next test needs them."""
+    yield
+    for name in {"mariadb_target", "mysql_target"} & {*request.fixturenames}:
+        admin = request.getfixturevalue(name).admin
+        with connections.session(admin) as cursor:
+            cursor.execute("SHOW TABLES")
+            found = {row[0] for row in cursor.fetchall()}
+        if not {schema.ROWS, schema.LEDGER} <= found:
+            reset.seed(admin)
 
 
 @pytest.fixture

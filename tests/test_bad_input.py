@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.dsn import Dsn
-from loadtest.server import connections, reset
+from loadtest.server import connections
 from tests.conftest import missing
 from tests.places import LONG, QUICK
 
@@ -117,7 +117,6 @@ def account(mariadb_target):
         yield make
         for name in made:
             cursor.execute(f"DROP USER {name}")
-    reset.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 def refused_server(place, dsn: str, password: str) -> str:

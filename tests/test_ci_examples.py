@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.server import reset
 from loadtest.server.connections import session
 
 ROOT = Path(__file__).parent.parent
@@ -76,7 +75,6 @@ def machine(mysql_target, tmp_path):
     yield tmp_path, env
     with session(admin) as cursor:
         cursor.execute(f"SET GLOBAL max_connections = {before}")
-    reset.seed(mysql_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 def steps_of(name):

@@ -15,7 +15,7 @@ from loadtest.report.courses import course_of
 from loadtest.report.frame_reader import read_repetition
 from loadtest.results.parquet import read_rows
 from loadtest.results.run_folder import RunFolder
-from loadtest.server import connections, reset
+from loadtest.server import connections
 from loadtest.settings.fault import KINDS, faults_in, parse_fault
 from tests.places import END_S, SERVERS, ended, sentence
 from tests.waiting import wait_until
@@ -24,14 +24,6 @@ SMALL = (
     "bench", "quick", "--server", "local", "--strategies", "cached", "--rate", "60", "--repetitions", "1",
     "--reruns", "0",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _tables_again(request):
-    """A given server's tables are dropped at the end of each use."""
-    yield
-    if "mariadb_target" in request.fixturenames:
-        reset.seed(request.getfixturevalue("mariadb_target").admin)
 
 
 @pytest.mark.parametrize(

@@ -180,8 +180,6 @@ def test_nothing_is_sent_before_it_is_allowed_and_then_it_is_said_first(said):
 @pytest.mark.usefixtures("elsewhere")
 def test_a_bench_that_was_allowed_to_loads_it(mariadb_target, monkeypatch, tmp_path):
     """Its Locust is told so: there, loopback is this machine anyway."""
-    from loadtest.server import reset
-
     account = mariadb_target.functions
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOADTEST_PASSWORD", account.password)
@@ -189,7 +187,6 @@ def test_a_bench_that_was_allowed_to_loads_it(mariadb_target, monkeypatch, tmp_p
     server = ["--server", f"mysql://{account.user}@127.0.0.1:{account.port}/{account.database}"]
     monkeypatch.setattr("sys.argv", ["loadtest", "bench", "burst", *QUICK, *server, "--out", "mine"])
     code, _ = outcome(Interrupts())
-    reset.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
     assert code == 0
     assert (tmp_path / "mine" / "summary.json").exists()
 

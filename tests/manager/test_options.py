@@ -328,10 +328,12 @@ def test_kills_and_failing_kills_are_told(mariadb_target, admin_of_mariadb, monk
         assert told[0][2] >= 1.0
         assert db.stats.killed_count == 1
         # Another was gone when its KILL came.
+        wait_until(lambda: slept(admin_of_mariadb, identity) is None)
         monkeypatch.setattr("loadtest.manager.census.sleepers", lambda *_: [(identity, 2.0)])
         late = ConnectionManager(config, policy=Classic(utilisation_ratio=0.0, zombie_min_s=0.0), **callbacks)
         with late.invocation():
             late.query("SELECT 1")
+        late.quit()
         assert [entry[0] for entry in told] == ["kill", "kill_error"]
         assert told[1][1].args[0] == 1094
         assert late.stats.killed_count == 0
@@ -341,7 +343,8 @@ def test_kills_and_failing_kills_are_told(mariadb_target, admin_of_mariadb, monk
 
 def slept(cursor, identity):
     cursor.execute("SELECT time FROM information_schema.processlist WHERE id = %s", (identity,))
-    return cursor.fetchone()[0]
+    row = cursor.fetchone()
+    return row[0] if row else None
 
 
 @pytest.mark.parametrize("event", ["on_connect", "on_close", "on_error", "on_retry", "on_query_retry"])

@@ -21,7 +21,7 @@ from loadtest.fleet.scaling import share_of
 from loadtest.packaged import packaged
 from loadtest.results.parquet import read_rows
 from loadtest.results.run_folder import RunFolder
-from loadtest.server import launch, reset
+from loadtest.server import launch
 from loadtest.server.choice import ServerChoice
 from tests.conftest import missing
 from tests.places import END_S, QUICK, ROOT, ended, sentence
@@ -43,12 +43,11 @@ def port():
 @pytest.fixture
 def given(mariadb_target):
     """A server of somebody's, as environment variables name it."""
-    yield {
+    return {
         "LOADTEST_DSN": str(mariadb_target.functions),
         "LOADTEST_PASSWORD": mariadb_target.functions.password,
         "LOADTEST_ADMIN_DSN": mariadb_target.admin.url(),
     }
-    reset.seed(mariadb_target.admin)  # a given server's tables are dropped at the end of each use
 
 
 @contextmanager
