@@ -35,6 +35,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def made_on(worker: int) -> dict[str, Any]:
+    """Where and by what the rows of ``worker``, its place, were made."""
+    return {"worker": worker, **machine(), "versions": versions()}
+
+
 def repeat_command(words: list[str]) -> str:
     """The command as it was typed, without the password of a DSN. ``words`` are ``sys.argv``'s."""
     shown = []

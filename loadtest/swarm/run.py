@@ -26,6 +26,7 @@ from loadtest.fleet.lifecycle import moved
 from loadtest.open_files import allow_open_files
 from loadtest.results import notice
 from loadtest.results.clocks import clock_warning
+from loadtest.results.provenance import made_on
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
@@ -294,10 +295,11 @@ class Run:
             generator.close(hurry=self.interrupted)
             self._note(deadline_s=generator.deadline_s)
             if self.is_worker:
-                files = taken_home(self._distant) if self._distant is not None else {}
+                distant, place = self._distant, generator.assignment.worker
                 done = {
                     "deadline_s": generator.deadline_s,
-                    "files": files,
+                    "files": taken_home(distant) if distant is not None else {},
+                    "machine": made_on(place) if distant is not None else None,
                     "error_s": self._clock_error_s,
                     "presence": (*generator.presence(), self.interrupted),
                 }
@@ -368,6 +370,9 @@ class Run:
             repetition.unpack(done["files"])
             error_s = max(repetition.read_meta().get("clock_error_s", 0.0), done["error_s"])
             repetition.write_meta(clock_error_s=error_s)
+            if done["machine"]:
+                known = repetition.read_meta().get("machines", [])
+                repetition.write_meta(machines=[*known, done["machine"]])
             if self.folder is not None and clock_warning(error_s):
                 self.folder.add_warning(clock_warning(error_s))
         except LoadtestError as error:

@@ -14,6 +14,7 @@ import pytest
 from loadtest.bench import locust_command, process_group
 from loadtest.fleet.arrivals import Profile, client_arrivals
 from loadtest.results.parquet import read_rows
+from loadtest.results.provenance import machine, versions
 from loadtest.results.run_folder import RunFolder
 from tests.conftest import missing
 from tests.waiting import wait_until
@@ -185,6 +186,9 @@ def test_a_worker_on_another_machine_sends_its_rows_home_in_the_masters_time(mar
     rows = answered(repetition)
     assert {row["client"] for row in rows} == clients(seconds=2.0)
     by_worker = {worker: [row for row in rows if row["worker"] == worker] for worker in (0, 1)}
+    (elsewhere,) = repetition.read_meta()["machines"]
+    assert elsewhere.pop("worker") in by_worker
+    assert elsewhere == {**machine(), "versions": versions()}
     start_s = repetition.read_meta()["start_s"]
     for worker, own in by_worker.items():
         assert len(own) > 20
