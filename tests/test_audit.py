@@ -34,7 +34,6 @@ def test_the_verdict_on_what_pip_audit_found(known, code, said):
 
 
 def test_without_a_network_it_says_so_and_what_to_do():
-    pytest.importorskip("pip_audit", reason="pip-audit is not installed")
     nowhere = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
     env = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
     ran = subprocess.run(
