@@ -17,6 +17,7 @@ from loadtest.server.diagnosis import trouble
 from loadtest.server.full_disk import FullDisk
 from loadtest.server.password_rotation import Rotation
 from loadtest.server.processes import ServerProcess, process_of
+from loadtest.server.putting_back import put_back
 from loadtest.server.relay import State
 from loadtest.server.relay_process import RelayProcess
 from loadtest.server.target import Target
@@ -173,22 +174,19 @@ class FaultActions:
         self._put_variable_back(VARIABLES[fault.name])
 
     def _put_variable_back(self, variable: str) -> None:
-        until = time.monotonic() + ANSWERS_S
-        while variable in self._before:
-            before = self._before[variable]
-            try:
-                self._admin = self._admin or connections.connect(self._target.admin, ASK_S)
-                _set_to(self._admin, variable, before)
-                del self._before[variable]
-            except (pymysql.Error, OSError, RuntimeError) as error:
-                self.close()
-                if time.monotonic() > until:
-                    raise ServerUnavailable(
-                        f"{variable} could not be put back ({connections.short(error)}): set it to "
-                        f"{before!r} by hand"
-                    ) from None
-                time.sleep(LOOK_S)
+        if variable in self._before:
+            by_hand = f"set it to {self._before[variable]!r} by hand"
+            put_back(lambda: self._set_as_before(variable), variable, by_hand)
         self.close()
+
+    def _set_as_before(self, variable: str) -> None:
+        self._admin = self._admin or connections.connect(self._target.admin, ASK_S)
+        try:
+            _set_to(self._admin, variable, self._before[variable])
+        except (pymysql.Error, OSError, RuntimeError):
+            self.close()  # another one next time
+            raise
+        del self._before[variable]
 
     def _rotate(self, fault: Fault) -> None:
         password = self._rotation.rotate(keeps_old=fault.duration_s > 0)

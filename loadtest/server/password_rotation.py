@@ -5,18 +5,16 @@ PASSWORD".
 """
 
 import secrets
-import time
 from dataclasses import replace
 
 import pymysql
 
 from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.server import connections, flavour
+from loadtest.server.putting_back import put_back
 from loadtest.server.target import Target
 
 ASK_S = 10.0
-BACK_S = 60.0  # for a server that another fault has left in trouble
-LOOK_S = 0.1
 
 
 class Rotation:
@@ -89,22 +87,17 @@ class Rotation:
 
     def put_back(self) -> None:
         """The first password again, and no other, if it was changed. Raises :class:`ServerUnavailable`."""
+        if self._is_changed:
+            user = self._target.functions.user
+            put_back(self._set_first, f"the password of {user!r}", "set it again by hand")
+
+    def _set_first(self) -> None:
         functions = self._target.functions
-        until_s = time.monotonic() + BACK_S
-        while self._is_changed:
-            try:
-                self._change(functions.password, keeps_old=False)
-                self._discard()
-                # By a login: it shows that it is so, and the server's cache of passwords is warm again.
-                connections.connect(functions, ASK_S).close()
-                self._is_changed = False
-            except (ServerUnavailable, pymysql.Error, OSError, RuntimeError) as error:
-                if time.monotonic() > until_s:
-                    raise ServerUnavailable(
-                        f"the password of {functions.user!r} could not be put back "
-                        f"({connections.short(error)}): set it again by hand"
-                    ) from None
-                time.sleep(LOOK_S)
+        self._change(functions.password, keeps_old=False)
+        self._discard()
+        # By a login: it shows that it is so, and the server's cache of passwords is warm again.
+        connections.connect(functions, ASK_S).close()
+        self._is_changed = False
 
     def take_over(self, password: str) -> None:
         """The account gets ``password``, that of another server, for good.
