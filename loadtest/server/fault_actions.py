@@ -17,10 +17,10 @@ from loadtest.server.diagnosis import trouble
 from loadtest.server.full_disk import FullDisk
 from loadtest.server.password_rotation import Rotation
 from loadtest.server.processes import ServerProcess, process_of
-from loadtest.server.putting_back import put_back
 from loadtest.server.relay import State
 from loadtest.server.relay_process import RelayProcess
 from loadtest.server.target import Target
+from loadtest.server.undo import put_back
 from loadtest.settings.fault import Fault
 
 ANSWERS_S = 60.0  # for a server that was started again

@@ -11,8 +11,8 @@ import pymysql
 
 from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.server import connections, flavour
-from loadtest.server.putting_back import put_back
 from loadtest.server.target import Target
+from loadtest.server.undo import put_back
 
 ASK_S = 10.0
 

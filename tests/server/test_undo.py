@@ -4,7 +4,7 @@ import pymysql
 import pytest
 
 from loadtest.errors import ServerUnavailable
-from loadtest.server import putting_back
+from loadtest.server import undo
 
 
 def failing(errors):
@@ -23,20 +23,20 @@ def test_it_is_tried_until_the_server_lets_us():
     step, tried = failing(
         [pymysql.OperationalError(2003, "not yet"), OSError("nor now"), ServerUnavailable("nor now")]
     )
-    putting_back.put_back(step, "wait_timeout", "set it to 28800 by hand")
+    undo.put_back(step, "wait_timeout", "set it to 28800 by hand")
     assert len(tried) == 4
 
 
 def test_in_the_end_a_person_is_told_what_to_do(monkeypatch):
-    monkeypatch.setattr(putting_back, "BACK_S", 0.0)
+    monkeypatch.setattr(undo, "BACK_S", 0.0)
     step, _ = failing([pymysql.OperationalError(2003, "gone")] * 1000)
     said = r"wait_timeout could not be put back \(2003 .*\): set it to 28800 by hand"
     with pytest.raises(ServerUnavailable, match=said):
-        putting_back.put_back(step, "wait_timeout", "set it to 28800 by hand")
+        undo.put_back(step, "wait_timeout", "set it to 28800 by hand")
 
 
 def test_what_is_wrong_with_us_is_not_tried_again():
     step, tried = failing([KeyError("a mistake")])
     with pytest.raises(KeyError):
-        putting_back.put_back(step, "wait_timeout", "set it by hand")
+        undo.put_back(step, "wait_timeout", "set it by hand")
     assert len(tried) == 1
