@@ -61,10 +61,11 @@ CANNOT_WRITE = "cannot write"
 ADVICE_ENDS = ("--out", "--processes")  # of what `cannot_write` says; a full disk cuts it short in a log
 
 
-def cannot_write(path: Path, reason: str) -> ResultsError:
-    """``reason`` is the system's."""
+def cannot_write(path: Path, error: OSError) -> ResultsError:
+    """The error to raise, with advice by its number: pyarrow words it otherwise than the system."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
     what_next = "free some space, or choose a folder that you may write to with --out"
-    if reason == os.strerror(errno.EMFILE):
+    if error.errno in (errno.EMFILE, errno.ENFILE):
         what_next = (
             "its connections have taken them all: raise the limit (ulimit -Hn) or use more --processes"
         )

@@ -1,5 +1,6 @@
 """A run: all repetitions of all arms, interleaved, each in its own Locust process."""
 
+import errno
 import json
 import logging
 import subprocess
@@ -370,7 +371,7 @@ class Bench:
             if said and not said.startswith(CANNOT_WRITE):
                 raise ServerLost(f"{repetition.arm}/{repetition.number}: {said}")
             # Only the disk that is full cuts the sentence in the log that lies on it.
-            raise cannot_write(repetition.path, "No space left on device")
+            raise cannot_write(repetition.path, OSError(errno.ENOSPC, ""))
         said = said or process_group.last_line(repetition.locust_log)
         raise LoadtestError(
             f"Locust ended with {returncode} in {repetition.arm}/{repetition.number}: {said} "

@@ -351,7 +351,7 @@ class Generator:
                 self._failed(error)
                 return
             except OSError as error:
-                self._failed(cannot_write(self._seconds.path, error.strerror or str(error)))
+                self._failed(cannot_write(self._seconds.path, error))
                 return
 
     def _second(self) -> GeneratorSecond:

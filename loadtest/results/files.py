@@ -63,4 +63,4 @@ class writing:  # noqa: N801
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise cannot_write(self._path, error.strerror or str(error)) from None
+            raise cannot_write(self._path, error) from None

@@ -59,6 +59,51 @@ def test_a_process_without_an_open_file_left_for_its_rows_ends_and_says_what_to_
     assert "Too many open files; its connections have taken them all: raise the limit" in ran.stderr
 
 
+# Each library words the shortage otherwise, and the first that meets it is not the same in each run.
+WRITERS = {
+    "a JSON file": "files.write_json(Path('rows'), {})",
+    "a Parquet file": "pyarrow.parquet.write_table(table, 'rows')",
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_whatever_writes_without_an_open_file_left_the_sentence_is_the_same(writer, tmp_path):
+    program = f"""
+import os
+import sys
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from loadtest.errors import ResultsError
+from loadtest.results import files
+
+table = pyarrow.table({{"due_s": [1.0]}})
+try:
+    while True:
+        os.dup(0)
+except OSError:
+    pass
+try:
+    with files.writing(Path("rows")):
+        {writer}
+except ResultsError as error:
+    sys.exit(str(error))
+"""
+    ran = subprocess.run(
+        [*open_files(80), sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr.strip() == (
+        "cannot write rows: Too many open files; its connections have taken them all: raise the limit "
+        "(ulimit -Hn) or use more --processes"
+    )
+
+
 def test_a_limit_of_open_files_that_leaves_a_server_none_is_said(tmp_path):
     ran = subprocess.run(
         [*open_files(200), sys.executable, "-m", "loadtest", "bench", "quick"],
