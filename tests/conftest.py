@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from loadtest.errors import ServerUnavailable
-from loadtest.server import compose, connections, launch, local, reset, schema
+from loadtest.server import compose, connections, launch, local, reset, router, schema
 from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
 from tests.places import Place
@@ -83,6 +83,15 @@ def mysql_target(docker: None) -> Iterator[Target]:  # noqa: ARG001 - asked for 
     """MySQL in Docker, 90 connections."""
     with launch.launched(ServerChoice("docker"), 90) as target:
         yield target
+
+
+@pytest.fixture(scope="session")
+def router_image(docker: None) -> None:  # noqa: ARG001 - asked for what it checks
+    """The image of MySQL Router, which is on no public registry under this name."""
+    try:
+        compose.docker(["image", "inspect", router.IMAGE])
+    except ServerUnavailable:
+        missing(f"there is no image {router.IMAGE}")
 
 
 @pytest.fixture(scope="session")

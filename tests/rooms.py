@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "loadtest"
-FLOOR = ("dsn", "errors", "open_files", "packaged", "remote", "results", "settings")
+FLOOR = ("dsn", "errors", "open_files", "packaged", "remote", "results", "settings", "ways")
 WIDTH = 76
 
 

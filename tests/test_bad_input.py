@@ -173,6 +173,7 @@ def test_a_docker_engine_that_does_not_answer_is_said(place):
     assert "Docker" in said
 
 
+@pytest.mark.nightly
 def test_a_password_on_the_command_line_draws_a_warning_and_is_kept_nowhere(place, account):
     dsn = account("ALL ON loadtest.*", "PROCESS ON *.*")
     ran = place.run("bench", *QUICK, "--server", dsn.url(), "--out", "mine")

@@ -96,6 +96,7 @@ def run(step, folder, env, codes=(0,)):
     return done
 
 
+@pytest.mark.nightly
 def test_the_steps_of_the_github_workflow_run(machine):
     folder, env = machine
     steps = steps_of("github.yml")

@@ -133,6 +133,7 @@ def checkout(base, tmp_path):
     compose("--profile", "bench", "--profile", "load", "down", "--volumes", "--rmi", "local")
 
 
+@pytest.mark.nightly
 def test_it_leaves_a_run_folder(checkout):
     folder, compose = checkout
     done = compose(

@@ -129,6 +129,7 @@ def test_workers_elsewhere_hear_of_no_faults_in_the_load_itself(place):
     assert "'rotate-password@1' is also of the load's own processes, and workers elsewhere do not" in said
 
 
+@pytest.mark.nightly
 def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_given_server(
     place, mariadb_target
 ):
@@ -148,6 +149,7 @@ def test_a_rotated_password_is_learnt_by_the_manager_only_and_put_back_on_a_give
     assert place.left() == []
 
 
+@pytest.mark.nightly
 def test_a_given_server_has_its_password_back_when_the_run_is_interrupted(place, mariadb_target):
     functions, admin = mariadb_target.functions, mariadb_target.admin
 
@@ -185,6 +187,7 @@ def ran_on(place, target, *words):
     return ran.out, *rows_of(place, "cached")
 
 
+@pytest.mark.nightly
 def test_a_deployment_replaces_every_container(place, mariadb_target):
     _, repetition, rows = ran_on(place, mariadb_target, "--duration", "4s", "--fault", "deploy@2")
     (fault,) = repetition.read_meta()["faults"]
@@ -212,6 +215,7 @@ def test_a_worker_that_is_killed_makes_the_repetition_invalid_and_is_named(place
     assert place.left() == []
 
 
+@pytest.mark.nightly
 def test_a_name_that_cannot_be_resolved_keeps_out_who_connects_and_nobody_else(place, mariadb_target):
     ran = place.run(
         *SMALL[:2], *SMALL[6:], "--strategies", "direct,ideal", "--server", mariadb_target.functions.url(),
@@ -227,6 +231,7 @@ def test_a_name_that_cannot_be_resolved_keeps_out_who_connects_and_nobody_else(p
     assert not any(row["error"] for row in rows if row["due_s"] > max(r["due_s"] for r in rows) - 0.5)
 
 
+@pytest.mark.nightly
 def test_after_a_failover_a_cached_connection_writes_no_more_and_the_manager_does(place, mariadb_target):  # noqa: ARG001 - for mariadbd
     ran = place.run(
         *SMALL[:4], *SMALL[6:], "--strategies", "cached,managed", "--workload", "ledger", "--duration", "6s",
@@ -250,6 +255,7 @@ def test_after_a_failover_a_cached_connection_writes_no_more_and_the_manager_doe
     assert place.left() == []
 
 
+@pytest.mark.nightly
 def test_a_monitor_that_is_killed_leaves_a_gap_and_a_run_that_is_whole(place, mariadb_target):
     said, repetition, rows = ran_on(place, mariadb_target, "--duration", "6s", "--fault", "monitor@1+2")
     assert not any(row["error"] for row in rows)
@@ -328,6 +334,7 @@ def test_a_server_that_does_not_come_back_ends_the_run(
     assert place.left() == []
 
 
+@pytest.mark.nightly
 def test_a_server_that_is_frozen_when_the_run_is_interrupted_is_taken_down(place, mariadb_target):  # noqa: ARG001 - for mariadbd
     process = place.start(*SMALL, "--duration", "40s", "--fault", "freeze@1+30")
     wait_until(lambda: is_frozen(place), what="a freeze")

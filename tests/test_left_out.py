@@ -46,6 +46,7 @@ def bench(place, strategies, *more, env=None):
     return place.run("bench", *QUICK, "--strategies", strategies, "--out", "run", *more, env=env)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("functions")
 def test_what_is_not_here_is_a_warning_everywhere_and_the_others_run(place, without_node):
     ran = bench(place, f"direct,shop={PLAIN},py={PYTHON},mixed={PLAIN}", "--json", env=without_node)

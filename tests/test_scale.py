@@ -31,6 +31,7 @@ def blocks():
 HERE = [text for text in blocks() if "loadtest bench quick" in text]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("text", HERE, ids=["processes", "workers"])
 def test_the_commands_for_one_machine_run_as_they_stand_there(place, text):
     port = process_group.free_port()  # Locust's own is whoever's comes first

@@ -19,7 +19,8 @@ SETUP = ROOT / ".ci" / "setup"
 # What the script itself uses; everything else is out of sight.
 NEEDED = ("cat", "chmod", "dirname", "env", "id", "ls", "mkdir", "rm", "sed", "sh", "uname")
 PACKAGES = (
-    "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core libatomic1 iproute2 openssl nodejs"
+    "mariadb-server-core mariadb-client-core chromium fonts-dejavu-core libatomic1 iproute2 openssl nodejs "
+    "haproxy"
 )
 APT = """#!/bin/sh
 echo "$*" >> {log}
@@ -28,7 +29,7 @@ for package in "$@"; do
   case "$package" in
     mariadb-server-core) program=mariadbd ;;
     mariadb-client-core) program=mariadb-install-db ;;
-    chromium|openssl) program="$package" ;;
+    chromium|openssl|haproxy) program="$package" ;;
     nodejs) program=node ;;
     iproute2) program=ip ;;
     python3) program=python3 ;;
@@ -126,6 +127,7 @@ def test_what_the_tests_need_is_said_and_then_installed(machine):
         ("ip", "openssl", "iproute2"),
         ("openssl", "iproute2", "openssl"),
         ("node", "openssl", "nodejs"),
+        ("haproxy", "openssl", "haproxy"),
     ],
 )
 def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted):
@@ -138,7 +140,7 @@ def test_what_is_there_is_not_installed_again(machine, there, wanted, not_wanted
 
 def test_nothing_is_said_where_everything_is_there(machine):
     machine.has_apt()
-    for program in ("mariadbd", "chromium", "ip", "openssl", "node"):
+    for program in ("mariadbd", "chromium", "ip", "openssl", "node", "haproxy"):
         machine.write(program)
     done = machine.setup("programs")
     assert (done.returncode, done.stderr, machine.asked()) == (0, "", "")
@@ -151,7 +153,10 @@ def test_what_cannot_be_installed_is_a_warning_and_in_ci_an_error(machine, has_a
         machine.has_apt(that_works=False)
     done = machine.setup("programs", CI=ci)
     assert done.returncode == code, done.stderr
-    assert "make: mariadbd and Chromium and ip and openssl and Node.js could not be installed" in done.stderr
+    assert (
+        "make: mariadbd and Chromium and ip and openssl and Node.js and haproxy could not be installed"
+        in done.stderr
+    )
 
 
 class Venv(NamedTuple):

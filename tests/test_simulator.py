@@ -244,6 +244,7 @@ def test_the_map_is_a_table_and_a_picture(tmp_path):
     assert picture.read_text("utf-8").count("<rect") == 1 + 3 * 3 * 5 * 5
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("mariadb_target")  # where there is one, a local server can be started
 def test_calibrate_measures_what_each_side_spends(tmp_path):
     measured = json.loads(simulator("calibrate", "--server", "local", "--count", 200))

@@ -47,6 +47,7 @@ def folder(place, mariadb_target):
     return RunFolder(place.folder / "run")
 
 
+@pytest.mark.nightly
 def test_a_clock_that_is_set_changes_no_row(folder):
     assert (folder.path.parent / "stepped").exists()
     due, summary = {}, json.loads((folder.path / "summary.json").read_text())

@@ -44,12 +44,15 @@ from loadtest.server.fault_checks import check_faults
 from loadtest.server.full_disk import only_docker
 from loadtest.server.launch import check, launched
 from loadtest.server.password_rotation import replaced_by
+from loadtest.server.proxies import Proxy, launched_proxies, proxy_of, variables_for
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
 from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.plan import Plan, provisioning_s
+from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import arm_name
+from loadtest.settings.via import vias_in
 
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
@@ -97,6 +100,8 @@ class Bench:
         self._trial = trial
         self._faults = faults_in(plan.faults, plan.duration_s)
         self._second: Target | None = None  # after a failover
+        self._vias = vias_in(plan.via, plan.strategies)
+        self._proxies: dict[str, Proxy] = {}
         self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
@@ -120,7 +125,8 @@ class Bench:
         if filling and (choice.dsn is not None or choice.kind == "local"):
             raise UsageError(only_docker(filling[0]))
         size = self._plan.max_connections
-        server = launched(choice, size, restarts=restarts, fills=bool(filling))
+        profile = profile_of(self._plan.profile)
+        server = launched(choice, size, restarts=restarts, fills=bool(filling), profile=profile)
         failing = [fault.text for fault in self._faults if fault.kind.needs is Needs.SECOND]
         if failing and choice.dsn is not None:
             raise UsageError(
@@ -148,7 +154,11 @@ class Bench:
         check_size(self._plan)
         self.folder = RunFolder.create(self.folder.path, is_part=self._trial is not None)
         try:
-            with server as target, second as self._second:
+            with (
+                server as target,
+                second as self._second,
+                launched_proxies(self._vias, target, self._plan.tls) as self._proxies,
+            ):
                 if self._second is not None:
                     self._second = replaced_by(self._second, target)
                 self._write_run(target)
@@ -206,6 +216,9 @@ class Bench:
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
+        proxy = proxy_of(strategy, self._proxies)
+        if proxy is not None:
+            repetition.write_meta(proxy={"name": proxy.via.name, "kind": proxy.via.kind})
         with FaultSchedule(
             self._faults, target, repetition, self._t0_monotonic_s, plan.seed, self._interrupts, self._second
         ) as faults:
@@ -236,6 +249,7 @@ class Bench:
                 "LOADTEST_SERVER": json.dumps(target.public()),
                 **remote.PASSED_ON,
                 **self._waiting(),
+                **variables_for(strategy, self._proxies),
                 **faults.variables,
             },
         )

@@ -23,7 +23,9 @@ from loadtest.server.launch import check, launched
 from loadtest.server.target import Target
 from loadtest.settings.durations import duration_text
 from loadtest.settings.plan import Plan
+from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import arm_name
+from loadtest.settings.via import alone
 
 OVERLOAD = 2.0  # times the load that holds
 BEFORE_S, OVERLOAD_S, CALM_S = 3.0, 3.0, 3.0  # of a trial whether it holds again; then what counts begins
@@ -96,7 +98,8 @@ class CapacitySearch:
         if self._asked.vary == CONNECTIONS:
             yield None
             return
-        with launched(choice, self._plan.max_connections) as target:
+        profile = profile_of(self._plan.profile)
+        with launched(choice, self._plan.max_connections, profile=profile) as target:
             yield target
 
     def _search(self, strategies: list[str], choice: ServerChoice, standing: Target | None) -> None:
@@ -136,14 +139,16 @@ class CapacitySearch:
     def _try(
         self, strategy: str, value: float, kind: str, choice: ServerChoice, standing: Target | None
     ) -> RunFolder:
-        changes: dict[str, Any] = {self._asked.axis.option: value, "strategies": [strategy]}
+        changes: dict[str, Any] = {self._asked.axis.option: value, **alone(strategy, self._plan.via)}
         if kind == search.Kind.RECOVERY:
             changes |= self._overload(value)
         plan = self._plan_at({**changes, "repetitions": 1, "reruns": 0})
         path = self.folder.next_trial(arm_name(strategy))
         trial = {"value": value, "kind": str(kind)}
         server: AbstractContextManager[Target] = (
-            launched(choice, plan.max_connections) if standing is None else nullcontext(standing)
+            launched(choice, plan.max_connections, profile=profile_of(plan.profile))
+            if standing is None
+            else nullcontext(standing)
         )
         bench = Bench(plan, path, self._interrupts, self._tell, (), self._note, self._warn, trial=trial)
         try:

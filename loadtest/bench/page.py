@@ -4,6 +4,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from loadtest import remote
@@ -15,8 +16,11 @@ from loadtest.bench.strategy_check import checked
 from loadtest.errors import Interrupted, LoadtestError, ServerLost
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
+from loadtest.server.proxies import launched_proxies, variables_for
 from loadtest.server.target import Target
 from loadtest.settings.plan import Plan
+from loadtest.settings.profiles import profile_of
+from loadtest.settings.via import vias_in
 
 COME_UP_S = 60.0
 
@@ -45,12 +49,16 @@ class Web:
         checked(self._plan.strategies, self._plan, lambda text: self._say(f"loadtest: {text}", err=True))
         check(self._choice, self._plan.max_connections)
         check_port(self._host, self._port, "--port or --host")
-        with launched(self._choice, self._plan.max_connections) as target:
+        plan = self._plan
+        with (
+            launched(self._choice, plan.max_connections, profile=profile_of(plan.profile)) as target,
+            launched_proxies(vias_in(plan.via, plan.strategies), target, plan.tls) as proxies,
+        ):
             for warning in target.warnings:
                 self._say(f"loadtest: warning: {warning}", err=True)
-            self._serve(target)
+            self._serve(target, variables_for(plan.strategies[0], proxies))
 
-    def _serve(self, target: Target) -> None:
+    def _serve(self, target: Target, proxied: Mapping[str, str]) -> None:
         plan = self._plan
         words = locust_command.page_command(plan, plan.strategies[0], plan.processes, self._host, self._port)
         with tempfile.TemporaryDirectory(prefix="loadtest-web-") as home:
@@ -61,6 +69,7 @@ class Web:
                     "LOADTEST_ADMIN_DSN": target.admin.url(),
                     "LOADTEST_RESULTS": str(self._results.absolute()),
                     **remote.PASSED_ON,
+                    **proxied,
                 },
             )
             locust, log = None, Path(home) / "locust.log"

@@ -21,6 +21,7 @@ from loadtest.commands.options import (
     plan_options,
     server_option,
     strategies_option,
+    via_option,
     wait_of,
     warn_of_password,
 )
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @allow_remote_option
 @plan_options()
 @faults_option
+@via_option
 @meeting_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-SCENARIO]"
@@ -61,6 +63,7 @@ def bench(
     scenario: str,
     strategies: str | None,
     faults: tuple[str, ...],
+    via: tuple[str, ...],
     choice: ServerChoice,
     allow_remote: bool,
     out: Path | None,
@@ -80,7 +83,7 @@ def bench(
     from loadtest.bench.bench import Bench
     from loadtest.commands.gate import read_gate
 
-    plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {})
+    plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {}, via)
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
     harm = harm_agreed(choice, plan, allow_remote=allow_remote)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"

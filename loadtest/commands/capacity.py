@@ -19,6 +19,7 @@ from loadtest.commands.options import (
     plan_options,
     server_option,
     strategies_option,
+    via_option,
     warn_of_password,
 )
 from loadtest.commands.output import EXIT_CODES, say, say_capacity
@@ -44,6 +45,7 @@ OWN = ("repetitions", "reruns", "workers")
 @click.command(epilog=EXIT_CODES)
 @click.argument("scenario", default="burst")
 @strategies_option
+@via_option
 @click.option(
     "--slo",
     default="error_ratio == 0 and latency_ms.p99 <= 100",
@@ -90,6 +92,7 @@ def capacity(
     /,
     scenario: str,
     strategies: str | None,
+    via: tuple[str, ...],
     slo: str,
     vary: Vary,
     low: float | None,
@@ -119,7 +122,7 @@ def capacity(
     if given.get(axis.option) is not None:
         raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
     check_objective(slo)
-    plan_at = _plan_at(scenario, strategies, given)
+    plan_at = _plan_at(scenario, strategies, given, via)
     hardest = _checked(plan_at, axis, scenario)
     arms = [arm_name(text) for text in hardest.strategies]
     gate = read_gate(budgets, baseline, arms, ran=False, more=[CAPACITY] if vary == "rate" else [])
@@ -157,13 +160,13 @@ def capacity(
 
 
 def _plan_at(
-    scenario: str, strategies: str | None, given: dict[str, Any]
+    scenario: str, strategies: str | None, given: dict[str, Any], via: tuple[str, ...]
 ) -> Callable[[Mapping[str, Any]], Plan]:
     """Makes the plan of a trial from what it changes. Raises :class:`UsageError`."""
     from loadtest.bench.capacity import is_steady
 
     def plan_at(changes: Mapping[str, Any]) -> Plan:
-        plan = plan_of(scenario, strategies, given, changes)
+        plan = plan_of(scenario, strategies, given, changes, via)
         if plan.faults:
             raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
         return plan

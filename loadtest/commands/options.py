@@ -1,7 +1,7 @@
 """What several commands share: the options of a plan, of the server and of budgets."""
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +11,7 @@ import click
 from loadtest import remote
 from loadtest.bench.meeting import PATIENCE_S, PORT
 from loadtest.commands.output import say
+from loadtest.dsn import Dsn
 from loadtest.errors import UsageError
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.durations import duration_s
@@ -18,6 +19,7 @@ from loadtest.settings.harm import harm_of
 from loadtest.settings.nearest import nearest
 from loadtest.settings.plan import Option, Plan, options
 from loadtest.settings.scenario import plan_with
+from loadtest.settings.via import GIVEN, via_in
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -83,6 +85,17 @@ faults_option = click.option(
 )
 
 
+via_option = click.option(
+    "--via",
+    "via",
+    multiple=True,
+    metavar="router|haproxy|NAME=DSN",
+    help="a proxy in front of the server, for the strategies that go through it by name, as in "
+    "cached@router: MySQL Router with connection sharing (Docker), HAProxy as a queue, or one of your own; "
+    "repeatable  [that of the scenario]",
+)
+
+
 def plan_options(without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Gives a command an option for each field of a plan but those in ``without``.
 
@@ -132,19 +145,25 @@ def _click_option(option: Option) -> Callable[[Callable[..., Any]], Callable[...
 
 
 def plan_of(
-    scenario: str, strategies: str | None, given: Mapping[str, Any], changes: Mapping[str, Any] = EMPTY
+    scenario: str,
+    strategies: str | None,
+    given: Mapping[str, Any],
+    changes: Mapping[str, Any] = EMPTY,
+    via: Sequence[str] = (),
 ) -> Plan:
     """The command line before the scenario's file, and that before the defaults.
 
     ``scenario`` is a name or a TOML file, ``strategies`` are separated by commas, and ``given`` has the
     values of :func:`plan_options` by field, None where there was no such option. ``changes`` go over all of
-    that, by option name. Raises :class:`UsageError`.
+    that, by option name. ``via`` are the proxies that were given. Raises :class:`UsageError`.
     """
     values = {
         option.name: given[option.field] for option in options(Plan) if given.get(option.field) is not None
     }
     if strategies is not None:
         values["strategies"] = [name.strip() for name in strategies.split(",") if name.strip()]
+    if via:
+        values["via"] = list(via)
     return plan_with(scenario, {**values, **changes})
 
 
@@ -189,7 +208,11 @@ def harm_agreed(
     them. Raises :class:`UsageError` if nobody has allowed it.
     """
     is_allowed = remote.allowed_in(os.environ) or allow_remote
+    proxies = [Dsn.parse(via.address) for via in map(via_in, plan.via) if via.kind == GIVEN]
     if choice.dsn is None:
+        servers = proxies
+    else:
+        servers = [choice.dsn, *remote.servers_in(os.environ, "LOADTEST_ADMIN_DSN"), *proxies]
+    if not servers:
         return ""
-    servers = [choice.dsn, *remote.servers_in(os.environ, "LOADTEST_ADMIN_DSN")]
-    return remote.agreed(servers, harm_of(plan, choice.dsn.database, rate, total), is_allowed=is_allowed)
+    return remote.agreed(servers, harm_of(plan, servers[0].database, rate, total), is_allowed=is_allowed)

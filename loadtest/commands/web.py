@@ -12,6 +12,7 @@ from loadtest.commands.options import (
     plan_of,
     plan_options,
     server_option,
+    via_option,
     warn_of_password,
 )
 from loadtest.commands.output import EXIT_CODES, say
@@ -26,6 +27,7 @@ from loadtest.server.choice import ServerChoice
     help="the strategy that the form starts with: a built-in name, package.module:attribute for your own, "
     "NAME=… to name it, a:0.3+b:0.7 for a mixed fleet  [managed]",
 )
+@via_option
 @server_option
 @allow_remote_option
 @plan_options(without=["workers"])
@@ -46,8 +48,8 @@ from loadtest.server.choice import ServerChoice
 )
 @click.pass_obj
 def web(
-    interrupts: Interrupts, /, scenario: str, strategy: str | None, choice: ServerChoice,
-    allow_remote: bool, host: str, port: int, results: Path, **given: Any,
+    interrupts: Interrupts, /, scenario: str, strategy: str | None, via: tuple[str, ...],
+    choice: ServerChoice, allow_remote: bool, host: str, port: int, results: Path, **given: Any,
 ) -> None:  # fmt: skip
     """Open Locust's web page with a server beside it, and watch connections run out, or not.
 
@@ -55,7 +57,7 @@ def web(
     """
     from loadtest.bench.page import Web
 
-    plan = plan_of(scenario, strategy or "managed", given)
+    plan = plan_of(scenario, strategy or "managed", given, via=via)
     if len(plan.strategies) > 1:
         raise UsageError("the page runs one strategy at a time: choose another in its form")
     if plan.workers:

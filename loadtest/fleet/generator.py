@@ -2,7 +2,7 @@
 
 import gc
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import inf
 from random import Random
@@ -32,6 +32,7 @@ from loadtest.results.run_folder import Repetition
 from loadtest.settings.load_shape import shape_points
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import parse
+from loadtest.ways import NO_PROXIES, Way
 
 LOGS = "logs"  # of real functions, a file for each container
 LOOK_S = 0.02  # how exactly the end of a connection is known, and a timeout kept
@@ -54,7 +55,7 @@ class Generator:
 
     ``told(row)``, if given, is called with every invocation, and ``failed(error)`` if results cannot be
     written. A user's own strategies are also looked up in the folder ``home``. ``notices`` say what faults
-    do here; None where there are none.
+    do here; None where there are none. ``proxies`` are those in front of the ``server``, by name.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Generator:
         failed: Callable[[LoadtestError], None],
         home: str = "",
         notices: Notices | None = None,
+        proxies: Mapping[str, Way] = NO_PROXIES,
     ) -> None:
         self.settings = settings
         self.assignment = assignment
@@ -87,7 +89,7 @@ class Generator:
         self._notices, self._heeded = notices, Notice()
         self._server = server
         secret = self._secret if notices is not None else None
-        self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs, secret)
+        self._runtime = runtime_of(settings, parts, server, self.book, pool, home, logs, secret, proxies)
         self.fleet = Fleet(
             settings, parts, self._runtime, self.clock, self._done, worker, assignment.workers_count,
             self._recorder.start,

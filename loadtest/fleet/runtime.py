@@ -27,6 +27,7 @@ from loadtest.manager.errors import code_of, symbols
 from loadtest.results.rows import TIMEOUT
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
+from loadtest.ways import NO_PROXIES, Way
 
 Factory = Callable[[Connector], Any]
 
@@ -83,12 +84,13 @@ class InProcess:
     def __init__(
         self,
         factories: Mapping[str, Factory],
-        route: Route,
+        routes: Mapping[str, Route],
+        book: Book,
         timeout_leaves: str,
         timeout_s: float,
         cold_start_s: float = 0.0,
     ) -> None:
-        """``factories`` create the functions, by the name of the part.
+        """``factories`` create the functions, and ``routes`` are their ways, by the name of the part.
 
         ``timeout_leaves``: zombie or closed; ``timeout_s``: of every function; ``cold_start_s``: how long a
         new container takes to start.
@@ -96,8 +98,8 @@ class InProcess:
         self._timeout_s = timeout_s
         self._cold_start_s = cold_start_s
         self._factories = factories
-        self._route = route
-        self._book = route.book
+        self._routes = routes
+        self._book = book
         self._timeout_leaves = timeout_leaves
 
     def timeout_s(self, part: str) -> float:
@@ -146,7 +148,8 @@ class InProcess:
         """
         try:
             if container.function is None:
-                container.function = self._factories[container.part](Connector(self._route, container.meter))
+                connect = Connector(self._routes[container.part], container.meter)
+                container.function = self._factories[container.part](connect)
             container.function.invoke(work, context)
         except FunctionTimeout:
             return TIMEOUT
@@ -190,24 +193,34 @@ class InProcess:
 
 def in_process(
     settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int = 0, home: str = "",
-    secret: Callable[[], str] | None = None,
+    secret: Callable[[], str] | None = None, proxies: Mapping[str, Way] = NO_PROXIES,
 ) -> InProcess:  # fmt: skip
     """The runtime of a fleet with these parts. Opens the pool of ``ideal``, with ``pool_size`` connections.
 
     A user's strategies are also looked up in the folder ``home``; ``secret()`` is the account's password,
-    where it may change. Raises :class:`UsageError` for a strategy that is not there, and
-    :class:`ServerUnavailable` if other clients have the pool's connections.
+    where it may change; ``proxies`` are those in front of the ``server``, by name. Raises
+    :class:`UsageError` for a strategy that is not there, and :class:`ServerUnavailable` if other clients have
+    the pool's connections.
     """
-    arguments = {**server.connect_arguments(), "autocommit": True, **tls_arguments(settings.tls)}
-    route = Route(book, settings.rtt_ms / 1000, arguments, secret)
-    factories = _factories(parts, route, pool_size, home)
+    ways = {**proxies, "": Way(server, settings.tls)}
+
+    def route(way: Way) -> Route:
+        arguments = {**way.dsn.connect_arguments(), "autocommit": True, **tls_arguments(way.tls)}
+        return Route(book, settings.rtt_ms / 1000, arguments, secret)
+
+    routes = {part.name: route(ways[part.via]) for part in parts}
+    factories = _factories(parts, routes, pool_size, home)
     cold_start_s = settings.cold_start_ms / 1000
-    return InProcess(factories, route, settings.timeout_leaves, settings.function_timeout_s, cold_start_s)
+    return InProcess(
+        factories, routes, book, settings.timeout_leaves, settings.function_timeout_s, cold_start_s
+    )
 
 
-def _factories(parts: list[Part], route: Route, pool_size: int, home: str) -> dict[str, Factory]:
+def _factories(
+    parts: list[Part], routes: Mapping[str, Route], pool_size: int, home: str
+) -> dict[str, Factory]:
     if parts[0].spec == "ideal":
-        pool = _open_pool(route, pool_size)
+        pool = _open_pool(routes[parts[0].name], pool_size)
         return {parts[0].name: lambda connect: Pooled(pool, connect.meter)}
     return {part.name: factory_of(part, home) for part in parts}
 

@@ -16,26 +16,31 @@ from loadtest.fleet.runtime import Runtime, in_process
 from loadtest.fleet.workload import Work
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
+from loadtest.ways import NO_PROXIES, Way
 
 
 def runtime_of(
     settings: Settings, parts: list[Part], server: Dsn, book: Book, pool_size: int, home: str, logs: Path,
-    secret: Callable[[], str] | None = None,
+    secret: Callable[[], str] | None = None, proxies: Mapping[str, Way] = NO_PROXIES,
 ) -> Runtime:  # fmt: skip
     """``pool_size`` is the number of connections of ``ideal``'s pool.
 
     A user's modules and real functions are looked up in the folder ``home``; what real functions print goes
-    to the folder ``logs``. ``secret()`` is the account's password, where it may change. Raises what
-    :func:`in_process`, :func:`ready_launch` and :class:`Events` raise.
+    to the folder ``logs``. ``secret()`` is the account's password, where it may change; ``proxies`` are those
+    in front of the ``server``, by name. Raises what :func:`in_process`, :func:`ready_launch` and
+    :class:`Events` raise.
     """
-    launches = {part.name: ready_launch(part, home) for part in parts if part.is_real}
+    real = [part for part in parts if part.is_real]
+    launches = {part.name: ready_launch(part, home) for part in real}
     emulated = [part for part in parts if not part.is_real]
     if not launches:
-        return in_process(settings, emulated, server, book, pool_size, home, secret)
-    processes = Processes(launches, Events(settings.event, home), server, book, settings, logs, secret)
+        return in_process(settings, emulated, server, book, pool_size, home, secret, proxies)
+    ways = {**proxies, "": Way(server, settings.tls)}
+    servers = {part.name: ways[part.via] for part in real}
+    processes = Processes(launches, Events(settings.event, home), servers, book, settings, logs, secret)
     if not emulated:
         return processes
-    functions = in_process(settings, emulated, server, book, pool_size, home, secret)
+    functions = in_process(settings, emulated, server, book, pool_size, home, secret, proxies)
     return ByPart({part.name: processes if part.is_real else functions for part in parts})
 
 

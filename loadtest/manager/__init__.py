@@ -1,5 +1,6 @@
 """The connection manager for MySQL behind serverless functions. Needs PyMySQL only."""
 
+from loadtest.manager.behind_proxy import BehindProxy
 from loadtest.manager.classic import Classic
 from loadtest.manager.connection import ConnectionManager
 from loadtest.manager.errors import AnswerLost, NoConnection, QueryTimeout, SessionLost, TransactionLost
@@ -11,6 +12,6 @@ from loadtest.manager.transaction import Transaction
 from loadtest.manager.transaction_chain import TransactionChain
 
 __all__ = [
-    "AnswerLost", "Classic", "ConnectionManager", "Managed", "NoConnection", "Policy", "QueryTimeout",
-    "Result", "SessionLost", "Stats", "Transaction", "TransactionChain", "TransactionLost",
+    "AnswerLost", "BehindProxy", "Classic", "ConnectionManager", "Managed", "NoConnection", "Policy",
+    "QueryTimeout", "Result", "SessionLost", "Stats", "Transaction", "TransactionChain", "TransactionLost",
 ]  # fmt: skip

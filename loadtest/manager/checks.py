@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+LONGEST_LEASE_S = 31_536_000  # the greatest wait_timeout of MySQL and MariaDB
+
 
 def number(of: Any, name: str, least: float, most: float = math.inf) -> None:
     """The attribute ``name`` of ``of`` must be a finite number from ``least`` to ``most``."""

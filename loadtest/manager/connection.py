@@ -349,6 +349,7 @@ class ConnectionManager:
                 self._view = self._view or View()
                 self._view.refused(now_s(), self._rhythm.invocations_count)
         errors = library_errors(self._library)
+        self._options.policy = policy.for_server(str(getattr(connection, "server_version", "")))
         self._session = Session(connection, errors, self._options, self._stats, connector.try_s)
         self._session.is_replacement = before is not None and before.is_read_only
         return self._session

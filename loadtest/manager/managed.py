@@ -3,16 +3,17 @@
 import math
 from dataclasses import dataclass
 
-from loadtest.manager.checks import in_order, number, whole
+from loadtest.manager.behind_proxy import BehindProxy
+from loadtest.manager.checks import LONGEST_LEASE_S, in_order, number, whole
 from loadtest.manager.decision import Ask, AskPressure, Census, Close, Decision, Keep, Situation
 from loadtest.manager.policy import Policy
 
-LONGEST_LEASE_S = 31_536_000  # the greatest wait_timeout of MySQL and MariaDB
 # Calls at random times come within three mean gaps in 95 of 100 cases (1 - exp(-3)).
 LEASE_GAPS_COUNT = 3.0
 # Before so many invocations a mean gap says more of what was assumed than of the container, and a longer
 # lease costs a round trip and holds for longer what may never be used again.
 SETTLED_COUNT = 4
+ROUTERS_SIGN = "-router"  # as in "9.7.4-router"; with TLS passed through it greets as the server does
 NOT_NEGATIVE = (
     "gap_s", "unproven_gap_s", "ask_every_s", "ask_again_s", "limit_cache_s", "margin_s", "slow_connect_s",
 )  # fmt: skip
@@ -78,6 +79,12 @@ class Managed(Policy):
             number(self, "patience_s", 0)
         if self.max_retries is not None:
             whole(self, "max_retries", 0)
+
+    def for_server(self, version: str) -> Policy:
+        """Behind MySQL Router, which greets with a ``version`` of its own, the one for proxies."""
+        if not version.endswith(ROUTERS_SIGN):
+            return self
+        return BehindProxy(self.lease_s, self.max_retries, self.patience_s, self.margin_s)
 
     def decide(self, situation: Situation) -> Decision | Ask:
         """By the rhythm of the container and the pressure on the server."""

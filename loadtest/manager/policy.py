@@ -65,6 +65,11 @@ class Policy(ABC):
         """For each statement of the manager's own at the end of an invocation; None: no limit."""
         return 1.0
 
+    def for_server(self, version: str) -> "Policy":
+        """The policy to go on with on a server that calls itself ``version`` in its greeting: this one."""
+        del version
+        return self
+
     # At the end of an invocation
 
     @abstractmethod

@@ -12,6 +12,7 @@ from loadtest.report.frames import Floats, Frames, column
 from loadtest.results.rows import latency
 
 POINTS = 600  # the most that a series has
+PROXYS = ("clients", "waiting", "pinned")  # counted by a proxy, or by what it says
 GAP_S = 1.5  # between two samples of the monitor; a longer one is drawn as a gap
 MS = 1000.0
 CODES_COUNT = 6  # errors that are shown separately
@@ -29,6 +30,7 @@ class Pressure:
     limit_count: float  # max_connections; NaN when unknown
     refused_at_s: Floats
     refused_count: Floats
+    proxy: dict[str, Floats]  # what a proxy said of itself, by what it counts; empty without one
 
     @property
     def used_count(self) -> Floats:
@@ -128,6 +130,11 @@ def pressure_of(frames: Frames, start_s: float) -> Pressure:
         limit_count=float(np.nanmax(limits)) if np.isfinite(limits).any() else float("nan"),
         refused_at_s=(at - start_s)[when],
         refused_count=grown[when],
+        proxy={
+            name: _with_gaps(at, seen)[kept]
+            for name in PROXYS
+            if np.isfinite(seen := column(samples, f"{name}_count")).any()
+        },
     )
 
 

@@ -18,6 +18,7 @@ from loadtest.results.summary import (
     Integrity,
     Kills,
     PartFigures,
+    ProxyFigures,
     Starts,
     Zombies,
 )
@@ -66,6 +67,8 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
         generator=generator,
         integrity=_integrity(frames.meta),
     )
+    if isinstance(frames.meta.get("proxy"), dict):
+        figures.proxy = _proxy(frames.samples)
     _add_answers(figures, rows, times, rule, settings.slo_ms, window)
     parts = _parts(rows, disturbed, settings, window, rule)
     if parts:
@@ -184,6 +187,11 @@ def _connections(frames: Frames) -> Connections:
         refused_count=_growth(frames.samples),
         expired_count=None if unknown else int((frames.connections["fate"] == "expired").sum()),
     )
+
+
+def _proxy(samples: pd.DataFrame) -> ProxyFigures:
+    peaks = (samples[name].max() for name in ("clients_count", "waiting_count", "pinned_count"))
+    return ProxyFigures(*(None if np.isnan(peak) else int(peak) for peak in peaks))
 
 
 def _growth(samples: pd.DataFrame) -> int | None:

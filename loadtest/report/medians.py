@@ -41,7 +41,7 @@ def _merge(target: Struct, groups: Sequence[Struct]) -> None:
     for name in target.__struct_fields__:
         if name in NOT_MERGED:
             continue
-        known = [value for group in groups if (value := getattr(group, name)) is not None]
+        known = [value for group in groups if (value := getattr(group, name)) not in (None, UNSET)]
         if name == "errors":
             setattr(target, name, _errors(known))
         elif name == "disturbed":

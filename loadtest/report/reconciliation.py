@@ -16,6 +16,7 @@ from loadtest.results.restarts import was_restarted
 from loadtest.results.summary import Balance
 
 OLDER = "the version that made this run did not count them"
+ONE_FOR_ONE = "haproxy"  # each client of it has a connection of the server, and no statement is added
 SHARED = "others may use this server"
 # A sample that failed may have connected, and asked up to this much, without the monitor knowing.
 FAILED_SAMPLE_STATEMENTS_COUNT = 7
@@ -164,6 +165,11 @@ def _known_if(condition: Side, side: Side) -> Side:
     return side if condition.value is not None else condition
 
 
+def is_shared_by(proxy: object) -> bool:
+    """Whether ``proxy``, as a repetition's own file has it, may share the server's connections."""
+    return isinstance(proxy, dict) and proxy.get("kind") != ONE_FOR_ONE
+
+
 class _Growth:
     """How much the server's counters grew from before the load to after it."""
 
@@ -177,6 +183,8 @@ class _Growth:
         began_s = min([frames.start_s, *opened[~np.isnan(opened)]])
         if len(at) < 2 or not at[0] < began_s or not at[-1] >= ended_s:
             self._why = "the monitor did not see the server before the load and after it"
+        elif is_shared_by(frames.meta.get("proxy")):
+            self._why = "a proxy is between functions and the server, with connections of its own"
         elif self._was_restarted():
             self._why = "the server was restarted, and its counters with it"
         elif frames.meta.get("faults"):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
 LATER = (  # columns that files of older versions lack
     "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "refused_count",
-    "quits_count", "statements_count", "uptime_s",
+    "quits_count", "statements_count", "uptime_s", "clients_count", "waiting_count", "pinned_count",
 )  # fmt: skip
 
 Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
@@ -103,7 +103,8 @@ class Sample(NamedTuple):
     """What the server said about its connections at one moment, without the monitor's own.
 
     The counters are since the server's start, which was ``uptime_s`` ago. Older versions left the monitor's
-    own statements among the questions.
+    own statements among the questions. The last three are what a proxy in front of it says, None without one
+    and where it does not say it.
     """
 
     at_s: float
@@ -118,6 +119,9 @@ class Sample(NamedTuple):
     error: str = ""
     opened_count: int | None = None  # logins that succeeded, and those that are under way
     uptime_s: int | None = None
+    clients_count: int | None = None  # of the proxy
+    waiting_count: int | None = None  # those of them that wait for a connection of the server
+    pinned_count: int | None = None  # connections that sleep on the server, and that one client alone may use
 
 
 class GeneratorSecond(NamedTuple):

@@ -58,6 +58,18 @@ class Connections(Struct):
     expired_count: Count = None
 
 
+class ProxyFigures(Struct):
+    """What a proxy in front of the server said of itself; peaks at one moment, None where it does not say.
+
+    Its clients, those of them that waited for a connection of the server, and connections of the server that
+    slept and that one client alone could use (pinned).
+    """
+
+    clients_peak_count: Count = None
+    waiting_peak_count: Count = None
+    pinned_peak_count: Count = None
+
+
 class Zombies(Struct):
     """Connections that a reaped container left on the server; ``peak_count`` is at one moment."""
 
@@ -138,8 +150,8 @@ class ArmFigures(Struct, kw_only=True):
     """One arm, in one repetition or as the median of its repetitions.
 
     ``valid`` is for times, ``reasons`` say why not. ``errors`` counts arrivals without an answer by name, the
-    most frequent first. ``integrity`` is there for the workload ``ledger``, ``parts`` for a mixed fleet only,
-    ``reconciliation`` for a repetition only.
+    most frequent first. ``integrity`` is there for the workload ``ledger``, ``proxy`` where functions
+    go through one, ``parts`` for a mixed fleet only, ``reconciliation`` for a repetition only.
     """
 
     valid: bool
@@ -162,6 +174,7 @@ class ArmFigures(Struct, kw_only=True):
     overhead_queries_per_invocation: Number = None
     generator: GeneratorLoad = field(default_factory=GeneratorLoad)
     integrity: Integrity | None = None
+    proxy: ProxyFigures | UnsetType = UNSET
     parts: dict[str, PartFigures] | UnsetType = UNSET
     reconciliation: list[Balance] | UnsetType = UNSET
 

@@ -17,6 +17,7 @@ from loadtest.errors import ServerUnavailable
 from loadtest.packaged import packaged
 from loadtest.server import connections, flavour, ports
 from loadtest.server.accounts import Passwords, Started
+from loadtest.settings.profiles import Profile
 
 ENGINE_S = 5.0  # an engine that is up answers in some 50 ms
 START_S = 180.0
@@ -88,31 +89,31 @@ def engine() -> Engine:
 
 
 def start(
-    folder: Path, max_connections: int, engine: Engine, *, restarts: bool = False, fills: bool = False
-) -> Started:
+    folder: Path, max_connections: int, engine: Engine, *, restarts: bool = False, fills: bool = False,
+    profile: Profile | None = None,
+) -> Started:  # fmt: skip
     """Starts a new Compose project and creates the accounts; returns when the server answers.
 
     ``folder`` takes the note that :func:`stop` needs; ``max_connections`` is the server's. Its data outlives
-    its process if it ``restarts``; its disk is small if that ``fills``, which takes memory. Raises
+    its process if it ``restarts``; its disk is small if that ``fills``, which takes memory; it has the CPUs
+    and the memory of a ``profile``. Raises
     :class:`ServerUnavailable`, or :class:`NoEngine` if the server only answers on another network. The caller
     has to :func:`stop` whatever was started by then.
     """
-    project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
     service = "mysql" if engine.shares_network else "mysql-published"
-    note = {"project": project, "address": engine.address, "file": str(compose_file())}
-    (folder / PROJECT).write_text(json.dumps(note), "utf-8")
-    _see_to_image(folder, service)
+    image = f"mysql:{os.environ.get('MYSQL_VERSION') or '9.7'}"
+    new_project(folder, engine, service, image, "MYSQL_VERSION, or use --server local")
     root = secrets.token_hex(16)
     for attempt in range(1, ATTEMPTS + 1):
         chosen = ports.choose()
         superuser = Dsn("127.0.0.1", chosen.admin, "root", root)
         values = {
-            **_values(chosen, max_connections, root, engine),
+            **_values(chosen, max_connections, root, engine, profile),
             **({"LOADTEST_TMPFS": "/unused"} if restarts else {}),
             **({"LOADTEST_TMPFS_SIZE": SMALL_DISK} if fills else {}),
         }
         try:
-            _compose(folder, ["up", "--detach", "--pull", "never", service], START_S, values)
+            up(folder, service, values)
             _wait(folder, superuser, chosen.functions if engine.shares_network else PORT_INSIDE)
             break
         except NoEngine:
@@ -126,20 +127,59 @@ def start(
     with connections.session(superuser) as cursor:
         for statement in passwords.statements(flavour.MYSQL):
             cursor.execute(statement)
+    warnings = _too_large_here(profile, engine)
     if engine.shares_network:
-        return passwords.started(chosen)
-    return passwords.started(chosen, "published", (PUBLISHED_WARNING,))
+        return passwords.started(chosen, warnings=warnings)
+    return passwords.started(chosen, "published", (PUBLISHED_WARNING, *warnings))
 
 
-def _values(chosen: ports.Ports, max_connections: int, root: str, engine: Engine) -> dict[str, str]:
+def _too_large_here(profile: Profile | None, engine: Engine) -> tuple[str, ...]:
+    if profile is None or os.environ.get("LOADTEST_CPUS") or profile.cpus <= engine.cpus_count:
+        return ()
+    return (f"{profile.name} has {profile.cpus:g} CPUs, and this machine {engine.cpus_count}",)
+
+
+def new_project(folder: Path, engine: Engine, service: str, image: str, advice: str) -> None:
+    """Notes a new Compose project in ``folder``, and pulls its ``service``'s ``image`` if it is missing.
+
+    ``advice`` is what to check beside the network if it cannot be had. Raises :class:`ServerUnavailable`.
+    """
+    project = f"loadtest-{os.getuid()}-{secrets.token_hex(4)}"
+    note = {"project": project, "address": engine.address, "file": str(compose_file())}
+    (folder / PROJECT).write_text(json.dumps(note), "utf-8")
+    if _docker(["image", "inspect", image], ENGINE_S).returncode == 0:
+        return
+    try:
+        _compose(folder, ["pull", "--quiet", service], PULL_S)
+    except ServerUnavailable as error:
+        raise ServerUnavailable(
+            f"the image {image} is missing and cannot be pulled ({error}): check the network and {advice}"
+        ) from None
+
+
+def up(folder: Path, service: str, values: dict[str, str]) -> None:
+    """Starts a ``service`` of the folder's project; ``values`` are the variables of the Compose file.
+
+    Raises :class:`ServerUnavailable`.
+    """
+    _compose(folder, ["up", "--detach", "--pull", "never", service], START_S, values)
+
+
+def _values(
+    chosen: ports.Ports, max_connections: int, root: str, engine: Engine, profile: Profile | None
+) -> dict[str, str]:
+    cpus = min(2 if profile is None else profile.cpus, engine.cpus_count)
+    # the server needs 156 KB and a thread per connection
+    memory_mb = 1536 + max_connections // 3
+    if profile is not None:
+        memory_mb = max(memory_mb, int(profile.memory_gib * 1024))
     return {
         "LOADTEST_PORT": str(chosen.functions),
         "LOADTEST_ADMIN_PORT": str(chosen.admin),
         "LOADTEST_MAX_CONNECTIONS": str(max_connections),
         "LOADTEST_ROOT_PASSWORD": root,
-        "LOADTEST_CPUS": os.environ.get("LOADTEST_CPUS") or str(min(2, engine.cpus_count)),
-        # the server needs 156 KB and a thread per connection
-        "LOADTEST_MEMORY": os.environ.get("LOADTEST_MEMORY") or f"{1536 + max_connections // 3}m",
+        "LOADTEST_CPUS": os.environ.get("LOADTEST_CPUS") or f"{cpus:g}",
+        "LOADTEST_MEMORY": os.environ.get("LOADTEST_MEMORY") or f"{memory_mb}m",
         # we ask ourselves: a client that is forked every 2 s disturbs what is measured
         "LOADTEST_HEALTH_INTERVAL": "1h",
     }
@@ -153,24 +193,10 @@ def stop(folder: Path, keep_note: bool = False, timeout_s: float = 30.0) -> None
     note = folder / PROJECT
     if not note.exists():
         return
-    arguments = ["--profile", "published", "down", "--timeout", "0", "--volumes", "--remove-orphans"]
+    arguments = ["--profile", "*", "down", "--timeout", "0", "--volumes", "--remove-orphans"]
     _compose(folder, arguments, timeout_s)
     if not keep_note:
         note.unlink()
-
-
-def _see_to_image(folder: Path, service: str) -> None:
-    """Pulls the image if it is missing. Raises :class:`ServerUnavailable`."""
-    image = f"mysql:{os.environ.get('MYSQL_VERSION') or '9.7'}"
-    if _docker(["image", "inspect", image], ENGINE_S).returncode == 0:
-        return
-    try:
-        _compose(folder, ["pull", "--quiet", service], PULL_S)
-    except ServerUnavailable as error:
-        raise ServerUnavailable(
-            f"the image {image} is missing and cannot be pulled ({error}): check the network and "
-            "MYSQL_VERSION, or use --server local"
-        ) from None
 
 
 def _wait(folder: Path, superuser: Dsn, port: int) -> None:

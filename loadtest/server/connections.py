@@ -65,6 +65,11 @@ def connect_plain(dsn: Dsn, timeout_s: float = 5.0) -> "pymysql.Connection[Curso
     return _connect(dsn, timeout_s, None, ssl_disabled=True)
 
 
+def connect_with_tls(dsn: Dsn, timeout_s: float = 5.0) -> "pymysql.Connection[Cursor]":
+    """A connection with the server's defaults, with TLS if the server offers it."""
+    return _connect(dsn, timeout_s, None)
+
+
 def may_want_tls(error: pymysql.MySQLError) -> bool:
     """Whether the error may mean that TLS is required. A server tells an account that requires TLS the same
     as one with a wrong password."""

@@ -9,12 +9,13 @@ from pathlib import Path
 import pymysql
 
 from loadtest.errors import ServerUnavailable, UsageError
-from loadtest.server import compose, connections, dsn_server, local, server_folders, state_file
+from loadtest.server import compose, connections, dsn_server, haproxy, local, server_folders, state_file
 from loadtest.server.accounts import Started
 from loadtest.server.choice import ServerChoice
 from loadtest.server.reset import seed
 from loadtest.server.signals import undisturbed
 from loadtest.server.target import Target, describe
+from loadtest.settings.profiles import Profile
 
 # Files beside connections: MySQL keeps 810 for tables and takes fewer connections rather than fewer
 # of those; the generator has libraries and rows.
@@ -24,15 +25,26 @@ SERVERS_OWN_LIMIT = 100_000  # both MySQL and MariaDB take no more
 
 @contextmanager
 def launched(
-    choice: ServerChoice, max_connections: int, *, restarts: bool = False, fills: bool = False
+    choice: ServerChoice,
+    max_connections: int,
+    *,
+    restarts: bool = False,
+    fills: bool = False,
+    profile: Profile | None = None,
 ) -> Iterator[Target]:
     """A seeded server for the duration of the block, which is always taken down.
 
-    One of ours keeps its data if it ``restarts``, and one in Docker has a small disk if that ``fills``. A
-    server of the user's is used as it is, whatever ``max_connections`` says.
+    One of ours keeps its data if it ``restarts``, and one in Docker has a small disk if that ``fills``, and
+    the CPUs and the memory of a ``profile``. A server of the user's is used as it is, whatever
+    ``max_connections`` says.
     Raises UsageError before anything starts, and ServerUnavailable.
     """
     check(choice, max_connections)
+    if profile is not None and choice.dsn is not None:
+        raise UsageError(
+            f"profile {profile.name} is for a server that is started for it (--server docker or local): one "
+            "that is given is never reconfigured"
+        )
     if choice.dsn is not None:
         target = dsn_server.attach(choice.dsn)
         try:
@@ -42,8 +54,15 @@ def launched(
                 dsn_server.detach(target)
         return
     clean_up()
+    with new_folder() as folder:
+        yield _started(choice.kind, folder, max_connections, restarts=restarts, fills=fills, profile=profile)
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A folder for something that is started for the block, and taken down with it afterwards."""
     with _new_folder() as folder:
-        yield _started(choice.kind, folder.path, max_connections, restarts=restarts, fills=fills)
+        yield folder.path
     with undisturbed():
         _take_down(folder)
 
@@ -143,9 +162,13 @@ def _open_files() -> int:
 
 
 def _started(
-    kind: str, folder: Path, max_connections: int, *, restarts: bool = False, fills: bool = False
-) -> Target:
-    kind, started = _pick(kind, folder, max_connections, restarts=restarts, fills=fills)
+    kind: str, folder: Path, max_connections: int, *, restarts: bool = False, fills: bool = False,
+    profile: Profile | None = None,
+) -> Target:  # fmt: skip
+    kind, started = _pick(kind, folder, max_connections, restarts=restarts, fills=fills, profile=profile)
+    if profile is not None and kind == "local":
+        text = f"a private server has this machine's CPUs and memory, not those of {profile.name}"
+        started = replace(started, warnings=(*started.warnings, text))
     target = describe(started.functions, started.admin, kind, started.path, started.warnings)
     if target.max_connections != max_connections:
         raise ServerUnavailable(
@@ -158,13 +181,16 @@ def _started(
 
 
 def _pick(
-    choice: str, folder: Path, max_connections: int, *, restarts: bool, fills: bool
+    choice: str, folder: Path, max_connections: int, *, restarts: bool, fills: bool, profile: Profile | None
 ) -> tuple[str, Started]:
     if choice == "local":
         return "local", local.start(folder, max_connections)
     try:
         engine = compose.engine()
-        return "docker", compose.start(folder, max_connections, engine, restarts=restarts, fills=fills)
+        started = compose.start(
+            folder, max_connections, engine, restarts=restarts, fills=fills, profile=profile
+        )
+        return "docker", started
     except compose.NoEngine as error:
         if choice == "docker":
             raise
@@ -189,6 +215,7 @@ def _forget(path: Path) -> None:
 
 def _take_down(folder: server_folders.Folder) -> None:
     local.stop(folder.path)
+    haproxy.stop(folder.path)
     try:
         compose.stop(folder.path)
     except BaseException:

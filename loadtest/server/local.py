@@ -16,7 +16,7 @@ import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
-from loadtest.server import connections, flavour, ports
+from loadtest.server import certificate, connections, flavour, ports
 from loadtest.server.accounts import Passwords, Started
 
 PLACES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/local/mysql/bin", "/opt/homebrew/bin")
@@ -146,26 +146,8 @@ def _initialise(binary: Binary, folder: Path, log: Path) -> None:
 
 def _certificate(folder: Path) -> list[str]:
     """Options for TLS; none without openssl, which shows in the target's ``tls``."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += [
-        "-nodes",
-        "-days",
-        "30",
-        "-subj",
-        "/CN=127.0.0.1",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-    ]
-    try:
-        made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [] if made.returncode else [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
+    made = certificate.make(folder)
+    return [f"--ssl-cert={made.certificate}", f"--ssl-key={made.key}"] if made is not None else []
 
 
 def _spawn(binary: Binary, folder: Path, log: Path, options: list[str]) -> "subprocess.Popen[bytes]":

@@ -2,7 +2,8 @@
 
 Environment: ``LOADTEST_ADMIN_DSN``; ``LOADTEST_T0_MONOTONIC``, the ``time.monotonic()`` of the
 run's t0 (all processes of a machine share that clock); ``LOADTEST_DSN``, the functions' account, to
-tell whether it is the same; ``LOADTEST_MONITOR_HZ``, 5 by default.
+tell whether it is the same; ``LOADTEST_MONITOR_HZ``, 5 by default; ``LOADTEST_PROXY_STATUS``, where a
+proxy in front of the server tells how it is, and ``LOADTEST_PROXY_ALONE``, if all functions go through it.
 
 It ends on SIGTERM or SIGINT, after a last sample, for which it waits up to a second until the functions'
 connections are gone; and when its parent process is gone. It prints nothing. Its exit code is 2 if a
@@ -25,7 +26,7 @@ from loadtest.errors import LoadtestError
 from loadtest.results.csv_rows import CsvAppender
 from loadtest.results.restarts import was_restarted
 from loadtest.results.rows import Sample
-from loadtest.server import census, connections, flavour
+from loadtest.server import census, connections, flavour, proxy_status
 
 TIMEOUT_S = 1.0
 DEFAULT_HZ = 5.0
@@ -39,8 +40,18 @@ class Monitor:
     ``t0_monotonic_s`` is ``time.monotonic()`` at the run's t0, from which the times of samples count.
     """
 
-    def __init__(self, admin: Dsn, functions: Dsn | None, t0_monotonic_s: float) -> None:
+    def __init__(
+        self,
+        admin: Dsn,
+        functions: Dsn | None,
+        t0_monotonic_s: float,
+        proxy: str = "",
+        *,
+        alone: bool = False,
+    ) -> None:
+        """``proxy`` is where a proxy tells how it is, "" for none; ``alone``: nobody goes around it."""
         self._admin = admin
+        self._proxy, self._is_alone = proxy, alone
         self._harness_user = None if functions and functions.user == admin.user else admin.user
         self._t0_monotonic_s = t0_monotonic_s
         self._connection: pymysql.Connection[Cursor] | None = None
@@ -66,6 +77,8 @@ class Monitor:
             self.close()
             return Sample(at_s, error=connections.short(error))
         self._see_restart(at_s, seen.uptime_s)
+        status = self._proxys_status()
+        idle_count = status.idle_count if status is not None and self._is_alone else None
         return Sample(
             at_s=at_s,
             connections_count=seen.connections_count,
@@ -79,7 +92,17 @@ class Monitor:
             max_connections=seen.max_connections,
             opened_count=_less(seen.opened_count, self._opened_count),
             uptime_s=seen.uptime_s,
+            clients_count=status and status.clients_count,
+            waiting_count=status and status.waiting_count,
+            pinned_count=None if idle_count is None else max(0, seen.sleeping_count - idle_count),
         )
+
+    def _proxys_status(self) -> proxy_status.Status | None:
+        """None without a proxy, and if it does not answer."""
+        try:
+            return proxy_status.ask(self._proxy) if self._proxy else None
+        except (OSError, ValueError):
+            return None
 
     def _connect(self) -> "pymysql.Connection[Cursor]":
         self._connection = connections.connect(self._admin, TIMEOUT_S)
@@ -154,7 +177,8 @@ def main(arguments: list[str]) -> int:
         hz = float(os.environ.get("LOADTEST_MONITOR_HZ") or DEFAULT_HZ)
     except (LoadtestError, IndexError, KeyError, ValueError):
         return 2
-    monitor = Monitor(admin, functions, t0_monotonic_s)
+    proxy, alone = os.environ.get("LOADTEST_PROXY_STATUS", ""), "LOADTEST_PROXY_ALONE" in os.environ
+    monitor = Monitor(admin, functions, t0_monotonic_s, proxy, alone=alone)
 
     def wait(seconds: float) -> bool:
         return stopped.wait(seconds) or os.getppid() != parent

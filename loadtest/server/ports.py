@@ -23,6 +23,14 @@ def choose() -> Ports:
         return Ports(_bound(one, "LOADTEST_PORT"), _bound(two, "LOADTEST_ADMIN_PORT"))
 
 
+def free() -> Ports:
+    """Two ports that are free at the moment, for a proxy."""
+    with socket.socket() as one, socket.socket() as two:
+        for listener in (one, two):
+            listener.bind(("127.0.0.1", 0))
+        return Ports(int(one.getsockname()[1]), int(two.getsockname()[1]))
+
+
 def fixed() -> bool:
     """Whether a certain port was asked for, so that trying another one makes no sense."""
     return bool(os.environ.get("LOADTEST_PORT") or os.environ.get("LOADTEST_ADMIN_PORT"))

@@ -17,7 +17,9 @@ from loadtest.settings.durations import duration_s, duration_text
 from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.load_shape import STEADY, shape_points
 from loadtest.settings.nearest import nearest
+from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import STRATEGIES, parse
+from loadtest.settings.via import vias_in
 
 PROCESS_START_S = 0.4  # of a real function, half of it to spare: one after another on a core
 WHOLE_AT_MOST = 10**18 - 1  # what 64 bits take, in run folders and elsewhere
@@ -196,10 +198,19 @@ class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_connections: Annotated[
         Count, _about("server", "max_connections of the server that is started for the run")
     ] = 90
+    profile: Annotated[
+        str,
+        _about(
+            "server",
+            "the database as a service whose max_connections, CPUs and memory the server has; see loadtest "
+            "profiles",
+        ),
+    ] = ""
     reruns: Annotated[
         CountFrom0, _about("load", "how many times an invalid repetition is run again, at most")
     ] = 2
     faults: list[str] = msgspec.field(default_factory=list)
+    via: list[str] = msgspec.field(default_factory=list)
     description: str = ""
 
 
@@ -377,6 +388,32 @@ def _check_together(settings: Settings, source: str) -> None:
             raise UsageError(f"{source}: no strategy given; take some of {', '.join(STRATEGIES)}")
         if len(set(settings.strategies)) < len(settings.strategies):
             raise UsageError(f"{source}: a strategy is named twice")
+        _check_vias(settings, source)
+        try:
+            profile_of(settings.profile)
+        except UsageError as error:
+            raise UsageError(f"{source}: {error}") from None
+
+
+def _check_vias(plan: Plan, source: str) -> None:
+    if not plan.via and not any("@" in text for text in plan.strategies):
+        return
+    try:
+        vias = vias_in(plan.via, plan.strategies)
+        faults = faults_in(plan.faults, plan.duration_s)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+    for fault in faults:
+        if fault.kind.is_relayed or fault.kind.needs is Needs.SECOND:
+            raise UsageError(
+                f"{source}: fault {fault.text!r} is between functions and the server, where a proxy is: "
+                "leave out one of them"
+            )
+    if plan.workers:
+        raise UsageError(
+            f"{source}: workers elsewhere do not hear of the proxy {vias[0].name!r}: leave out --workers; "
+            "--processes shares the load here"
+        )
 
 
 def _check_faults(plan: Plan, source: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from loadtest.errors import UsageError
 from loadtest.settings.nearest import nearest
 from loadtest.settings.plan import Plan, build, options
+from loadtest.settings.profiles import PROFILES
 
 
 def scenario_names() -> list[str]:
@@ -46,9 +47,21 @@ def read_scenario(name: str) -> dict[str, Any]:
 def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
     """Options override the scenario, which overrides the defaults. Raises :class:`UsageError`.
 
-    ``scenario`` is a name or a TOML file; ``values`` are by option name, such as "duration".
+    ``scenario`` is a name or a TOML file; ``values`` are by option name, such as "duration". A profile stands
+    for its ``max_connections``, unless that is given in the same place, or later.
     """
-    plan = build(Plan, read_scenario(scenario), f"scenario {scenario}")
+    plan = build(Plan, _sized(read_scenario(scenario)), f"scenario {scenario}")
     from_file = {option.name: getattr(plan, option.field) for option in options(Plan)}
-    others = {name: getattr(plan, name) for name in ("scenario", "strategies", "faults", "description")}
-    return build(Plan, {**from_file, **others, **values}, "options")  # type: ignore[no-any-return]
+    others = {
+        name: getattr(plan, name) for name in ("scenario", "strategies", "faults", "via", "description")
+    }
+    return build(Plan, {**from_file, **others, **_sized(values)}, "options")  # type: ignore[no-any-return]
+
+
+def _sized(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With the ``max_connections`` of the profile, where ``values`` have none of their own."""
+    name = values.get("profile")
+    known = PROFILES.get(name) if isinstance(name, str) else None  # a wrong name is refused with the others
+    if known is None or {"max_connections", "max-connections"} & values.keys():
+        return dict(values)
+    return {**values, "max_connections": known.max_connections}

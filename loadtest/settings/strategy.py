@@ -3,12 +3,13 @@
 ::
 
     strategy = part | part { "+" part }        a mixed fleet, whose shares add up to 1
-    part     = [ name "=" ] spec [ ":" share ]
+    part     = [ name "=" ] spec [ "@" via ] [ ":" share ]
     spec     = direct | cached | classic | managed | ideal | package.module:attribute
              | lambda:python:path/file.function | lambda:node:path/file.function | lambda:provided:path
              | lambda:sam:template#name
 
-The last four are real functions, each container a process; they need a name.
+The last four are real functions, each container a process; they need a name. ``via`` is the name of a proxy
+in front of the server (:mod:`loadtest.settings.via`).
 """
 
 import re
@@ -18,21 +19,24 @@ from loadtest.errors import UsageError
 from loadtest.settings.nearest import nearest
 
 STRATEGIES = ("direct", "cached", "classic", "managed", "ideal")
-ARM_NAME = re.compile(r"[A-Za-z0-9._:+=-]+")
+ARM_NAME = re.compile(r"[A-Za-z0-9._:+=@-]+")
 NAME_LENGTH = 200  # a folder is called so, and file systems take 255 bytes
-PART_NAME = re.compile(r"[A-Za-z0-9._-]+")
+PART_NAME = re.compile(r"[A-Za-z0-9._@-]+")
+VIA_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,30}"
+THROUGH = re.compile(rf"(?P<spec>.+)@(?P<via>{VIA_NAME})")
 SHARED = re.compile(r"(?P<spec>.+):(?P<share>\d*\.?\d+)")
 USERS_OWN = re.compile(r"[\w.]+:\w+")
-REAL = re.compile(r"lambda:(?P<runtime>\w+):(?P<path>[^\s:=+,]+)")
+REAL = re.compile(r"lambda:(?P<runtime>\w+):(?P<path>[^\s:=+,@]+)")
 RUNTIMES = ("python", "node", "provided", "sam")
 
 
 class Part(NamedTuple):
-    """One function of a fleet. ``spec`` is as in the grammar above."""
+    """One function of a fleet. ``spec`` and ``via``, "" for no proxy, are as in the grammar above."""
 
     name: str
     spec: str
     share: float  # of the arrivals, from 0 to 1
+    via: str = ""
 
     @property
     def is_real(self) -> bool:
@@ -72,7 +76,7 @@ def parse(text: str) -> list[Part]:
         if piece.startswith("lambda:"):
             raise UsageError(f"strategy {piece!r} is a real function, and needs a name, as in shop={piece}")
     if not ARM_NAME.fullmatch(arm_name(text)) or not arm_name(text).strip("."):
-        raise UsageError(f"strategy {text!r}: a name may have letters, digits and . _ : + = - only")
+        raise UsageError(f"strategy {text!r}: a name may have letters, digits and . _ : + = @ - only")
     if len(arm_name(text)) > NAME_LENGTH:
         raise UsageError(
             f"strategy {text[:40]!r}…: a name may have {NAME_LENGTH} characters; name it, as in a=…"
@@ -110,15 +114,17 @@ def _part(piece: str, *, single: bool) -> Part:
     if match is None and not single:
         raise UsageError(f"strategy part {piece!r} has no share; write e.g. managed:0.3+cached:0.7")
     spec, share = (match["spec"], float(match["share"])) if match else (piece, 1.0)
+    through = THROUGH.fullmatch(spec)
+    spec, via = (through["spec"], through["via"]) if through else (spec, "")
     name, _, named = spec.rpartition("=")
     if named.startswith("lambda:"):
-        return Part(*_real(piece, name, named), share)
+        return Part(*_real(piece, name, named), share, via)
     if named not in STRATEGIES and not USERS_OWN.fullmatch(named):
         raise UsageError(
             f"unknown strategy {named!r}{nearest(named, STRATEGIES)}; there are {', '.join(STRATEGIES)}, "
             "or package.module:attribute for one of your own"
         )
-    return Part(name or named, named, share)
+    return Part(name or (f"{named}@{via}" if via else named), named, share, via)
 
 
 def _real(piece: str, name: str, spec: str) -> tuple[str, str]:
@@ -126,6 +132,6 @@ def _real(piece: str, name: str, spec: str) -> tuple[str, str]:
     if match is None or match["runtime"] not in RUNTIMES:
         raise UsageError(
             f"strategy {piece!r}: write lambda:RUNTIME:PATH, with {', '.join(RUNTIMES)} as RUNTIME, such as "
-            "shop=lambda:python:./shop/app.handler; a path has no space and none of : = + ,"
+            "shop=lambda:python:./shop/app.handler; a path has no space and none of : = + , @"
         )
     return name, spec

@@ -13,7 +13,7 @@ from loadtest.errors import LoadtestError
 from loadtest.results.rows import Invocation
 from loadtest.swarm import attendance, statistics
 from loadtest.swarm.options import settings_of, spawn_at_once, users_of
-from loadtest.swarm.process_setup import check_strategy
+from loadtest.swarm.process_setup import check_strategy, check_ways
 from loadtest.swarm.remote_load import check_allowed
 from loadtest.swarm.run import Run
 
@@ -48,6 +48,7 @@ def install(environment: Any, **_: Any) -> None:
             spawn_at_once(environment)
             check_allowed(settings)
             check_strategy(environment.parsed_options.strategy, settings)
+            check_ways(environment.parsed_options.strategy)
             if environment.web_ui is None:
                 run.prepare(environment.parsed_options.tls)
                 attendance.give_up_in_time(environment)

@@ -17,6 +17,7 @@ from loadtest.results.provenance import machine
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import arm_name, parse
+from loadtest.ways import proxies_in
 
 log = logging.getLogger("loadtest")
 
@@ -96,6 +97,16 @@ def audit(repetition: Repetition) -> dict[str, int]:
 def check_strategy(text: str, settings: Settings) -> None:
     """Raises :class:`UsageError` if the strategy ``text`` cannot run with these ``settings``."""
     check(parse(text), users_modules(), settings)
+
+
+def check_ways(text: str) -> None:
+    """Raises :class:`UsageError` if nobody has told where the proxy is through which ``text`` goes."""
+    missing = {part.via for part in parse(text)} - {"", *proxies_in(os.environ)}
+    if missing:
+        raise UsageError(
+            f"strategy {text!r} goes through {' and '.join(sorted(missing))}, which only `loadtest bench` "
+            "and `loadtest web` put in front of the server (--via)"
+        )
 
 
 def users_modules() -> str:

@@ -18,6 +18,7 @@ import msgspec
 from gevent.lock import RLock
 from locust.runners import MasterRunner, WorkerRunner
 
+from loadtest import ways
 from loadtest.dsn import Dsn
 from loadtest.errors import LoadtestError
 from loadtest.fleet import resolver
@@ -254,8 +255,9 @@ class Run:
         self.numbers = Numbers(assignment.worker, assignment.workers_count)
         hears = told if self.listeners and not is_bench else None
         made = self.generator = Generator(
-            settings, assignment, server, hears, self.fail, users_modules(), self._notices
-        )
+            settings, assignment, server, hears, self.fail, users_modules(), self._notices,
+            ways.proxies_in(os.environ),
+        )  # fmt: skip
 
     def _start_generator(self, start_s: float) -> None:
         assert self.generator is not None  # noqa: S101 (made by the caller)

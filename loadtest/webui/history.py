@@ -11,7 +11,7 @@ from loadtest.webui.points import Points
 SERIES = (
     "working_count", "idle_count", "zombies_count", "limit_count", "refused_count", "containers_count",
     "cold_starts_count", "p50_ms", "p99_ms", "arrivals_count", "kept_count", "closed_count", "expired_count",
-    "killed_count", "lag_ms", "cpu_percent",
+    "killed_count", "lag_ms", "cpu_percent", "clients_count", "waiting_count", "pinned_count",
 )  # fmt: skip
 CODES = ("1040", "1203", "1226", "2006", "2013", "timeout", "throttled", "unfinished", "other")
 

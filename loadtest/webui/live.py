@@ -167,6 +167,7 @@ class Live:
             "idle_count": used - zombies - working,
             "zombies_count": zombies,
             "limit_count": _number(newest["max_connections"]),
+            **{name: _number(newest[name]) for name in ("clients_count", "waiting_count", "pinned_count")},
             "refused_count": None if refused is None or before is None else max(0.0, refused - before),
         }
 

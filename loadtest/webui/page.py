@@ -19,7 +19,7 @@ from loadtest.settings.plan import Plan, build, options
 from loadtest.settings.scenario import read_scenario, scenario_names
 from loadtest.settings.strategy import STRATEGIES
 from loadtest.swarm.options import model_of, option_names, settings_from, settings_of
-from loadtest.swarm.process_setup import check_strategy
+from loadtest.swarm.process_setup import check_strategy, check_ways
 from loadtest.swarm.run import Run
 from loadtest.webui import form, guard
 from loadtest.webui.downloads import Downloads
@@ -131,6 +131,7 @@ class Page:
         values = {name: value for name, value in wanted.values.items() if name != "strategy"}
         settings = settings_from(values, wanted.run_time_s, model_of(environment), wanted.users_count)
         check_strategy(wanted.values["strategy"], settings)
+        check_ways(wanted.values["strategy"])
         self._run.prepare(values["tls"])
         # Locust leaves an empty one as the last test had it.
         parsed.run_time = wanted.run_time_s

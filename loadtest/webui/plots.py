@@ -4,6 +4,7 @@ Run once in a separate process, since bokeh takes a second and 100 MB, which wou
 """
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ from bokeh.plotting import figure
 
 from loadtest.report.render import palette
 from loadtest.report.render.plots import INK, embedded, framed, with_legend
+from loadtest.ways import proxies_in
 from loadtest.webui.history import CODES, SERIES
 
 LIVE, OTHER = "test_live", "test_other"  # the test that is shown, and the one that is laid over it, dashed
@@ -49,6 +51,9 @@ def connections(live: Any, other: Any) -> Any:
     _stacked(plot, live, parts)
     plot.line("at_s", "limit_count", source=live, color=palette.LIMIT, line_dash="dashed", line_width=2,
               legend_label="max_connections")  # fmt: skip
+    for label, colour in palette.PROXY.items() if proxies_in(os.environ) else ():
+        plot.line("at_s", f"{label}_count", source=live, color=colour, line_width=2,
+                  legend_label=f"proxy: {label}")  # fmt: skip
     _dashed(plot, other, {"used_count": INK, "zombies_count": palette.ZOMBIE})
     return with_legend(plot, columns=6)
 

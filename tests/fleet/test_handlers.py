@@ -1,5 +1,7 @@
 """The manager in a plain handler, under load: with the fixtures that the package brings for such tests."""
 
+import pytest
+
 from loadtest.manager import ConnectionManager
 
 LOAD = {"rate": 200, "work_ms": 5, "cold_start_ms": 200, "reap_probability": 0.2, "reruns": 0}
@@ -31,6 +33,7 @@ def test_a_handler_with_the_manager_survives_forty_zombies_a_second(loadtest_fle
     assert seen.zombies.left_count > 100, "more than the server's 90 connections"
 
 
+@pytest.mark.nightly
 def test_the_same_handler_without_it_does_not(loadtest_fleet):
     seen = loadtest_fleet(without, **LOAD)
     assert seen.error_ratio > 0.3

@@ -204,6 +204,7 @@ def test_only_the_arms_of_a_summary_have_to_be_there(said, runs, tmp_path):
         assert json.loads(out)["verdict"] == "better"
 
 
+@pytest.mark.nightly
 def test_strict_ends_with_4_at_any_warning(said, runs, tmp_path):
     other = make(tmp_path / "c", seed=2)
     base = make(tmp_path / "d", seed=1)

@@ -98,7 +98,7 @@ def one_each(strategy, key, **limits):
 
 @seed(1)
 @settings(
-    max_examples=20,
+    max_examples=8,
     deadline=None,
     database=None,
     phases=[Phase.generate],

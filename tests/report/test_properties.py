@@ -25,7 +25,7 @@ NAN = float("nan")
 META = {"start_s": 0.0, "deadline_s": 10.0, "ended_s": 11.0, "cut_off": False}
 moments = st.integers(0, 40).map(lambda quarter: quarter / 4)  # ties are frequent and sums are exact
 spans = st.tuples(moments, moments).map(sorted)
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=25, deadline=None)
 
 
 @st.composite

@@ -134,6 +134,7 @@ def test_a_worker_of_plain_locust_takes_part_in_one_repetition_of_the_closed_mod
     assert counts_of(repetition, "invocations", "client") == {0: 10}
 
 
+@pytest.mark.nightly
 def test_workers_that_do_not_come_end_the_bench_with_the_command_that_starts_one(place, port):
     with working(place, "worker", "--master-port", port) as worker:
         wait_until(lambda: any(loaded(process) for process in place.locusts()), LONG_S)
@@ -311,6 +312,7 @@ def test_the_page_takes_no_workers(place):
     assert "No such option '--workers'" in place.refused(2, "web", "--workers", "2")
 
 
+@pytest.mark.nightly
 def test_a_worker_for_another_server_than_its_masters_is_told_so(place, port, given):
     with launch.launched(ServerChoice("local"), 10) as another:
         account = another.functions

@@ -115,6 +115,7 @@ def test_clients_that_come_too_late_make_another_load(mariadb_target, tmp_path):
     assert "of 20 clients" in reason
 
 
+@pytest.mark.nightly
 def test_a_test_that_locusts_own_clock_ends_has_the_window_that_it_had(mariadb_target, tmp_path):
     port = str(process_group.free_port())  # Locust's own is whoever's comes first
     words = (

@@ -35,6 +35,7 @@ def test_a_mixed_fleet_that_the_command_line_names_can_be_chosen(mariadb_target,
         assert found.get("/loadtest/tests/1/report")[0] == 200
 
 
+@pytest.mark.nightly
 def test_a_real_function_runs_from_the_page_and_what_it_cannot_be_sent_is_said_at_the_form(
     mariadb_target, tmp_path
 ):

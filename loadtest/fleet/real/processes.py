@@ -12,7 +12,6 @@ from typing import Any
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from loadtest.dsn import Dsn
 from loadtest.fleet.book import Book
 from loadtest.fleet.connection import Meter
 from loadtest.fleet.container import Container, Reap
@@ -26,6 +25,7 @@ from loadtest.fleet.workload import Work
 from loadtest.manager.errors import symbols
 from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED
 from loadtest.settings.plan import Settings
+from loadtest.ways import Way
 
 GOODBYES_S = 0.5
 NOT_STARTED = "Sandbox.NotStarted"  # this machine could not
@@ -57,13 +57,13 @@ class Processes:
         self,
         launches: Mapping[str, Launch],
         events: Events,
-        server: Dsn,
+        ways: Mapping[str, Way],
         book: Book,
         settings: Settings,
         logs: Path,
         secret: Callable[[], str] | None = None,
     ) -> None:
-        """``launches`` are by the name of the part, ``events`` is what they are sent.
+        """``launches`` and their ``ways`` are by the name of the part, ``events`` is what they are sent.
 
         Each container's log goes to the folder ``logs``. ``secret()`` is the account's password, where it may
         change: a container keeps the one with which it has started.
@@ -71,7 +71,7 @@ class Processes:
         self._secret = secret
         self._events = events
         self._launches = launches
-        self._server = server
+        self._ways = ways
         self._book = book
         self._settings = settings
         self._logs = logs
@@ -117,7 +117,8 @@ class Processes:
     def _start(self, container: Container) -> None:
         relay = None
         try:
-            address = self._server.host, self._server.port
+            server = self._ways[container.part].dsn
+            address = server.host, server.port
             concurrency = self._settings.processes_per_environment
             # Nobody can tell which of several processes has connected.
             meter = container.meter if concurrency == 1 else Meter(container.number)
@@ -140,7 +141,7 @@ class Processes:
         """Made in a greenlet of its own: whoever waits may be killed while the process comes to be."""
         launch, log = self._launches[container.part], self._logs / f"{container.number}.log"
         concurrency = self._settings.processes_per_environment
-        making = gevent.spawn(_made, launch, self._variables(relay.port), log, concurrency)
+        making = gevent.spawn(_made, launch, self._variables(container.part, relay.port), log, concurrency)
         try:
             environment: Environment | None
             environment, problem = making.get()
@@ -263,16 +264,16 @@ class Processes:
         instance.relay.close()
         self._instances.discard(instance)
 
-    def _variables(self, port: int) -> dict[str, str]:
+    def _variables(self, part: str, port: int) -> dict[str, str]:
         """Where the function finds its server; and how it is to connect and work, if it heeds that."""
-        account = self._server
+        account, tls = self._ways[part]
         return {
             "MYSQL_HOST": HOST,
             "MYSQL_PORT": str(port),
             "MYSQL_USER": account.user,
             "MYSQL_PASSWORD": account.password if self._secret is None else self._secret(),
             "MYSQL_DATABASE": account.database,
-            "MYSQL_TLS": self._settings.tls,
+            "MYSQL_TLS": tls,
             "WORK_MS": f"{self._settings.work_ms:g}",
         }
 

@@ -21,6 +21,7 @@ OTHERS = (
     ("#A6761D", "dashdot"),
 )
 WORKING, IDLE, ZOMBIE, LIMIT, REFUSED = "#0072B2", "#9CCBEB", "#D55E00", "#767676", "#CC79A7"
+PROXY = {"clients": "#5A3FA0", "waiting": "#E69F00", "pinned": "#8C6D00"}
 FAULT = "#8C6D00"
 SHARES = {"connect": "#E69F00", "query": "#0072B2", "manage": "#CC79A7", "work": "#B3B3B3"}
 CODES = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F7F7F")

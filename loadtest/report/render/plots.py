@@ -109,6 +109,8 @@ def name(arm: str) -> str:
 def pressure(arm: str, course: Course, highest: float) -> Any:
     """Connections over time, stacked by what they do, with the limit and the refused connects.
 
+    Lines for a proxy's clients, those that wait in it, and connections that are pinned to one client.
+
     Args:
         arm: the title.
         course: of the repetition that is shown.
@@ -135,6 +137,8 @@ def pressure(arm: str, course: Course, highest: float) -> Any:
             line_width=2,
             legend_label="max_connections",
         )
+    for label, values in seen.proxy.items():
+        plot.line(seen.at_s, values, color=palette.PROXY[label], line_width=2, legend_label=f"proxy: {label}")
     if len(seen.refused_at_s):
         source = ColumnDataSource(
             {

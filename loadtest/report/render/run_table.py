@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from loadtest.report.validity import RULE
 from loadtest.report.wording import code, count, number, percent, seconds, shortened
-from loadtest.results.summary import Arm, ArmFigures, PartFigures, Summary
+from loadtest.results.summary import Arm, ArmFigures, PartFigures, ProxyFigures, Summary
 
 DISTURBED, INVALID = "~", "†"
 
@@ -86,11 +86,25 @@ OF_REAL_FUNCTIONS = (
     Column("first", "ms", 1, lambda line: number(line.starts.first_p50_ms)),
 )
 
+OF_PROXIES = (
+    Column("clients", "peak", 2, lambda line: count(_of_proxy(line).clients_peak_count)),
+    Column("waiting", "peak", 2, lambda line: count(_of_proxy(line).waiting_peak_count)),
+    Column("pinned", "peak", 2, lambda line: count(_of_proxy(line).pinned_peak_count)),
+)
+
+
+def _of_proxy(line: Line) -> ProxyFigures:
+    """Without figures where there is no proxy, and for a part of a fleet."""
+    found = getattr(line, "proxy", None)
+    return found if isinstance(found, ProxyFigures) else ProxyFigures()
+
 
 def columns(summary: Summary) -> tuple[Column, ...]:
     """Those that have something to say about the run."""
-    known = any(line.starts.count for _, line in lines(summary))
-    return COLUMNS + OF_REAL_FUNCTIONS if known else COLUMNS
+    shown = [line for _, line in lines(summary)]
+    real = OF_REAL_FUNCTIONS if any(line.starts.count for line in shown) else ()
+    proxies = OF_PROXIES if any(_of_proxy(line) != ProxyFigures() for line in shown) else ()
+    return COLUMNS + proxies + real
 
 
 def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
@@ -110,6 +124,11 @@ def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
         found.append(f"Not shown, for lack of space: {', '.join(hidden)}.")
     if any(known[i] in OF_REAL_FUNCTIONS for i in shown):
         found.append("init: the init phase of a container; first: its first invocation; both medians.")
+    if any(known[i] in OF_PROXIES for i in shown):
+        found.append(
+            "clients: of the proxy; waiting: those of them that waited for a connection of the server; "
+            "pinned: connections of the server that slept, and that one client alone could use."
+        )
     if DISTURBED in marks:
         found.append(
             f"{DISTURBED} disturbed by the load generator: without the invocations that its stalls delayed, "

@@ -1,0 +1,267 @@
+"""Proxies in front of a real server: MySQL Router, HAProxy, and one that the user names."""
+
+import re
+import socket
+import ssl
+import time
+import urllib.error
+from contextlib import ExitStack, closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pymysql
+import pytest
+
+from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.manager import BehindProxy, ConnectionManager, Managed
+from loadtest.server import census, compose, connections, haproxy, proxy_status
+from loadtest.server.proxies import launched_proxies
+from loadtest.settings.via import via_in
+from tests.conftest import missing
+from tests.waiting import wait_until
+
+FEW = 3  # clients, each of which has run a statement
+
+
+@pytest.fixture(scope="module")
+def router(router_image, mysql_target):  # noqa: ARG001 - asked for what it checks
+    with launched_proxies([via_in("router")], mysql_target, "off") as proxies:
+        yield proxies["router"]
+
+
+@pytest.fixture(scope="module")
+def haproxies():
+    if haproxy.find() is None:
+        missing(haproxy.MISSING)
+
+
+@pytest.fixture
+def queue(haproxies, target):  # noqa: ARG001 - asked for what it checks
+    with launched_proxies([via_in("haproxy")], target, "off") as proxies:
+        yield proxies["haproxy"]
+
+
+def unchecked():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def arguments(proxy):
+    """As functions connect through it."""
+    tls = {"ssl": unchecked()} if proxy.way.tls == "on" else {"ssl_disabled": True}
+    return {**proxy.way.dsn.connect_arguments(), **tls, "autocommit": True}
+
+
+@pytest.fixture
+def client(router):
+    """Makes clients of the Router, which are gone at the end."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(pymysql.connect(**arguments(router))))
+
+
+def ran(connection, *statements):
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            cursor.fetchall()
+    return connection
+
+
+def on_the_server(target):
+    with connections.session(target.admin) as cursor:
+        return census.take(cursor, target).connections_count
+
+
+def pinned_count(target, router):
+    with connections.session(target.admin) as cursor:
+        asleep_count = census.take(cursor, target).sleeping_count
+    return asleep_count - proxy_status.ask(router.status).idle_count
+
+
+# MySQL Router
+
+
+def test_clients_of_router_share_the_servers_connections(mysql_target, router, client):
+    clients = [ran(client(), "SELECT 1") for _ in range(20)]
+    status = proxy_status.ask(router.status)
+    assert status.clients_count == len(clients)
+    assert on_the_server(mysql_target) <= 3
+    assert status.idle_count >= 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "count"),
+    {
+        "SELECT 1": 0,
+        "SET SESSION wait_timeout = 1": 0,
+        "SET SESSION sql_mode = 'ANSI'": 0,
+        "SET NAMES latin1": 0,
+        "SET @mine = 1": FEW,
+        "CREATE TEMPORARY TABLE mine (id INT)": FEW,
+        "SELECT GET_LOCK(CONCAT('lock', RAND()), 0)": FEW,
+        "LOCK TABLES loadtest_rows READ": FEW,
+        "PREPARE mine FROM 'SELECT 1'": FEW,
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT": FEW,
+    }.items(),
+    ids=lambda value: str(value),
+)
+def test_what_pins_a_connection_of_the_server_to_one_client(mysql_target, router, client, cause, count):
+    wait_until(lambda: pinned_count(mysql_target, router) <= 0)
+    clients = [ran(client(), cause) for _ in range(FEW)]
+    wait_until(lambda: pinned_count(mysql_target, router) >= count)
+    time.sleep(0.3)  # for one that would still come
+    assert pinned_count(mysql_target, router) == count
+    assert proxy_status.ask(router.status).clients_count == len(clients)
+
+
+def test_a_lease_ends_no_client_of_router(mysql_target, client):
+    """Only connections that lie in its pool: the client has another one without noticing."""
+    connection = ran(client(), "SET SESSION wait_timeout = 1", "SELECT 1")
+    wait_until(lambda: on_the_server(mysql_target) == 0)
+    ran(connection, "SELECT 1")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@SESSION.wait_timeout")
+        assert cursor.fetchone() == (1,)
+
+
+def test_the_manager_keeps_its_connection_behind_router_and_elsewhere_its_lease(mysql_target, router):
+    stats = {}
+    direct = {**mysql_target.functions.connect_arguments(), "ssl_disabled": True}
+    for name, config in (("router", arguments(router)), ("server", direct)):
+        db = ConnectionManager(config)
+        for _ in range(FEW):
+            with db.invocation(3.0):
+                db.query("SELECT 1")
+            time.sleep(1.2)  # longer than its lease
+        stats[name] = db.stats.connects_count
+        db.quit()
+    assert stats == {"router": 1, "server": FEW}
+
+
+def test_only_routers_greeting_changes_the_policy():
+    policy = Managed(max_retries=4, patience_s=1.5, lease_s=2, margin_s=0.3)
+    assert policy.for_server("9.7.4-2") is policy
+    assert policy.for_server("11.8.1-MariaDB") is policy
+    assert policy.for_server("9.7.4-router") == BehindProxy(2, 4, 1.5, 0.3)
+    assert BehindProxy().for_server("9.7.4-router") == BehindProxy()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lease_s": 0}, {"max_retries": -1}, {"patience_s": -1}, {"margin_s": "1"}]
+)
+def test_a_policy_that_cannot_be_is_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        BehindProxy(**wrong)
+
+
+def test_router_is_refused_in_front_of_mariadb(mariadb_target):
+    with (
+        pytest.raises(ServerUnavailable, match="does not work with mariadb: take MySQL, or leave out --via"),
+        launched_proxies([via_in("router")], mariadb_target, "off"),
+    ):
+        pass
+
+
+def test_a_missing_image_of_router_is_said_with_the_variable_that_names_another(mysql_target, monkeypatch):
+    monkeypatch.setenv("MYSQL_ROUTER_IMAGE", "127.0.0.1:1/none:9.7")
+    with (
+        pytest.raises(ServerUnavailable, match="check the network and MYSQL_ROUTER_IMAGE, or leave out"),
+        launched_proxies([via_in("router")], mysql_target, "off"),
+    ):
+        pass
+
+
+@pytest.mark.usefixtures("haproxies", "router_image")
+def test_a_proxy_is_gone_afterwards(mysql_target):
+    def containers():
+        return set(compose.docker(["ps", "--all", "--quiet"]).split())
+
+    before = containers()
+    with launched_proxies([via_in("router"), via_in("haproxy")], mysql_target, "off") as proxies:
+        assert len(containers() - before) == 1
+        for proxy in proxies.values():
+            assert proxy_status.ask(proxy.status).clients_count == 0
+    assert containers() <= before
+    ours = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
+    assert not any(words and words[0].endswith("haproxy") for words in ours)
+    for proxy in proxies.values():
+        with pytest.raises(OSError, match=r"refused|No such file"):
+            proxy_status.ask(proxy.status)
+
+
+def test_what_proxies_say_is_for_their_owner(router, queue):
+    for port in (router.way.dsn.port, urlsplit(router.status).port, queue.way.dsn.port):
+        listening = [
+            c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == port and not c.raddr
+        ]
+        assert set(listening) == {"127.0.0.1"}
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        proxy_status.ask(re.sub("//.*@", "//monitor:guessed@", router.status))
+    folder = Path(queue.status).parent
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+# HAProxy
+
+
+def test_haproxy_lets_in_as_many_as_there_are_connections_and_the_others_wait(target, queue):
+    most = target.functions_max_connections - haproxy.RESERVE
+    with ExitStack() as stack:
+        for _ in range(most):
+            stack.enter_context(closing(pymysql.connect(**arguments(queue))))
+        with pytest.raises(pymysql.err.OperationalError, match="timed out"):
+            pymysql.connect(**arguments(queue), connect_timeout=1, read_timeout=1)
+        waits = socket.create_connection((queue.way.dsn.host, queue.way.dsn.port))
+        try:
+            wait_until(lambda: proxy_status.ask(queue.status).waiting_count == 1)
+            seen = proxy_status.ask(queue.status)
+            assert (seen.connections_count, seen.clients_count, seen.idle_count) == (most, most + 1, None)
+        finally:
+            waits.close()
+    wait_until(lambda: proxy_status.ask(queue.status).connections_count == 0)
+
+
+def test_without_haproxy_the_package_is_named(target, monkeypatch, tmp_path):
+    monkeypatch.setattr(haproxy, "PLACES", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        pytest.raises(ServerUnavailable, match=r"haproxy is not installed .*apt-get install haproxy"),
+        launched_proxies([via_in("haproxy")], target, "off"),
+    ):
+        pass
+
+
+# A proxy of the user's own
+
+
+def address(dsn):
+    return f"mysql://{dsn.user}@{dsn.host}:{dsn.port}/{dsn.database}"
+
+
+def test_a_proxy_of_ones_own_is_used_as_it_is(target, queue, monkeypatch):
+    monkeypatch.setenv("LOADTEST_PASSWORD", target.functions.password)
+    via = via_in(f"mine={address(queue.way.dsn)}")
+    with launched_proxies([via], target, "on") as proxies:
+        assert proxies["mine"].way == (queue.way.dsn, "on")
+        assert proxies["mine"].status == ""
+
+
+def test_a_proxy_of_another_server_is_refused(target, mysql_target, mariadb_target, monkeypatch):
+    other = mysql_target if target is mariadb_target else mariadb_target
+    monkeypatch.setenv("LOADTEST_PASSWORD", other.functions.password)
+    with (
+        pytest.raises(UsageError, match="proxy 'mine' leads to another server or database than --server"),
+        launched_proxies([via_in(f"mine={address(other.functions)}")], target, "off"),
+    ):
+        pass
+
+
+def test_a_proxy_that_does_not_answer_is_said(mariadb_target, monkeypatch):
+    monkeypatch.setenv("LOADTEST_PASSWORD", "x")
+    with (
+        pytest.raises(ServerUnavailable, match=r"127\.0\.0\.1:1"),
+        launched_proxies([via_in("mine=mysql://a@127.0.0.1:1/d")], mariadb_target, "off"),
+    ):
+        pass
