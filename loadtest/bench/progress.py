@@ -32,6 +32,7 @@ class ProgressLog:
         self._say = say
         self._as_json = as_json
         self._on_terminal = on_terminal
+        self._shown: tuple[str, str, int] = ("", "", 0)  # arm, repetition, and tens of seconds
 
     def event(self, name: str, text: str, **values: Any) -> None:
         """``text`` is for people; with JSON, ``name`` says what happened, and ``values`` are its fields."""
@@ -49,5 +50,13 @@ class ProgressLog:
         if self._on_terminal and not self._as_json:
             width = shutil.get_terminal_size().columns - 1
             self._say(f"\r{line[:width]:<{width}}", nl=p.done, err=True)
-        elif p.done or (p.elapsed_s >= 1 and int(p.elapsed_s) % 10 == 0):
+        elif p.done or self._is_due(p):
             self.event("repetition" if p.done else "progress", line, **p._asdict())
+
+    def _is_due(self, p: Progress) -> bool:
+        """Every ten seconds of the load, and not again and again while the last answers are waited for."""
+        newest = (p.arm, p.number, int(p.elapsed_s) // 10)
+        if p.elapsed_s >= p.duration_s or newest[2] == 0 or newest == self._shown:
+            return False
+        self._shown = newest
+        return True
