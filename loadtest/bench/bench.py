@@ -19,6 +19,7 @@ from loadtest.bench.addresses import numeric
 from loadtest.bench.fault_schedule import FaultSchedule
 from loadtest.bench.interrupts import Interrupts
 from loadtest.bench.meeting import Meeting
+from loadtest.bench.pausing import PAUSING_RELAYED, pausing
 from loadtest.bench.progress import Progress
 from loadtest.bench.strategy_check import checked
 from loadtest.errors import (
@@ -219,10 +220,14 @@ class Bench:
         proxy = proxy_of(strategy, self._proxies)
         if proxy is not None:
             repetition.write_meta(proxy={"name": proxy.via.name, "kind": proxy.via.kind})
-        with FaultSchedule(
-            self._faults, target, repetition, self._t0_monotonic_s, plan.seed, self._interrupts, self._second
-        ) as faults:
-            self._run_locust(target, strategy, turn, repetition, faults)
+        t0_s, interrupts = self._t0_monotonic_s, self._interrupts
+        with (
+            pausing(plan, target, repetition, t0_s, interrupts) as reached,
+            FaultSchedule(
+                self._faults, reached, repetition, t0_s, plan.seed, interrupts, self._second
+            ) as faults,
+        ):
+            self._run_locust(reached, strategy, turn, repetition, faults)
         faults.check()  # its last one is undone only now
         for text in faults.warnings:
             self.folder.add_warning(text)
@@ -231,6 +236,8 @@ class Bench:
             self.folder.add_warning(f"{repetition.arm}/{repetition.number}: {warning}")
         if faults.relayed:
             self.folder.add_warning(RELAYED)
+        if plan.pause_after_s:
+            self.folder.add_warning(PAUSING_RELAYED)
         if plan.workload == "ledger":
             admins = [one.admin for one in (target, self._second) if one is not None]
             repetition.write_meta(ledger=ledger.audit(admins, repetition))

@@ -169,6 +169,8 @@ def _plan_at(
         plan = plan_of(scenario, strategies, given, changes, via)
         if plan.faults:
             raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
+        if plan.pause_after_s:
+            raise UsageError("a database that pauses (pause-after) is for loadtest bench only")
         return plan
 
     if given["duration_s"] is None and is_steady(plan_at({})):

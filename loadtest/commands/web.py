@@ -66,6 +66,8 @@ def web(
         )
     if plan.faults:
         raise UsageError(f"scenario {scenario} has faults, which only loadtest bench takes")
+    if plan.pause_after_s:
+        raise UsageError("a database that pauses (pause-after) is for loadtest bench only")
     harm = harm_agreed(choice, plan, allow_remote=allow_remote, total="or whatever the form says")
     warn_of_password(choice)
     if harm:

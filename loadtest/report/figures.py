@@ -8,6 +8,7 @@ import pandas as pd
 
 from loadtest.report.connections import judge_kills, zombies
 from loadtest.report.frames import Bools, Floats, Frames, Window, column
+from loadtest.report.pauses import pause_figures
 from loadtest.report.times import moved, statistics
 from loadtest.report.validity import RULE, GeneratorHealth, Rule, reasons_against, stalled, stalls
 from loadtest.results.rows import THROTTLED, UNFINISHED, latency
@@ -69,6 +70,8 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
     )
     if isinstance(frames.meta.get("proxy"), dict):
         figures.proxy = _proxy(frames.samples)
+    if isinstance(frames.meta.get("pauses"), list):
+        figures.pause = pause_figures(frames.meta["pauses"], frames.start_s, frames.deadline_s)
     _add_answers(figures, rows, times, rule, settings.slo_ms, window)
     parts = _parts(rows, disturbed, settings, window, rule)
     if parts:

@@ -70,6 +70,16 @@ class ProxyFigures(Struct):
     pinned_peak_count: Count = None
 
 
+class PauseFigures(Struct):
+    """A database that pauses while nobody is connected: the share of the load's time in which it did.
+
+    ``resumes_count``: how often somebody woke it, and waited.
+    """
+
+    paused_ratio: Share = None
+    resumes_count: Count = None
+
+
 class Zombies(Struct):
     """Connections that a reaped container left on the server; ``peak_count`` is at one moment."""
 
@@ -150,8 +160,9 @@ class ArmFigures(Struct, kw_only=True):
     """One arm, in one repetition or as the median of its repetitions.
 
     ``valid`` is for times, ``reasons`` say why not. ``errors`` counts arrivals without an answer by name, the
-    most frequent first. ``integrity`` is there for the workload ``ledger``, ``proxy`` where functions
-    go through one, ``parts`` for a mixed fleet only, ``reconciliation`` for a repetition only.
+    most frequent first. ``integrity`` is there for the workload ``ledger``, ``proxy`` where functions go
+    through one, ``pause`` for a database that pauses, ``parts`` for a mixed fleet, and ``reconciliation`` for
+    a repetition.
     """
 
     valid: bool
@@ -175,6 +186,7 @@ class ArmFigures(Struct, kw_only=True):
     generator: GeneratorLoad = field(default_factory=GeneratorLoad)
     integrity: Integrity | None = None
     proxy: ProxyFigures | UnsetType = UNSET
+    pause: PauseFigures | UnsetType = UNSET
     parts: dict[str, PartFigures] | UnsetType = UNSET
     reconciliation: list[Balance] | UnsetType = UNSET
 

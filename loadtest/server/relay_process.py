@@ -13,12 +13,14 @@ from loadtest.server.relay import State
 class RelayProcess:
     """A :mod:`~loadtest.server.relay` to ``server`` in a process of its own.
 
-    Raises :class:`ServerUnavailable`.
+    ``arguments`` are what the module takes beside the address. Raises :class:`ServerUnavailable`.
     """
 
-    def __init__(self, server: Dsn) -> None:
+    module = "loadtest.server.relay"
+
+    def __init__(self, server: Dsn, *arguments: float) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "loadtest.server.relay", server.host, str(server.port)],
+            [sys.executable, "-m", self.module, server.host, str(server.port), *map(repr, arguments)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.port = int(self._answer() or 0)
@@ -26,7 +28,7 @@ class RelayProcess:
             raise ServerUnavailable("the relay between functions and server did not start")
 
     def __repr__(self) -> str:
-        return f"<RelayProcess on port {self.port}>"
+        return f"<{type(self).__name__} on port {self.port}>"
 
     def become(self, state: State) -> None:
         """Returns once ``state`` holds."""
@@ -51,3 +53,25 @@ class RelayProcess:
             if stream is not None:
                 with suppress(OSError):  # what it was told last may not have reached it
                     stream.close()
+
+
+class SleeperProcess(RelayProcess):
+    """A database that sleeps, in front of ``server``: :mod:`loadtest.server.sleeper`.
+
+    Raises :class:`ServerUnavailable`.
+    """
+
+    module = "loadtest.server.sleeper"
+
+    def __init__(self, server: Dsn, pause_after_s: float, resume_s: float) -> None:
+        super().__init__(server, pause_after_s, resume_s)
+
+    def pauses(self) -> list[tuple[float, float | None]]:
+        """When it slept, in seconds of ``time.monotonic()``; no end: it still does. It ends with that.
+
+        Raises :class:`ServerUnavailable`.
+        """
+        assert self._process.stdin is not None  # noqa: S101 (a pipe was asked for)
+        with suppress(OSError):
+            self._process.stdin.close()
+        return [(begin_s, end_s) for begin_s, end_s in json.loads(self._answer())]

@@ -206,6 +206,17 @@ class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "profiles",
         ),
     ] = ""
+    pause_after_s: Annotated[
+        NotNegative,
+        _about(
+            "server",
+            "time without any connection after which the database pauses, as Aurora Serverless v2 does at 0 "
+            "ACU; 0 for never",
+        ),
+    ] = 0.0
+    resume_s: Annotated[
+        NotNegative, _about("server", "time that whoever connects to a paused database waits at its door")
+    ] = 15.0
     reruns: Annotated[
         CountFrom0, _about("load", "how many times an invalid repetition is run again, at most")
     ] = 2
@@ -389,10 +400,31 @@ def _check_together(settings: Settings, source: str) -> None:
         if len(set(settings.strategies)) < len(settings.strategies):
             raise UsageError(f"{source}: a strategy is named twice")
         _check_vias(settings, source)
+        _check_pause(settings, source)
         try:
             profile_of(settings.profile)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from None
+
+
+def _check_pause(plan: Plan, source: str) -> None:
+    if not plan.pause_after_s:
+        return
+    if plan.via:
+        raise UsageError(
+            f"{source}: a proxy keeps connections to the database, which so never pauses: leave out "
+            "pause-after or via"
+        )
+    if plan.workers:
+        raise UsageError(
+            f"{source}: pause-after takes a relay, which workers elsewhere cannot reach: use --processes"
+        )
+    relayed = [fault.text for fault in faults_in(plan.faults, plan.duration_s) if fault.kind.is_relayed]
+    if relayed:
+        raise UsageError(
+            f"{source}: fault {relayed[0]!r} takes the place of the relay that makes a database pause: leave "
+            "out one of them"
+        )
 
 
 def _check_vias(plan: Plan, source: str) -> None:

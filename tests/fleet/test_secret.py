@@ -6,6 +6,7 @@ from loadtest.fleet.connector import Connector, Route
 from loadtest.fleet.real.processes import Processes
 from loadtest.results.notice import Board, Notice, Notices
 from loadtest.settings.plan import Settings
+from loadtest.ways import Way
 
 
 def test_nothing_has_happened_without_a_notice(tmp_path):
@@ -45,8 +46,17 @@ def test_where_no_password_changes_nobody_is_asked():
 
 def test_the_process_of_a_real_function_starts_with_the_newest_password(tmp_path):
     server, secret = Dsn("127.0.0.1", 3306, "jack", "old", "shop"), ["old"]
-    processes = Processes({}, None, server, None, Settings(), tmp_path, lambda: secret[0])
-    assert processes._variables(4000)["MYSQL_PASSWORD"] == "old"
+    ways = {"shop": Way(server, "off")}
+    processes = Processes({}, None, ways, None, Settings(), tmp_path, lambda: secret[0])
+    assert processes._variables("shop", 4000)["MYSQL_PASSWORD"] == "old"
     secret[0] = "new"
-    assert processes._variables(4000)["MYSQL_PASSWORD"] == "new"
-    assert Processes({}, None, server, None, Settings(), tmp_path)._variables(4000)["MYSQL_PASSWORD"] == "old"
+    assert processes._variables("shop", 4000)["MYSQL_PASSWORD"] == "new"
+    without = Processes({}, None, ways, None, Settings(), tmp_path)
+    assert without._variables("shop", 4000)["MYSQL_PASSWORD"] == "old"
+
+
+def test_the_process_of_a_real_function_uses_tls_where_its_way_does(tmp_path):
+    server = Dsn("127.0.0.1", 3306, "jack", "old", "shop")
+    ways = {"shop": Way(server, "off"), "shop@router": Way(server, "on")}
+    processes = Processes({}, None, ways, None, Settings(), tmp_path)
+    assert [processes._variables(part, 4000)["MYSQL_TLS"] for part in ways] == ["off", "on"]

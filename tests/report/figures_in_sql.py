@@ -130,6 +130,14 @@ FIGURES = {
     "integrity.unknown_count": "SELECT unknown_count FROM run",
     "integrity.unknown_written_count": "SELECT unknown_written_count FROM run",
     "integrity.unexpected_count": "SELECT unexpected_count FROM run",
+    "proxy.clients_peak_count": "SELECT max(clients_count) FROM samples",
+    "proxy.waiting_peak_count": "SELECT max(waiting_count) FROM samples",
+    "proxy.pinned_peak_count": "SELECT max(pinned_count) FROM samples",
+    "pause.paused_ratio": """SELECT sum(greatest(0,
+        least(coalesce(end_s, deadline_s), deadline_s) - greatest(begin_s, start_s)
+        )) / any_value(deadline_s - start_s) FROM pauses, run""",
+    "pause.resumes_count": """SELECT CASE WHEN count(*) > 0 THEN
+        count(*) FILTER (end_s BETWEEN start_s AND deadline_s) END FROM pauses, run""",
 }
 
 
@@ -154,6 +162,9 @@ def figures(repetition: Any, settings: dict[str, Any]) -> dict[str, Any]:
                 settings["slo_ms"], *map(ledger.get, LEDGER),
             ],
         )  # fmt: skip
+        db.execute("CREATE TABLE pauses (begin_s DOUBLE, end_s DOUBLE)")
+        for pause in meta.get("pauses") or ():
+            db.execute("INSERT INTO pauses VALUES (?, ?)", pause)
         db.execute(VIEWS)
         return {name: _only(db.execute(sql).fetchone()) for name, sql in FIGURES.items()}
 

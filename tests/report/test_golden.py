@@ -69,11 +69,13 @@ STARTS = [
     Start(0, 5, "managed", 17.9, 0.3),
 ]
 SAMPLES = [
-    Sample(11.0, 40, 4, 36, 1.0, 7, 0, 100, 90),
-    Sample(12.0, 90, 4, 86, 1.0, 9, 0, 200, 90),
+    Sample(11.0, 40, 4, 36, 1.0, 7, 0, 100, 90, clients_count=50, waiting_count=0, pinned_count=3),
+    Sample(12.0, 90, 4, 86, 1.0, 9, 0, 200, 90, clients_count=120, waiting_count=30, pinned_count=2),
     Sample(12.5, error="no answer within 1 s"),
-    Sample(13.0, 80, 4, 76, 1.0, 30, 0, 300, 90),
+    Sample(13.0, 80, 4, 76, 1.0, 30, 0, 300, 90, clients_count=110, waiting_count=31, pinned_count=1),
 ]
+# Of the load's 10 s the database pauses for 2, 2 and 0.5; it is woken at 12 and 15.
+PAUSES = [[9.0, 12.0], [13.0, 15.0], [19.5, None]]
 GENERATOR = [
     generator_second(11.0, 0, cpu_ratio=1.0, loop_lag_max_ms=900.0, containers_count=1),  # before the window
     generator_second(
@@ -176,6 +178,8 @@ EXPECTED = {
         "disturbed_ratio": 1 / 7,
     },
     "integrity": LEDGER,
+    "proxy": {"clients_peak_count": 120, "waiting_peak_count": 31, "pinned_peak_count": 3},
+    "pause": {"paused_ratio": 0.45, "resumes_count": 2},
     "reconciliation": [
         {
             "name": "arrivals", "left": 10, "right": 10, "difference": 0, "tolerance": 0, "holds": True,
@@ -201,7 +205,10 @@ def golden(tmp_path: Path) -> Writer:
     writer = Writer(tmp_path / "golden", warmup_s=2.0, strategies=["managed", "ideal"])
     writer.repetition(
         "managed",
-        {"start_s": 10.0, "deadline_s": 20.0, "ended_s": 21.0, "cut_off": False, "ledger": LEDGER},
+        {
+            "start_s": 10.0, "deadline_s": 20.0, "ended_s": 21.0, "cut_off": False, "ledger": LEDGER,
+            "proxy": {"name": "haproxy", "kind": "haproxy"}, "pauses": PAUSES,
+        },
         SAMPLES,
         GENERATOR,
         invocations=INVOCATIONS,
@@ -209,7 +216,7 @@ def golden(tmp_path: Path) -> Writer:
         kills=KILLS,
         lags=LAGS,
         starts=STARTS,
-    )
+    )  # fmt: skip
     return writer
 
 

@@ -33,6 +33,8 @@ def short_form(name):
     plan = plan_with(name, {})
     chosen = {f.name: getattr(plan, f.name) for f in msgspec.structs.fields(Settings)}
     short = {**SHORT, "rate": min(plan.rate, RATE)}
+    if plan.rate < 1:  # a call now and then, of which two seconds would see none
+        short |= {"rate": RATE, "rate_per_user": 1.0}
     if plan.deploy_at_s:
         short["deploy_at_s"] = 1.0
     if plan.shape:

@@ -83,7 +83,7 @@ def test_connections_run_out_without_the_manager_and_not_with_it(browser, mariad
         wait_until(lambda: (shown(tab, "used_count") or 0) >= ALL_USED, 40, "all connections used")
         tab.locator(".lt-errors", has_text="1040 ER_CON_COUNT_ERROR").wait_for(timeout=40_000)
         assert "of 90" in tab.locator('[data-name="used_count"] dd').text_content()
-        assert (shown(tab, "errors_count") or 0) > 0
+        wait_until(lambda: (shown(tab, "errors_count") or 0) > 0, 40, "a second with errors")
         wait_until(lambda: "zombie" in tab.locator(".lt-count").text_content(), 40)
         stop(tab)
         ended(tab, 1)

@@ -105,7 +105,7 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
 
 def _highest(seen: Pressure) -> float:
     """The top of the axis: a little above everything that is drawn."""
-    tops = np.append(seen.used_count, [seen.limit_count, 1.0])
+    tops = np.concatenate([seen.used_count, [seen.limit_count, 1.0], *seen.proxy.values()])
     return 1.15 * float(np.nanmax(tops))
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from loadtest.report.validity import RULE
 from loadtest.report.wording import code, count, number, percent, seconds, shortened
-from loadtest.results.summary import Arm, ArmFigures, PartFigures, ProxyFigures, Summary
+from loadtest.results.summary import Arm, ArmFigures, PartFigures, PauseFigures, ProxyFigures, Summary
 
 DISTURBED, INVALID = "~", "†"
 
@@ -93,6 +93,18 @@ OF_PROXIES = (
 )
 
 
+OF_PAUSES = (
+    Column("paused", "time", 2, lambda line: percent(_of_pause(line).paused_ratio)),
+    Column("resumes", "", 2, lambda line: count(_of_pause(line).resumes_count)),
+)
+
+
+def _of_pause(line: Line) -> PauseFigures:
+    """Without figures where no database pauses, and for a part of a fleet."""
+    found = getattr(line, "pause", None)
+    return found if isinstance(found, PauseFigures) else PauseFigures()
+
+
 def _of_proxy(line: Line) -> ProxyFigures:
     """Without figures where there is no proxy, and for a part of a fleet."""
     found = getattr(line, "proxy", None)
@@ -104,7 +116,8 @@ def columns(summary: Summary) -> tuple[Column, ...]:
     shown = [line for _, line in lines(summary)]
     real = OF_REAL_FUNCTIONS if any(line.starts.count for line in shown) else ()
     proxies = OF_PROXIES if any(_of_proxy(line) != ProxyFigures() for line in shown) else ()
-    return COLUMNS + proxies + real
+    pauses = OF_PAUSES if any(_of_pause(line) != PauseFigures() for line in shown) else ()
+    return COLUMNS + pauses + proxies + real
 
 
 def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
@@ -124,6 +137,10 @@ def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
         found.append(f"Not shown, for lack of space: {', '.join(hidden)}.")
     if any(known[i] in OF_REAL_FUNCTIONS for i in shown):
         found.append("init: the init phase of a container; first: its first invocation; both medians.")
+    if any(known[i] in OF_PAUSES for i in shown):
+        found.append(
+            "paused: share of the time in which the database paused; resumes: how often it was woken."
+        )
     if any(known[i] in OF_PROXIES for i in shown):
         found.append(
             "clients: of the proxy; waiting: those of them that waited for a connection of the server; "

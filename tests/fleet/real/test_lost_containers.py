@@ -19,6 +19,7 @@ from loadtest.fleet.workload import Work
 from loadtest.results.rows import TIMEOUT
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import parse
+from loadtest.ways import Way
 from tests.fleet.real.test_environment import EXTENDED
 from tests.fleet.real.test_processes import LEAVES, named
 from tests.waiting import wait_until
@@ -42,9 +43,8 @@ def fleet_of(mariadb_target, tmp_path):
         book = Book(clock, 0, [].append, [].append)
         events = Events("plain", "")
         launches = {name: launch_of(part, "")}
-        made.append(
-            Processes(launches, events, mariadb_target.functions, book, Settings(), tmp_path / "logs")
-        )
+        ways = {name: Way(mariadb_target.functions, "off")}
+        made.append(Processes(launches, events, ways, book, Settings(), tmp_path / "logs"))
         return made[-1]
 
     yield processes
