@@ -123,7 +123,7 @@ BENCH = ("bench", "--strategies", "direct,managed")
         (["bench", "--strategies", "managed:0.5+managed:0.5"], "a part is named twice"),
         (["bench", "--strategies", "managed:nan+cached:1"], "strategy part 'managed:nan' has no share"),
         (["bench", "--strategies", "ideal:0.5+cached:0.5"], "ideal is a pool of the whole server"),
-        (["bench", "--strategies", "../x=direct"], "a name may have letters, digits and . _ : + = - only"),
+        (["bench", "--strategies", "../x=direct"], "a name may have letters, digits and . _ : + = @ - only"),
         (["bench", "--strategies", "..=direct"], "a name may have letters"),
         (["bench", "--strategies", "a/b=direct"], "a name may have letters"),
         (["bench", "--strategies", "=direct"], "a name may have letters"),

@@ -148,7 +148,7 @@ def test_a_run_compares_ways_to_the_server(place):
     )  # fmt: skip
     assert ran.code == 0, ran.err
     arms = {name: arm["repetitions"][0] for name, arm in json.loads(ran.out)["arms"].items()}
-    assert arms["cached"]["errors"]["1040 ER_CON_COUNT_ERROR"] > 20
+    assert arms["cached"]["errors"]["1040 ER_CON_COUNT_ERROR"] > 0
     assert "proxy" not in arms["cached"]
     for name in ("cached@router", "managed@router", "direct@haproxy"):
         assert arms[name]["integrity"]["lost_count"] == arms[name]["integrity"]["doubled_count"] == 0

@@ -166,7 +166,7 @@ def up(folder: Path, service: str, values: dict[str, str]) -> None:
 
 
 def _values(
-    chosen: ports.Ports, max_connections: int, root: str, engine: Engine, profile: Profile | None
+    chosen: ports.Ports, max_connections: int, root: str, engine: Engine, profile: Profile | None = None
 ) -> dict[str, str]:
     cpus = min(2 if profile is None else profile.cpus, engine.cpus_count)
     # the server needs 156 KB and a thread per connection

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ REFUSED, UNANSWERED = "Connection_errors_max_connections", "Aborted_connects_pre
 COM_INIT_DB, COM_QUERY, COM_STATISTICS, COM_PING = 0x02, 0x03, 0x09, 0x0E
 COM_STMT_PREPARE, COM_STMT_EXECUTE, COM_STMT_CLOSE, COM_RESET_CONNECTION = 0x16, 0x17, 0x19, 0x1F
 TIMES = 10
+QUIET_S = 0.2
 
 
 class Counters:
@@ -44,6 +46,17 @@ class Counters:
         now["Questions"] -= self._mine_count
         return {name: value - self._before[name] for name, value in now.items()}
 
+    def start_anew(self):
+        """Once what was done before has been counted, which may be a moment later."""
+
+        def is_quiet():
+            before = Counters(self._cursor)
+            time.sleep(QUIET_S)
+            return not any(before.grown().values())
+
+        wait_until(is_quiet, what="a server that counts nothing more")
+        self._before, self._mine_count = self.read(), 0
+
     def become(self, *wanted):
         """Ends of connections reach the server late."""
         return wait_until(
@@ -60,19 +73,17 @@ def counters(target):
     with connections.session(target.admin) as cursor:
         cursor.execute("SET SESSION wait_timeout = 28800")
 
-        def is_quiet():
-            before = Counters(cursor)
-            return not any(before.grown().values())
-
         def alone():
             cursor.execute(
                 "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s",
                 (target.functions.user,),
             )
-            return cursor.fetchone() == (0,) and is_quiet()
+            return cursor.fetchone() == (0,)
 
         wait_until(alone, what="a server that nobody uses")
-        yield Counters(cursor)
+        made = Counters(cursor)
+        made.start_anew()
+        yield made
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def ten(target, counters):
     """Ten connections whose own part is not counted."""
     made = [open_one(target) for _ in range(TIMES)]
     counters.become(TIMES, 0, 0, TIMES)
-    counters._before, counters._mine_count = counters.read(), 0
+    counters.start_anew()
     yield made
     for connection in made:
         connection._force_close()
@@ -206,7 +217,7 @@ def refuse(target):
 
 def test_a_full_server_refuses_one_after_the_other_by_connections_that_are_aborted(counters, target):
     with full(target):
-        counters._before, counters._mine_count = counters.read(), 0
+        counters.start_anew()
         for _ in range(50):
             refuse(target)
         grown = counters.become(*row("50 connects"))
@@ -217,7 +228,7 @@ def test_a_full_server_refuses_one_after_the_other_by_connections_that_are_abort
 @pytest.mark.nightly
 def test_a_full_server_refuses_many_at_once_and_the_logins_that_succeeded_can_be_told(counters, target):
     with full(target):
-        counters._before, counters._mine_count = counters.read(), 0
+        counters.start_anew()
         with ThreadPoolExecutor(20) as pool:
             list(pool.map(lambda _: refuse(target), range(400)))
         wait_until(lambda: refusals(counters.grown(), target) == 400, what="all of them")
