@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from loadtest.errors import ServerUnavailable
-from loadtest.server import compose, connections, launch, local, reset, router, schema
+from loadtest.server import compose, connections, haproxy, launch, local, reset, router, schema
 from loadtest.server.choice import ServerChoice
 from loadtest.server.target import Target
 from tests.places import Place
@@ -92,6 +92,12 @@ def router_image(docker: None) -> None:  # noqa: ARG001 - asked for what it chec
         compose.docker(["image", "inspect", router.IMAGE])
     except ServerUnavailable:
         missing(f"there is no image {router.IMAGE}")
+
+
+@pytest.fixture(scope="session")
+def haproxies() -> None:
+    if haproxy.find() is None:
+        missing(haproxy.MISSING)
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ def test_a_command_runs_and_its_real_function_answers(place, tmp_path, command):
 
 
 @pytest.mark.nightly
+@pytest.mark.alone
 def test_the_examples_run_side_by_side(place, tmp_path):
     """Three of them, which are of each kind that needs no npm; all of them: nightly."""
     assert ALL in commands()
@@ -51,6 +52,7 @@ def test_the_examples_run_side_by_side(place, tmp_path):
 
 
 @pytest.mark.nightly
+@pytest.mark.alone
 def test_all_examples_run_side_by_side(place, tmp_path):
     answers(place, tmp_path, ALL)
 

@@ -9,7 +9,8 @@ from loadtest.settings.plan import Plan, build
 from loadtest.settings.strategy import arm_name, parse, part_names
 from loadtest.settings.via import Via, alone, via_in, vias_in
 from tests.inside import Inside
-from tests.places import ROOT
+from tests.places import ROOT, ended
+from tests.waiting import wait_until
 
 OWN = "rds=mysql://app@127.0.0.1:6033/shop"
 
@@ -63,6 +64,8 @@ def test_a_proxy_is_one_of_ours_or_an_address(text, found):
         ("mysql://app:secret@h/d", "unknown proxy 'mysql://…'"),
         ("router=mysql://a@h/d", "a proxy of your own cannot be called 'router'"),
         ("a b=mysql://a@h/d", "cannot be called 'a b'"),
+        ("mysql://app:secret@h/d?ssl=1", "unknown proxy 'mysql://…'"),
+        ("mysql://app:se=secret@h/d", "unknown proxy 'mysql://…'"),
         ("rds=mysql://app:secret@h/d", "proxy 'rds': leave the password out, and set LOADTEST_PASSWORD"),
         ("rds=postgres://a@h/d", "malformed DSN"),
         ("rds=", "malformed DSN"),
@@ -78,9 +81,10 @@ def test_what_is_no_proxy_is_refused_without_its_password(text, said):
 @pytest.mark.parametrize(
     ("vias", "strategies", "said"),
     [
-        ([], ["cached@router"], "a strategy goes through 'router': give --via router"),
-        ([], ["cached@rds"], "goes through 'rds': give --via rds=mysql://user@host:port/database"),
-        ([OWN], ["cached@rd"], "a strategy goes through 'rd' (did you mean rds?)"),
+        ([], ["cached@router"], "goes through 'router', which no --via names: give --via router"),
+        ([], ["cached@rds"], "which no --via names: give --via rds=mysql://user@host:port/database"),
+        ([OWN], ["cached@rd"], "goes through 'rd', which no --via names (did you mean rds?)"),
+        (["router"], ["cached@rooter"], "goes through 'rooter', which no --via names (did you mean router?)"),
         (["router"], ["cached"], "no strategy goes through 'router': write one as in cached@router"),
         (["router", "router"], ["cached@router"], "two proxies are called 'router'"),
         (["router", OWN], ["a=cached@router:0.5+b=cached@rds:0.5"], "goes through rds and router: take one"),
@@ -96,6 +100,7 @@ def test_proxies_and_strategies_have_to_fit(vias, strategies, said):
     ("more", "said"),
     [
         ({"faults": ["delay:ms=50@1+1"]}, "fault 'delay:ms=50@1+1' is between functions and the server"),
+        ({"faults": ["dns@1+1"]}, "fault 'dns@1+1' is between functions and the server"),
         ({"workers": 2}, "workers elsewhere do not hear of the proxy 'router': leave out --workers"),
     ],
 )
@@ -134,6 +139,35 @@ def test_plain_locust_does_not_know_of_proxies(place):
     )  # fmt: skip
     assert said.code == 2
     assert "goes through router, which only `loadtest bench` and `loadtest web` put in front" in said.err
+
+
+def test_a_proxy_that_ends_in_mid_run_ends_the_run(place):
+    """The server is there all the time: nothing of this repetition is its."""
+    bench = place.start(
+        "bench", "quick", "--server", "local", "--via", "haproxy", "--strategies", "direct@haproxy",
+        "--rate", "40", "--duration", "5s", "--repetitions", "2", "--reruns", "0", "--rate-per-user", "5",
+    )  # fmt: skip
+    wait_until(place.arrivals_recorded, 60)
+    for process in place.processes("haproxy"):
+        process.kill()
+    ran = ended(bench, 90)
+    assert ran.code == 3
+    assert "the proxy 'haproxy' was lost in direct@haproxy/01: nothing listens on 127.0.0.1:" in ran.err
+    assert "direct@haproxy/01 is not valid for times: it was cut off before its end" in ran.out + ran.err
+
+
+@pytest.mark.usefixtures("router_image")
+def test_behind_router_a_manager_waits_for_a_server_that_is_away(place):
+    """Router says so with an error of its own, on a connection that works."""
+    ran = place.run(
+        "bench", "quick", "--server", "docker", "--via", "router", "--strategies", "managed@router",
+        "--rate", "20", "--duration", "8s", "--repetitions", "1", "--reruns", "0", "--rate-per-user", "5",
+        "--fault", "kill@2+1", "--function-timeout", "10s", "--work-ms", "0", "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    (figures,) = json.loads(ran.out)["arms"]["managed@router"]["repetitions"]
+    assert figures["arrivals_count"] > 100, "the load went on"
+    assert "2003 CR_CONN_HOST_ERROR" not in figures["errors"], figures["errors"]
 
 
 @pytest.mark.usefixtures("router_image")

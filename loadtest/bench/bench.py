@@ -45,15 +45,17 @@ from loadtest.server.fault_checks import check_faults
 from loadtest.server.full_disk import only_docker
 from loadtest.server.launch import check, launched
 from loadtest.server.password_rotation import replaced_by
-from loadtest.server.proxies import Proxy, launched_proxies, proxy_of, variables_for
+from loadtest.server.proxies import launched_proxies
+from loadtest.server.proxy_status import listens
 from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
 from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.plan import Plan, provisioning_s
 from loadtest.settings.profiles import profile_of
-from loadtest.settings.strategy import arm_name
+from loadtest.settings.strategy import arm_name, parse
 from loadtest.settings.via import vias_in
+from loadtest.ways import Way, taken, told
 
 LOST_S = 3.0  # so long the monitor has to fail before the server counts as lost
 FULL = ("1040", "1203", "1226")
@@ -102,7 +104,7 @@ class Bench:
         self._faults = faults_in(plan.faults, plan.duration_s)
         self._second: Target | None = None  # after a failover
         self._vias = vias_in(plan.via, plan.strategies)
-        self._proxies: dict[str, Proxy] = {}
+        self._proxies: dict[str, Way] = {}
         self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
         self.folder = RunFolder(out)
@@ -217,9 +219,6 @@ class Bench:
         plan = self._plan
         repetition = self.folder.next_repetition(arm_name(strategy)).create()
         self.measured = True
-        proxy = proxy_of(strategy, self._proxies)
-        if proxy is not None:
-            repetition.write_meta(proxy={"name": proxy.via.name, "kind": proxy.via.kind})
         t0_s, interrupts = self._t0_monotonic_s, self._interrupts
         with (
             pausing(plan, target, repetition, t0_s, interrupts) as reached,
@@ -229,6 +228,7 @@ class Bench:
         ):
             self._run_locust(reached, strategy, turn, repetition, faults)
         faults.check()  # its last one is undone only now
+        self._check_proxy(strategy, repetition)
         for text in faults.warnings:
             self.folder.add_warning(text)
         warning = clock_warning(repetition.read_meta().get("clock_error_s", 0.0))
@@ -241,6 +241,16 @@ class Bench:
         if plan.workload == "ledger":
             admins = [one.admin for one in (target, self._second) if one is not None]
             repetition.write_meta(ledger=ledger.audit(admins, repetition))
+
+    def _check_proxy(self, strategy: str, repetition: Repetition) -> None:
+        """Asked only now: a connect in mid-run would count on the server. Raises :class:`ServerLost`."""
+        proxy = taken((part.via for part in parse(strategy)), self._proxies)
+        if proxy is not None and not listens(proxy.way.dsn.host, proxy.way.dsn.port):
+            repetition.write_meta(cut_off=True)
+            raise ServerLost(
+                f"the proxy {proxy.name!r} was lost in {repetition.arm}/{repetition.number}: nothing listens "
+                f"on {proxy.way.dsn.host}:{proxy.way.dsn.port} any more"
+            )
 
     def _run_locust(
         self, target: Target, strategy: str, turn: str, repetition: Repetition, faults: FaultSchedule
@@ -256,7 +266,7 @@ class Bench:
                 "LOADTEST_SERVER": json.dumps(target.public()),
                 **remote.PASSED_ON,
                 **self._waiting(),
-                **variables_for(strategy, self._proxies),
+                **told(self._proxies),
                 **faults.variables,
             },
         )

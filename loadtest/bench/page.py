@@ -16,11 +16,12 @@ from loadtest.bench.strategy_check import checked
 from loadtest.errors import Interrupted, LoadtestError, ServerLost
 from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import check, launched
-from loadtest.server.proxies import launched_proxies, variables_for
+from loadtest.server.proxies import launched_proxies
 from loadtest.server.target import Target
 from loadtest.settings.plan import Plan
 from loadtest.settings.profiles import profile_of
 from loadtest.settings.via import vias_in
+from loadtest.ways import told
 
 COME_UP_S = 60.0
 
@@ -56,7 +57,7 @@ class Web:
         ):
             for warning in target.warnings:
                 self._say(f"loadtest: warning: {warning}", err=True)
-            self._serve(target, variables_for(plan.strategies[0], proxies))
+            self._serve(target, told(proxies))
 
     def _serve(self, target: Target, proxied: Mapping[str, str]) -> None:
         plan = self._plan

@@ -166,10 +166,12 @@ def shortage_of(error: BaseException | None) -> str:
 
     "" if it failed for any other reason.
     """
-    while error is not None:
+    seen: list[BaseException] = []  # whatever a function raises, even an error that causes itself
+    while error is not None and error not in seen:
         number = getattr(getattr(error, "original_exception", None), "errno", None)
         if number in SHORTAGES:
             return errno.errorcode[number]
+        seen.append(error)
         error = error.__cause__
     return ""
 

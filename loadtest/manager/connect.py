@@ -75,7 +75,10 @@ class Connector:
                         continue
                 has_time = give_up_at is None or time.monotonic() < give_up_at
                 if not has_time or not policy.may_connect_again(error, tries_count, self.refused_count):
-                    raise self._given_up(error, started, tries_count) from error
+                    told = self._given_up(error, started, tries_count)
+                    if told is error:  # not "from error": it would be its own cause
+                        raise
+                    raise told from error
                 wait_s = self._wait(error, wait_s, give_up_at)
             else:
                 self.try_s = time.monotonic() - began

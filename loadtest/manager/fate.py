@@ -35,7 +35,12 @@ def fate(error: BaseException, goodbye: int | None = None) -> Fate:
     that the lease ran out before the server read the statement.
     """
     code = code_of(error)
-    if code == SERVER_GONE or EXPIRED in (code, goodbye) or (code == 0 and "InterfaceError" in _kinds(error)):
+    # A proxy says UNREACHABLE that has no connection to its server, and so has sent nothing.
+    if (
+        code in (SERVER_GONE, UNREACHABLE)
+        or EXPIRED in (code, goodbye)
+        or (code == 0 and "InterfaceError" in _kinds(error))
+    ):
         return Fate.NOT_SENT
     if code is None:
         # Such as PyMySQL's "Packet sequence number wrong", in the middle of an answer.
@@ -82,7 +87,12 @@ def may_pass(error: BaseException) -> bool:
 
 
 def _path_may_come_back(origin: object) -> bool:
-    """A refused port may be a server that restarts; an unknown name or a wrong certificate is a setting."""
+    """A refused port may be a server that restarts; an unknown name or a wrong certificate is a setting.
+
+    Without an ``origin`` here, a proxy that is there itself said that its server is not.
+    """
+    if origin is None:
+        return True
     if isinstance(origin, socket.gaierror):
         return origin.errno == socket.EAI_AGAIN
     if isinstance(origin, ConnectionError | TimeoutError | ssl.SSLEOFError | ssl.SSLZeroReturnError):

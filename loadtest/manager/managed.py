@@ -82,8 +82,8 @@ class Managed(Policy):
 
     def for_server(self, version: str) -> Policy:
         """Behind MySQL Router, which greets with a ``version`` of its own, the one for proxies."""
-        if not version.endswith(ROUTERS_SIGN):
-            return self
+        if type(self) is not Managed or not version.endswith(ROUTERS_SIGN):
+            return self  # a policy of somebody's own decides by itself
         return BehindProxy(self.lease_s, self.max_retries, self.patience_s, self.margin_s)
 
     def decide(self, situation: Situation) -> Decision | Ask:

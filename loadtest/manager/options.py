@@ -11,6 +11,7 @@ from typing import Any
 from loadtest.manager import backoff as backoffs
 from loadtest.manager import checks
 from loadtest.manager.backoff import Backoff
+from loadtest.manager.behind_proxy import BehindProxy
 from loadtest.manager.classic import Classic
 from loadtest.manager.managed import Managed
 from loadtest.manager.policy import Policy
@@ -132,7 +133,10 @@ UNCHOSEN = {
     if made.init
 }
 # Where a mistyped name may belong.
-ELSEWHERE = (*NAMES, *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__))
+ELSEWHERE = (
+    *NAMES,
+    *(f"{kind.__name__}.{name}" for kind in (Classic, Managed, BehindProxy) for name in kind.__slots__),
+)
 
 
 def options_of(**options: Any) -> Options:

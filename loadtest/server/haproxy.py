@@ -16,6 +16,7 @@ import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable
+from loadtest.open_files import open_files_limit
 from loadtest.server import connections, ports
 from loadtest.server.target import Target
 
@@ -42,7 +43,8 @@ listen functions
   bind 127.0.0.1:{port}
   server mysql {server} maxconn {connections}
 """
-CLIENTS_AT_MOST = 5_000
+CLIENTS_AT_MOST = 5_000  # each takes two open files
+FILES_RESERVE = 100
 
 
 class HaProxy(NamedTuple):
@@ -67,9 +69,10 @@ def start(folder: Path, target: Target) -> HaProxy:
         raise ServerUnavailable(MISSING)
     server, port, status = target.functions, ports.free().functions, folder / "status"
     host = f"[{server.host}]" if ":" in server.host else server.host
+    clients_count = min(CLIENTS_AT_MOST, (open_files_limit() - FILES_RESERVE) // 2)
     (folder / CONFIGURATION_FILE).write_text(
         CONFIGURATION.format(
-            clients=CLIENTS_AT_MOST, socket=status, port=port, server=f"{host}:{server.port}",
+            clients=clients_count, socket=status, port=port, server=f"{host}:{server.port}",
             connections=max(1, target.functions_max_connections - RESERVE),
         ),
         "utf-8",

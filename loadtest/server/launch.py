@@ -1,6 +1,5 @@
 """Starts the server that was chosen, waits until it answers, and takes it down."""
 
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 import pymysql
 
 from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.open_files import open_files_limit
 from loadtest.server import compose, connections, dsn_server, haproxy, local, server_folders, state_file
 from loadtest.server.accounts import Started
 from loadtest.server.choice import ServerChoice
@@ -45,6 +45,7 @@ def launched(
             f"profile {profile.name} is for a server that is started for it (--server docker or local): one "
             "that is given is never reconfigured"
         )
+    clean_up()
     if choice.dsn is not None:
         target = dsn_server.attach(choice.dsn)
         try:
@@ -53,7 +54,6 @@ def launched(
             with undisturbed(), suppress(ServerUnavailable, pymysql.Error):
                 dsn_server.detach(target)
         return
-    clean_up()
     with new_folder() as folder:
         yield _started(choice.kind, folder, max_connections, restarts=restarts, fills=fills, profile=profile)
 
@@ -131,20 +131,20 @@ def check(choice: ServerChoice, max_connections: int) -> None:
     largest = largest_max_connections()
     if largest < 1:
         raise UsageError(
-            f"a process may have {_open_files()} files open here (ulimit -Hn), and a server and its load "
-            f"need {OPEN_FILES_RESERVE} besides one for each connection: raise the limit, or name a server "
-            "of your own with --server mysql://…"
+            f"a process may have {open_files_limit()} files open here (ulimit -Hn), and a server and its "
+            f"load need {OPEN_FILES_RESERVE} besides one for each connection: raise the limit, or name a "
+            "server of your own with --server mysql://…"
         )
     if not 1 <= max_connections <= largest:
         raise UsageError(
             f"max_connections {max_connections} cannot be: from 1 to {largest} here, where a process may "
-            f"have {_open_files()} files open (ulimit -Hn) and {OPEN_FILES_RESERVE} are kept for others"
+            f"have {open_files_limit()} files open (ulimit -Hn) and {OPEN_FILES_RESERVE} are kept for others"
         )
 
 
 def largest_max_connections() -> int:
     """The most that server and generator can both handle: each connection is an open file in both."""
-    return min(SERVERS_OWN_LIMIT, _open_files() - OPEN_FILES_RESERVE)
+    return min(SERVERS_OWN_LIMIT, open_files_limit() - OPEN_FILES_RESERVE)
 
 
 def clean_up() -> None:
@@ -154,11 +154,6 @@ def clean_up() -> None:
             _take_down(folder)
         except ServerUnavailable:
             continue
-
-
-def _open_files() -> int:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 1_000_000 if hard == resource.RLIM_INFINITY else hard
 
 
 def _started(

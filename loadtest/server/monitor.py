@@ -75,7 +75,13 @@ class Monitor:
                 self._asked(census.STATEMENTS_COUNT)
         except (pymysql.Error, OSError, RuntimeError) as error:
             self.close()
-            return Sample(at_s, error=connections.short(error))
+            status = self._proxys_status()
+            return Sample(
+                at_s,
+                error=connections.short(error),
+                clients_count=status and status.clients_count,
+                waiting_count=status and status.waiting_count,
+            )
         self._see_restart(at_s, seen.uptime_s)
         status = self._proxys_status()
         idle_count = status.idle_count if status is not None and self._is_alone else None

@@ -1,32 +1,24 @@
 """The proxies in front of a server: started, or named by the user."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
 
 import pymysql
 
 from loadtest.dsn import Dsn
 from loadtest.errors import ServerUnavailable, UsageError
-from loadtest.server import connections, haproxy, launch, router
+from loadtest.server import connections, flavour, haproxy, launch, router
 from loadtest.server.target import Target
-from loadtest.settings.strategy import parse
 from loadtest.settings.via import GIVEN, Via
-from loadtest.ways import VARIABLE, Way, told
+from loadtest.ways import Way
 
 TRIED_S = 5.0
-
-
-class Proxy(NamedTuple):
-    """``way`` is that of the functions; at ``status`` it tells how it is, "" if it does not."""
-
-    via: Via
-    way: Way
-    status: str = ""
+WHO = "SELECT VERSION(), @@hostname, @@port, DATABASE(), (SELECT COUNT(*) FROM loadtest_rows)"
+UNIQUE = "SELECT @@server_uuid"  # of MySQL; the others may be alike for two containers
 
 
 @contextmanager
-def launched_proxies(vias: Sequence[Via], target: Target, tls: str) -> Iterator[dict[str, Proxy]]:
+def launched_proxies(vias: Sequence[Via], target: Target, tls: str) -> Iterator[dict[str, Way]]:
     """The proxies of ``vias`` in front of ``target``, by name, for the duration of the block.
 
     ``tls`` is on or off: whether functions use it where the proxy leaves the choice. Raises
@@ -36,51 +28,35 @@ def launched_proxies(vias: Sequence[Via], target: Target, tls: str) -> Iterator[
         yield {via.name: _proxy(via, target, tls, stack) for via in vias}
 
 
-def proxy_of(strategy: str, proxies: Mapping[str, Proxy]) -> Proxy | None:
-    """The one of ``proxies`` through which ``strategy`` goes, a part of it at least."""
-    taken = {part.via for part in parse(strategy)}
-    return next((proxy for name, proxy in proxies.items() if name in taken), None)
-
-
-def variables_for(strategy: str, proxies: Mapping[str, Proxy]) -> dict[str, str]:
-    """What the processes of a repetition of ``strategy`` are told of its proxy, if it has one."""
-    proxy = proxy_of(strategy, proxies)
-    if proxy is None:
-        return {}
-    is_alone = all(part.via for part in parse(strategy))
-    return {
-        VARIABLE: told({proxy.via.name: proxy.way}),
-        **({"LOADTEST_PROXY_STATUS": proxy.status} if proxy.status else {}),
-        **({"LOADTEST_PROXY_ALONE": "1"} if is_alone else {}),
-    }
-
-
-def _proxy(via: Via, target: Target, tls: str, stack: ExitStack) -> Proxy:
+def _proxy(via: Via, target: Target, tls: str, stack: ExitStack) -> Way:
     if via.kind == GIVEN:
         dsn = connections.with_password(Dsn.parse(via.address))
         _check_same_server(via, dsn, target)
-        return Proxy(via, Way(dsn, tls))
+        return Way(dsn, tls, via.kind)
     folder = stack.enter_context(launch.new_folder())
     if via.kind == router.SERVICE:
         started = router.start(folder, target)
-        return Proxy(via, Way(started.functions, "on"), started.status)
+        return Way(started.functions, "on", via.kind, started.status)
     queue = haproxy.start(folder, target)
-    return Proxy(via, Way(queue.functions, tls), queue.status)
+    return Way(queue.functions, tls, via.kind, queue.status)
 
 
 def _check_same_server(via: Via, dsn: Dsn, target: Target) -> None:
     connections.try_for(dsn, TRIED_S)
-    asked = "SELECT @@hostname, @@port, (SELECT COUNT(*) FROM loadtest_rows)"
+    # The version first: of two kinds of servers one does not know the other's variables.
+    for asked in (WHO, UNIQUE) if target.flavour == flavour.MYSQL else (WHO,):
+        theirs, ours = _answer(via, dsn, asked), _answer(via, target.admin, asked)
+        if theirs != ours:
+            raise UsageError(
+                f"proxy {via.name!r} leads to another server or database than --server: name the same with "
+                "both"
+            )
+
+
+def _answer(via: Via, dsn: Dsn, asked: str) -> object:
     try:
         with connections.session(dsn, TRIED_S) as cursor:
             cursor.execute(asked)
-            theirs = cursor.fetchone()
-        with connections.session(target.admin, TRIED_S) as cursor:
-            cursor.execute(asked)
-            ours = cursor.fetchone()
+            return cursor.fetchone()
     except pymysql.Error as error:
         raise ServerUnavailable(f"proxy {via.name!r}: {connections.words_of(error, dsn)}") from None
-    if theirs != ours:
-        raise UsageError(
-            f"proxy {via.name!r} leads to another server or database than --server: name the same with both"
-        )

@@ -7,7 +7,8 @@ import socket
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 0.3  # the server is to be sampled five times a second
+LISTENS_S = 5.0
 API = "/api/20190715"  # of MySQL Router's HTTP interface
 ROUTE, POOL = "functions", "main"
 
@@ -33,8 +34,18 @@ def ask(status: str) -> Status:
     return _router(status) if status.startswith("http") else _haproxy(status)
 
 
+def listens(host: str, port: int) -> bool:
+    """Whether something there lets one connect, within :data:`LISTENS_S`."""
+    try:
+        socket.create_connection((host, port), LISTENS_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def _router(url: str) -> Status:
     import urllib.request  # 30 ms, and most monitors have no proxy to ask
+    from http.client import HTTPException
 
     parts = urlsplit(url)
     account = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
@@ -44,8 +55,11 @@ def _router(url: str) -> Status:
         request = urllib.request.Request(
             f"http://{parts.hostname}:{parts.port}{API}{path}", headers={"Authorization": login}
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - our own, on loopback
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - on loopback
+                return json.load(answer)
+        except HTTPException as error:  # it ended in the middle
+            raise ValueError(f"MySQL Router did not finish its answer: {error!r}") from None
 
     pool = get(f"/connection_pool/{POOL}/status")
     clients = get(f"/routes/{ROUTE}/status")

@@ -436,7 +436,7 @@ def _check_vias(plan: Plan, source: str) -> None:
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     for fault in faults:
-        if fault.kind.is_relayed or fault.kind.needs is Needs.SECOND:
+        if fault.kind.is_relayed or fault.kind.needs is Needs.SECOND or fault.name == "dns":
             raise UsageError(
                 f"{source}: fault {fault.text!r} is between functions and the server, where a proxy is: "
                 "leave out one of them"

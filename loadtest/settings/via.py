@@ -29,6 +29,8 @@ def via_in(text: str) -> Via:
         if text not in OURS:
             raise UsageError(f"unknown proxy {shown(text)!r}{nearest(text, OURS)}; {WRITE}")
         return Via(text, text)
+    if "://" in name:
+        raise UsageError(f"unknown proxy {shown(text)!r}; {WRITE}")
     if not re.fullmatch(VIA_NAME, name) or name in OURS:
         raise UsageError(
             f"a proxy of your own cannot be called {name!r}: take letters, digits, _ and -, and neither of "
@@ -61,8 +63,10 @@ def vias_in(texts: Sequence[str], strategies: Sequence[str]) -> list[Via]:
     taken = set().union(*ways.values())
     unknown = next(iter(sorted(taken - set(names))), None)
     if unknown:
-        given = f"--via {unknown}" if unknown in OURS else f"--via {unknown}=mysql://user@host:port/database"
-        raise UsageError(f"a strategy goes through {unknown!r}{nearest(unknown, names)}: give {given}")
+        near = nearest(unknown, [*names, *OURS])
+        own = f"--via {unknown}" if unknown in OURS else f"--via {unknown}=mysql://user@host:port/database"
+        advice = f"{near}" if near and unknown not in OURS else f": give {own}"
+        raise UsageError(f"a strategy goes through {unknown!r}, which no --via names{advice}")
     idle = next((name for name in names if name not in taken), None)
     if idle:
         raise UsageError(f"no strategy goes through {idle!r}: write one as in cached@{idle}")

@@ -31,6 +31,7 @@ from loadtest.results.provenance import made_on
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings, provisioning_s
+from loadtest.settings.strategy import parse
 from loadtest.swarm.master import DIE, DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import MonitorProcess, wait_for_sample
 from loadtest.swarm.orders import (
@@ -145,7 +146,10 @@ class Run:
         t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic_s = t0_monotonic_s
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
-        self._monitor = MonitorProcess(self.repetition, t0_monotonic_s)
+        proxy = ways.taken((part.via for part in parse(strategy)), ways.proxies_in(os.environ))
+        if proxy is not None:
+            self.repetition.write_meta(proxy={"name": proxy.name, "kind": proxy.way.kind})
+        self._monitor = MonitorProcess(self.repetition, t0_monotonic_s, proxy)
         wait_for_sample(self.repetition)
         self._roster = self._master.muster(users_count) if self._master else Roster([""], users_count)
         workers_count = len(self._roster.places)

@@ -1,6 +1,7 @@
 import pytest
 
 from loadtest.errors import UsageError
+from loadtest.fleet.connection import shortage_of
 from loadtest.fleet.strategies import check
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import arm_name, parse, part_names
@@ -49,3 +50,10 @@ def test_a_wrong_strategy_is_refused_with_the_reason(text, reason):
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(UsageError, match="no_such_module cannot be imported"):
         check(parse("no_such_module:thing"), "", Settings())
+
+
+def test_an_error_that_is_its_own_cause_is_followed_once():
+    """Whatever functions raise: the load goes on."""
+    error = ValueError("mine")
+    error.__cause__ = error
+    assert shortage_of(error) == ""

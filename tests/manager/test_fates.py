@@ -26,6 +26,19 @@ def test_a_port_that_refuses_is_tried_until_the_deadline(config):
     assert time.monotonic() - started < 5.5
 
 
+def test_an_error_that_waiting_cannot_cure_comes_as_it_is_and_is_not_its_own_cause(config):
+    """Else whoever follows its causes never ends."""
+    db = ConnectionManager({**config, "password": "wrong"})
+    with pytest.raises(pymysql.OperationalError) as raised, db.invocation(5.0):
+        db.query("SELECT 1")
+    assert raised.value.args[0] == 1045
+    seen, error = [], raised.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__
+
+
 class Treacherous(pymysql.connections.Connection):
     """Its path is reset between the look at the socket and the write."""
 

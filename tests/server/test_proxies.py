@@ -6,6 +6,7 @@ import ssl
 import time
 import urllib.error
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,10 +16,10 @@ import pytest
 
 from loadtest.errors import ServerUnavailable, UsageError
 from loadtest.manager import BehindProxy, ConnectionManager, Managed
+from loadtest.manager.decision import Keep
 from loadtest.server import census, compose, connections, haproxy, proxy_status
 from loadtest.server.proxies import launched_proxies
 from loadtest.settings.via import via_in
-from tests.conftest import missing
 from tests.waiting import wait_until
 
 FEW = 3  # clients, each of which has run a statement
@@ -28,12 +29,6 @@ FEW = 3  # clients, each of which has run a statement
 def router(router_image, mysql_target):  # noqa: ARG001 - asked for what it checks
     with launched_proxies([via_in("router")], mysql_target, "off") as proxies:
         yield proxies["router"]
-
-
-@pytest.fixture(scope="module")
-def haproxies():
-    if haproxy.find() is None:
-        missing(haproxy.MISSING)
 
 
 @pytest.fixture
@@ -50,8 +45,8 @@ def unchecked():
 
 def arguments(proxy):
     """As functions connect through it."""
-    tls = {"ssl": unchecked()} if proxy.way.tls == "on" else {"ssl_disabled": True}
-    return {**proxy.way.dsn.connect_arguments(), **tls, "autocommit": True}
+    tls = {"ssl": unchecked()} if proxy.tls == "on" else {"ssl_disabled": True}
+    return {**proxy.dsn.connect_arguments(), **tls, "autocommit": True}
 
 
 @pytest.fixture
@@ -148,6 +143,32 @@ def test_only_routers_greeting_changes_the_policy():
     assert BehindProxy().for_server("9.7.4-router") == BehindProxy()
 
 
+def test_a_policy_of_ones_own_is_not_replaced():
+    class Mine(Managed):
+        def decide(self, situation):
+            del situation
+            return Keep()
+
+    policy = Mine()
+    assert policy.for_server("9.7.4-router") is policy
+
+
+def test_a_manager_that_comes_to_a_server_again_has_its_policy_again(mysql_target, router):
+    db = ConnectionManager(arguments(router))
+    with db.invocation(3.0):
+        db.query("SELECT 1")
+    db.quit()
+    db.config({**mysql_target.functions.connect_arguments(), "ssl_disabled": True})
+    with db.invocation(3.0):
+        db.query("SELECT 1")
+        assert db.query("SELECT @@SESSION.wait_timeout") == [(1,)]
+    time.sleep(1.2)
+    with db.invocation(3.0):
+        db.query("SELECT 1")
+    assert db.stats.connects_count == 3
+    db.quit()
+
+
 @pytest.mark.parametrize(
     "wrong", [{"lease_s": 0}, {"max_retries": -1}, {"patience_s": -1}, {"margin_s": "1"}]
 )
@@ -192,7 +213,7 @@ def test_a_proxy_is_gone_afterwards(mysql_target):
 
 
 def test_what_proxies_say_is_for_their_owner(router, queue):
-    for port in (router.way.dsn.port, urlsplit(router.status).port, queue.way.dsn.port):
+    for port in (router.dsn.port, urlsplit(router.status).port, queue.dsn.port):
         listening = [
             c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == port and not c.raddr
         ]
@@ -213,7 +234,7 @@ def test_haproxy_lets_in_as_many_as_there_are_connections_and_the_others_wait(ta
             stack.enter_context(closing(pymysql.connect(**arguments(queue))))
         with pytest.raises(pymysql.err.OperationalError, match="timed out"):
             pymysql.connect(**arguments(queue), connect_timeout=1, read_timeout=1)
-        waits = socket.create_connection((queue.way.dsn.host, queue.way.dsn.port))
+        waits = socket.create_connection((queue.dsn.host, queue.dsn.port))
         try:
             wait_until(lambda: proxy_status.ask(queue.status).waiting_count == 1)
             seen = proxy_status.ask(queue.status)
@@ -242,10 +263,9 @@ def address(dsn):
 
 def test_a_proxy_of_ones_own_is_used_as_it_is(target, queue, monkeypatch):
     monkeypatch.setenv("LOADTEST_PASSWORD", target.functions.password)
-    via = via_in(f"mine={address(queue.way.dsn)}")
+    via = via_in(f"mine={address(queue.dsn)}")
     with launched_proxies([via], target, "on") as proxies:
-        assert proxies["mine"].way == (queue.way.dsn, "on")
-        assert proxies["mine"].status == ""
+        assert proxies["mine"] == (queue.dsn, "on", "given", "")
 
 
 def test_a_proxy_of_another_server_is_refused(target, mysql_target, mariadb_target, monkeypatch):
@@ -256,6 +276,30 @@ def test_a_proxy_of_another_server_is_refused(target, mysql_target, mariadb_targ
         launched_proxies([via_in(f"mine={address(other.functions)}")], target, "off"),
     ):
         pass
+
+
+def test_a_proxy_of_another_database_of_the_same_server_is_refused(mysql_target, monkeypatch):
+    """Also if it has tables like ours, of an earlier run."""
+    monkeypatch.setenv("LOADTEST_PASSWORD", mysql_target.admin.password)
+    other = replace(mysql_target.admin, port=mysql_target.functions.port, database="other")
+    with connections.session(mysql_target.admin) as cursor:
+        cursor.execute("CREATE DATABASE other")
+        try:
+            cursor.execute("CREATE TABLE other.loadtest_rows AS SELECT * FROM loadtest.loadtest_rows")
+            with (
+                pytest.raises(UsageError, match="leads to another server or database"),
+                launched_proxies([via_in(f"mine={address(other)}")], mysql_target, "off"),
+            ):
+                pass
+        finally:
+            cursor.execute("DROP DATABASE other")
+
+
+def test_haproxy_starts_where_few_files_may_be_open(mariadb_target, haproxies, monkeypatch):  # noqa: ARG001
+    monkeypatch.setattr(haproxy, "open_files_limit", lambda: 4096)
+    with launched_proxies([via_in("haproxy")], mariadb_target, "off") as proxies:
+        (configuration,) = Path(proxies["haproxy"].status).parent.glob("*.cfg")
+        assert "maxconn 1998\n" in configuration.read_text("utf-8")
 
 
 def test_a_proxy_that_does_not_answer_is_said(mariadb_target, monkeypatch):

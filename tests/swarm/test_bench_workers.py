@@ -181,7 +181,9 @@ def test_a_worker_of_another_model_ends_the_bench(place, port, given):
 def test_a_strategy_that_a_worker_lacks_ends_the_bench_with_the_workers_machine(place, port, given):
     elsewhere = place.folder / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "mine.py").write_text("class Mine:\n    def __init__(self, connect): ...\n")
+    (elsewhere / "mine.py").write_text(
+        "class Mine:\n    def __init__(self, connect): ...\n    def invoke(self, work, context): ...\n"
+    )
     with working(place, "worker", "--master-port", port, env=given):
         words = ("--workers", "1", "--strategies", "a=mine:Mine")
         there = {**given, "LOADTEST_STRATEGIES_FROM": str(elsewhere)}

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec import UNSET
 
 from loadtest.bench import page as web
 from loadtest.bench import process_group
+from loadtest.report.run_summary import summarise_run
 from loadtest.results.run_folder import RunFolder
 from tests.conftest import missing
 from tests.waiting import wait_until
 
-from .pages import FORM, page
+from .pages import FORM, Page, page
 
 REAL = Path(__file__).parent.parent / "fleet" / "real" / "functions"
 
@@ -189,6 +191,37 @@ def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path, ho
     assert "Traceback" not in out + err
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"http://{address}:{port}/", timeout=2)
+
+
+@pytest.mark.usefixtures("haproxies")
+def test_a_page_with_a_proxy_knows_which_of_its_tests_go_through_it(tmp_path):
+    port = process_group.free_port()
+    words = ["web", "burst", "--server", "local", "--port", str(port), "--via", "haproxy"]
+    words += ["--strategy", "cached@haproxy", "--rate", "50"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtest", *words], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as started:  # fmt: skip
+        try:
+            assert f":{port}/?tab=" in started.stdout.readline()
+            found = Page(f"http://127.0.0.1:{port}", tmp_path, None)
+            for number, strategy in enumerate(("cached@haproxy", "cached"), 1):
+                assert found.swarm(strategy=strategy, duration="2s")["success"]
+                found.ended(number)
+            refused = found.swarm(strategy="cached@router")
+            assert not refused["success"]
+            assert "did you mean cached@haproxy" in refused["message"]
+        finally:
+            started.send_signal(signal.SIGINT)
+            started.communicate(timeout=60)
+    proxied, plain = (
+        summarise_run(RunFolder(path)).arms[arm].repetitions[0]
+        for arm in ("cached@haproxy", "cached")
+        for path in tmp_path.glob(f"results/*-{arm}")
+    )
+    assert proxied.proxy.clients_peak_count > 0
+    assert plain.proxy is UNSET
+    assert {one.holds for one in proxied.reconciliation} == {True}
 
 
 def has_ipv6():

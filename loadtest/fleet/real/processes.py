@@ -266,14 +266,15 @@ class Processes:
 
     def _variables(self, part: str, port: int) -> dict[str, str]:
         """Where the function finds its server; and how it is to connect and work, if it heeds that."""
-        account, tls = self._ways[part]
+        way = self._ways[part]
+        account = way.dsn
         return {
             "MYSQL_HOST": HOST,
             "MYSQL_PORT": str(port),
             "MYSQL_USER": account.user,
             "MYSQL_PASSWORD": account.password if self._secret is None else self._secret(),
             "MYSQL_DATABASE": account.database,
-            "MYSQL_TLS": tls,
+            "MYSQL_TLS": way.tls,
             "WORK_MS": f"{self._settings.work_ms:g}",
         }
 

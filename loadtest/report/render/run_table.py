@@ -87,9 +87,9 @@ OF_REAL_FUNCTIONS = (
 )
 
 OF_PROXIES = (
-    Column("clients", "peak", 2, lambda line: count(_of_proxy(line).clients_peak_count)),
-    Column("waiting", "peak", 2, lambda line: count(_of_proxy(line).waiting_peak_count)),
-    Column("pinned", "peak", 2, lambda line: count(_of_proxy(line).pinned_peak_count)),
+    Column("clients", "peak", 3, lambda line: count(_of_proxy(line).clients_peak_count)),
+    Column("waiting", "peak", 4, lambda line: count(_of_proxy(line).waiting_peak_count)),
+    Column("pinned", "peak", 3, lambda line: count(_of_proxy(line).pinned_peak_count)),
 )
 
 
@@ -115,7 +115,7 @@ def columns(summary: Summary) -> tuple[Column, ...]:
     """Those that have something to say about the run."""
     shown = [line for _, line in lines(summary)]
     real = OF_REAL_FUNCTIONS if any(line.starts.count for line in shown) else ()
-    proxies = OF_PROXIES if any(_of_proxy(line) != ProxyFigures() for line in shown) else ()
+    proxies = tuple(column for column in OF_PROXIES if {column.cell(line) for line in shown} != {count(None)})
     pauses = OF_PAUSES if any(_of_pause(line) != PauseFigures() for line in shown) else ()
     return COLUMNS + pauses + proxies + real
 
