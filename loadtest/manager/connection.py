@@ -39,7 +39,7 @@ class ConnectionManager:
     """
 
     __slots__ = (
-        "_at_s", "_config", "_connector", "_deadline", "_in_invocation", "_library", "_options", "_policy",
+        "_asked", "_at_s", "_config", "_connector", "_deadline", "_in_invocation", "_library", "_options",
         "_rhythm", "_session", "_stats", "_view",
     )  # fmt: skip
 
@@ -113,7 +113,7 @@ class ConnectionManager:
             on_connect_error=on_connect_error, on_retry=on_retry, on_close=on_close, on_error=on_error,
             on_kill=on_kill, on_kill_error=on_kill_error, on_query_retry=on_query_retry,
         )  # fmt: skip
-        self._policy = self._options.policy  # as it was asked for; behind a proxy another one may take over
+        self._asked = self._options  # behind a proxy those of another policy take over
         self._library = library
         self._config = _NOTHING
         if config is not None or connect_arguments:
@@ -351,7 +351,7 @@ class ConnectionManager:
                 self._view.refused(now_s(), self._rhythm.invocations_count)
         errors = library_errors(self._library)
         version = str(getattr(connection, "server_version", ""))
-        self._options.policy = self._policy.for_server(version)
+        self._options = self._asked.with_policy(self._asked.policy.for_server(version))
         self._session = Session(connection, errors, self._options, self._stats, connector.try_s)
         self._session.is_replacement = before is not None and before.is_read_only
         return self._session

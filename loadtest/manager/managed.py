@@ -82,8 +82,9 @@ class Managed(Policy):
 
     def for_server(self, version: str) -> Policy:
         """Behind MySQL Router, which greets with a ``version`` of its own, the one for proxies."""
-        if type(self) is not Managed or not version.endswith(ROUTERS_SIGN):
-            return self  # a policy of somebody's own decides by itself
+        is_ours = type(self).__module__ == __name__  # a policy of somebody's own decides by itself
+        if not is_ours or not version.endswith(ROUTERS_SIGN):
+            return self
         return BehindProxy(self.lease_s, self.max_retries, self.patience_s, self.margin_s)
 
     def decide(self, situation: Situation) -> Decision | Ask:

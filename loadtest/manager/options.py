@@ -5,13 +5,12 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, dataclass, field, replace
 from typing import Any
 
 from loadtest.manager import backoff as backoffs
 from loadtest.manager import checks
 from loadtest.manager.backoff import Backoff
-from loadtest.manager.behind_proxy import BehindProxy
 from loadtest.manager.classic import Classic
 from loadtest.manager.managed import Managed
 from loadtest.manager.policy import Policy
@@ -53,6 +52,7 @@ class Options:
     algorithm: str = field(init=False)
     query_wait_s: Backoff = field(init=False)
     query_algorithm: str = field(init=False)
+    _other: "Options | None" = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._check()
@@ -60,6 +60,14 @@ class Options:
         self.query_wait_s, self.query_algorithm = self._backoff(
             "query_retry_backoff", self.query_retry_backoff
         )
+
+    def with_policy(self, policy: Policy) -> "Options":
+        """These with another ``policy``; managers that share these keep theirs."""
+        if policy == self.policy:
+            return self
+        if self._other is None or self._other.policy != policy:
+            self._other = replace(self, policy=policy)
+        return self._other
 
     def _check(self) -> None:
         if not isinstance(self.policy, Policy):
@@ -135,7 +143,7 @@ UNCHOSEN = {
 # Where a mistyped name may belong.
 ELSEWHERE = (
     *NAMES,
-    *(f"{kind.__name__}.{name}" for kind in (Classic, Managed, BehindProxy) for name in kind.__slots__),
+    *(f"{kind.__name__}.{name}" for kind in (Classic, Managed) for name in kind.__slots__),
 )
 
 

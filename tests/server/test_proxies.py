@@ -135,6 +135,20 @@ def test_the_manager_keeps_its_connection_behind_router_and_elsewhere_its_lease(
     assert stats == {"router": 1, "server": FEW}
 
 
+def test_managers_elsewhere_keep_their_policy_whatever_others_met(mysql_target, router):
+    """All that choose nothing share their options: a fleet has thousands."""
+    behind = ConnectionManager(arguments(router))
+    elsewhere = ConnectionManager({**mysql_target.functions.connect_arguments(), "ssl_disabled": True})
+    for db in (behind, elsewhere, behind, elsewhere):
+        with db.invocation(3.0):
+            db.query("SELECT 1")
+    # A container's first invocation closes, behind a proxy it keeps.
+    assert (behind.stats.connects_count, elsewhere.stats.connects_count) == (1, 2)
+    assert ConnectionManager(arguments(router))._options is ConnectionManager({"host": "x"})._options
+    behind.quit()
+    elsewhere.quit()
+
+
 def test_only_routers_greeting_changes_the_policy():
     policy = Managed(max_retries=4, patience_s=1.5, lease_s=2, margin_s=0.3)
     assert policy.for_server("9.7.4-2") is policy
