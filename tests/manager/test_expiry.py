@@ -18,7 +18,7 @@ from loadtest.manager.liveness import is_readable
 from tests.manager.acting import INSERT
 from tests.waiting import wait_until
 
-CONTAINERS, ROUNDS = 120, 5  # 600 statements a case, 2,400 in all
+CONTAINERS, ROUNDS = 75, 8  # 600 statements a case, and fewer connections than the server has
 LEASE_S = 1
 
 
