@@ -134,6 +134,14 @@ def _tables_again(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
+def inside(tmp_path, monkeypatch, capsys):
+    from tests.inside import Inside  # brings the whole command line along
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    return Inside(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
 def place(tmp_path):
     # Not below pytest's own, which is too long for the path of a server's socket.
     tmp = Path(tempfile.mkdtemp(prefix="bad-", dir="/tmp"))

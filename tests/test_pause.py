@@ -13,14 +13,8 @@ from loadtest.report.pauses import pause_figures
 from loadtest.results.summary import PauseFigures
 from loadtest.server.relay_process import SleeperProcess
 from loadtest.settings.plan import Plan, build
-from tests.inside import Inside
 
 AFTER_S, RESUME_S = 0.6, 0.8
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch, capsys):
-    return Inside(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -11,12 +11,6 @@ from loadtest.server.choice import ServerChoice
 from loadtest.server.launch import launched
 from loadtest.settings.profiles import PROFILES, profile_of
 from loadtest.settings.scenario import plan_with
-from tests.inside import Inside
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch, capsys):
-    return Inside(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

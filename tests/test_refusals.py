@@ -10,17 +10,10 @@ import sys
 
 import pytest
 
-from tests.inside import Inside
 from tests.places import ROOT
 
 STORED = ROOT / "tests" / "report" / "stored" / "schema-1"
 DSN = "mysql://a@127.0.0.1:1/d"
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    return Inside(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,10 @@ from loadtest.errors import UsageError
 from loadtest.settings.plan import Plan, build
 from loadtest.settings.strategy import arm_name, parse, part_names
 from loadtest.settings.via import Via, alone, via_in, vias_in
-from tests.inside import Inside
 from tests.places import ROOT, ended
 from tests.waiting import wait_until
 
 OWN = "rds=mysql://app@127.0.0.1:6033/shop"
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch, capsys):
-    return Inside(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,3 @@ class BehindProxy(Policy):
         """Never by the clock, however long the session has slept."""
         del idle_s, lease_s
         return False
-
-    def may_connect_again(self, error: BaseException, tries_count: int, refused_count: int) -> bool:
-        """For what may pass, ``max_retries`` times in one connect."""
-        is_spent = self.max_retries is not None and tries_count > self.max_retries
-        return not is_spent and Policy.may_connect_again(self, error, tries_count, refused_count)

@@ -121,11 +121,6 @@ class Managed(Policy):
             return True
         return age_count >= self.ask_every_count or age_s >= self.ask_again_s
 
-    def may_connect_again(self, error: BaseException, tries_count: int, refused_count: int) -> bool:
-        """For what may pass, ``max_retries`` times in one connect."""
-        is_spent = self.max_retries is not None and tries_count > self.max_retries
-        return not is_spent and Policy.may_connect_again(self, error, tries_count, refused_count)
-
     def _is_dear(self, situation: Situation, census: Census) -> bool:
         """Whether connecting took so long that the server, or this side, seems to be short of CPU."""
         return census.pressure_ratio > self.calm_ratio and situation.connect_s > self.slow_connect_s

@@ -61,6 +61,11 @@ class Policy(ABC):
         return None
 
     @property
+    def max_retries(self) -> int | None:
+        """How often one connect is tried again; None: until :meth:`connect_limit_s`."""
+        return None
+
+    @property
     def ask_timeout_s(self) -> float | None:
         """For each statement of the manager's own at the end of an invocation; None: no limit."""
         return 1.0
@@ -97,11 +102,13 @@ class Policy(ABC):
     def may_connect_again(self, error: BaseException, tries_count: int, refused_count: int) -> bool:
         """Whether to try again after ``error``, apart from the time that it may take.
 
-        ``tries_count`` are the failed tries of this connect, ``refused_count`` all that this container
-        had since its last success (the same unless ``keeps_refused_count``).
+        For what may pass, :attr:`max_retries` times. ``tries_count`` are the failed tries of this connect,
+        ``refused_count`` all that this container had since its last success (the same unless
+        ``keeps_refused_count``).
         """
-        del tries_count, refused_count
-        return may_pass(error)
+        del refused_count
+        is_spent = self.max_retries is not None and tries_count > self.max_retries
+        return not is_spent and may_pass(error)
 
     # Statements
 

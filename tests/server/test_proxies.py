@@ -111,6 +111,29 @@ def test_what_pins_a_connection_of_the_server_to_one_client(mysql_target, router
     assert proxy_status.ask(router.status).clients_count == len(clients)
 
 
+@pytest.mark.usefixtures("router_image")
+def test_what_router_adds_to_a_statement_when_a_connection_changes_hands(mysql_target):
+    """It makes the connection of one client ready for the other: docs/proxy.md names the count."""
+
+    def questions_count():
+        with connections.session(mysql_target.admin) as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
+            return int(cursor.fetchone()[1])
+
+    # A Router of its own, whose pool has no connection for each of the two.
+    with ExitStack() as stack:
+        proxies = stack.enter_context(launched_proxies([via_in("router")], mysql_target, "off"))
+        one, other = (
+            stack.enter_context(closing(pymysql.connect(**arguments(proxies["router"])))) for _ in range(2)
+        )
+        before = questions_count()
+        for _ in range(50):
+            ran(one, "SELECT 1")
+            ran(other, "SELECT 1")
+        each = (questions_count() - before) / 100
+    assert 2.9 < each < 3.3
+
+
 def test_a_lease_ends_no_client_of_router(mysql_target, client):
     """Only connections that lie in its pool: the client has another one without noticing."""
     connection = ran(client(), "SET SESSION wait_timeout = 1", "SELECT 1")
@@ -309,7 +332,8 @@ def test_a_proxy_of_another_database_of_the_same_server_is_refused(mysql_target,
             cursor.execute("DROP DATABASE other")
 
 
-def test_haproxy_starts_where_few_files_may_be_open(mariadb_target, haproxies, monkeypatch):  # noqa: ARG001
+@pytest.mark.usefixtures("haproxies")
+def test_haproxy_starts_where_few_files_may_be_open(mariadb_target, monkeypatch):
     monkeypatch.setattr(haproxy, "open_files_limit", lambda: 4096)
     with launched_proxies([via_in("haproxy")], mariadb_target, "off") as proxies:
         (configuration,) = Path(proxies["haproxy"].status).parent.glob("*.cfg")
