@@ -11,6 +11,7 @@ from loadtest.commands.compare_reports import compare_reports
 from loadtest.commands.faults import faults
 from loadtest.commands.options import Commands
 from loadtest.commands.output import EXIT_CODES, say
+from loadtest.commands.prices import prices
 from loadtest.commands.profiles import profiles
 from loadtest.commands.report import report
 from loadtest.commands.scenarios import scenarios
@@ -72,5 +73,7 @@ def main() -> None:
     """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
 
 
-for command in (bench, capacity, worker, web, report, compare_reports, scenarios, faults, profiles, server):
+for command in (
+    bench, capacity, worker, web, report, compare_reports, scenarios, faults, profiles, prices, server,
+):  # fmt: skip
     main.add_command(command)

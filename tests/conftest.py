@@ -44,6 +44,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test that runs alone, where only those are asked for: importing all takes long."""
+    if not str(config.getoption("markexpr")).startswith("alone") or collection_path.suffix != ".py":
+        return None
+    is_test = collection_path.name.startswith("test_")
+    return True if is_test and "mark.alone" not in collection_path.read_text("utf-8") else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))

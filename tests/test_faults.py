@@ -315,6 +315,7 @@ def is_frozen(place):
     return False
 
 
+@pytest.mark.nightly
 def test_a_server_that_does_not_come_back_ends_the_run(
     place,
     mariadb_target,  # noqa: ARG001 - for mariadbd

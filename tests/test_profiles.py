@@ -88,7 +88,11 @@ def test_a_private_server_has_its_connections_and_says_what_it_has_not():
 
 @pytest.mark.usefixtures("docker")
 @pytest.mark.parametrize(
-    ("name", "cpus", "is_too_large"), [("aurora.v2-1", 0.25, False), ("aurora.r6g.8xlarge", 32, True)]
+    ("name", "cpus", "is_too_large"),
+    [
+        ("aurora.v2-1", 0.25, False),
+        pytest.param("aurora.r6g.8xlarge", 32, True, marks=pytest.mark.nightly),
+    ],
 )
 def test_a_server_in_docker_has_its_cpus_memory_and_connections(monkeypatch, name, cpus, is_too_large):
     monkeypatch.delenv("LOADTEST_CPUS", raising=False)

@@ -1,7 +1,7 @@
 """The README does what it says: its commands run, in order, in a copy of the checkout.
 
-The first, `make bench`, is measured and so runs alone, by day with one repetition; the others run beside
-other tests.
+The first, `make bench`, is measured and so runs alone, by day with one short repetition; the others run
+beside other tests, by day on the server that `--server auto` finds without Docker.
 """
 
 import ast
@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
@@ -25,13 +26,17 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text("utf-8")
 LONGEST_S = 90.0  # of load, and of waiting for what is under way at its end
 FIRST = "make bench"
-SHORTER = f'{FIRST} ARGS="--repetitions 1"'
+SHORTER = f'{FIRST} ARGS="--repetitions 1 --duration 3s"'
+NO_DOCKER = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 # A gate may be missed, or undecided, where other tests take the CPU: that it judged is what counts here.
 GATE = 'judged() { [ "$1" = 1 ] || [ "$1" = 4 ]; }'
 COPIED = (
     "loadtest", "locustfiles", ".ci", "Makefile", "README.md", "LICENSE", "pyproject.toml",
     "docker-compose.yml",
 )  # fmt: skip
+
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Block(NamedTuple):
@@ -70,15 +75,16 @@ def whole() -> Iterator[Ran]:
         yield ran
 
 
-@pytest.fixture(scope="module")
-def rest() -> Iterator[Ran]:
+@pytest.fixture(scope="module", params=["without Docker", pytest.param("Docker", marks=pytest.mark.nightly)])
+def rest(request: pytest.FixtureRequest) -> Iterator[Ran]:
     """All others in one shell, since some set what later ones read; it stops at the first that fails."""
-    with _ran([command for command in commands() if command != FIRST]) as ran:
+    more = NO_DOCKER if request.param == "without Docker" else {}
+    with _ran([command for command in commands() if command != FIRST], more) as ran:
         yield ran
 
 
 @contextmanager
-def _ran(chosen: list[str]) -> Iterator[Ran]:
+def _ran(chosen: list[str], more: Mapping[str, str] = EMPTY) -> Iterator[Ran]:
     if server_folders.standing():
         pytest.skip("a server of `loadtest server up` is up here, which the README would take down")
     # Short, and of our own: servers that the commands start are made in it.
@@ -91,6 +97,7 @@ def _ran(chosen: list[str]) -> Iterator[Ran]:
         "PATH": f"{folder / '.venv/bin'}:{env['PATH']}",
         "TMPDIR": str(scratch),
         "PYTHONPATH": str(folder),
+        **more,
     }
     script = "\n".join([GATE, "set -e", *map(_step, chosen)])
     log = scratch / "log"
@@ -206,11 +213,12 @@ def _shows_what_each_strategy_does(ran: Ran, repetitions_count: int, managed_at_
         for name, arm in summary["arms"].items()
     }
     assert {name: len(found) for name, found in errors.items()} == dict.fromkeys(errors, repetitions_count)
-    assert all(found.get("1040 ER_CON_COUNT_ERROR", 0) > 500 for found in errors["cached"])
+    assert all(found.get("1040 ER_CON_COUNT_ERROR", 0) > 300 for found in errors["cached"])
     assert not any(errors["ideal"])
     fewest = {name: min(sum(found.values()) for found in of_arm) for name, of_arm in errors.items()}
     assert fewest["managed"] < fewest["cached"] * managed_at_most
-    assert all(arm["median"]["arrivals_count"] > 2000 for arm in summary["arms"].values())
+    asked_count = run["settings"]["rate"] * run["settings"]["duration_s"]
+    assert all(arm["median"]["arrivals_count"] > 0.9 * asked_count for arm in summary["arms"].values())
 
 
 def _quick_folder(ran: Ran) -> Path:

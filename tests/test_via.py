@@ -135,6 +135,7 @@ def test_plain_locust_does_not_know_of_proxies(place):
     assert "goes through router, which only `loadtest bench` and `loadtest web` put in front" in said.err
 
 
+@pytest.mark.nightly
 def test_a_proxy_that_ends_in_mid_run_ends_the_run(place):
     """The server is there all the time: nothing of this repetition is its."""
     bench = place.start(
@@ -152,6 +153,7 @@ def test_a_proxy_that_ends_in_mid_run_ends_the_run(place):
 
 
 @pytest.mark.usefixtures("router_image")
+@pytest.mark.nightly
 def test_behind_router_a_manager_waits_for_a_server_that_is_away(place):
     """Router says so with an error of its own, on a connection that works."""
     ran = place.run(

@@ -52,6 +52,7 @@ from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
 from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.plan import Plan, provisioning_s
+from loadtest.settings.prices import prices_in
 from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import arm_name, parse
 from loadtest.settings.via import vias_in
@@ -104,6 +105,7 @@ class Bench:
         self._faults = faults_in(plan.faults, plan.duration_s)
         self._second: Target | None = None  # after a failover
         self._vias = vias_in(plan.via, plan.strategies)
+        self._prices = prices_in(plan.prices)
         self._proxies: dict[str, Way] = {}
         self._hinted = ""  # the repetition of which it was said that it waits
         self._t0_s, self._t0_monotonic_s = time.time(), time.monotonic()
@@ -418,6 +420,7 @@ class Bench:
                 "environment": {**machine(), "versions": versions()},
                 "t0": self._t0_s,
                 "command": repeat_command(sys.argv),
+                "prices": msgspec.to_builtins(self._prices),
                 "budgets": self._budgets,
                 "warnings": [*target.warnings, *self._left_out],
                 **({"trial": self._trial} if self._trial is not None else {}),

@@ -23,8 +23,10 @@ from loadtest.server.launch import check, launched
 from loadtest.server.target import Target
 from loadtest.settings.durations import duration_text
 from loadtest.settings.plan import Plan
+from loadtest.settings.prices import prices_in
 from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import arm_name
+from loadtest.settings.tags import tags_alone
 from loadtest.settings.via import alone
 
 OVERLOAD = 2.0  # times the load that holds
@@ -139,7 +141,11 @@ class CapacitySearch:
     def _try(
         self, strategy: str, value: float, kind: str, choice: ServerChoice, standing: Target | None
     ) -> RunFolder:
-        changes: dict[str, Any] = {self._asked.axis.option: value, **alone(strategy, self._plan.via)}
+        changes: dict[str, Any] = {
+            self._asked.axis.option: value,
+            **alone(strategy, self._plan.via),
+            "tags": tags_alone(strategy, self._plan.tags),
+        }
         if kind == search.Kind.RECOVERY:
             changes |= self._overload(value)
         plan = self._plan_at({**changes, "repetitions": 1, "reruns": 0})
@@ -183,6 +189,7 @@ class CapacitySearch:
                 "environment": {**machine(), "versions": versions()},
                 "t0": time.time(),
                 "command": repeat_command(sys.argv),
+                "prices": msgspec.to_builtins(prices_in(self._plan.prices)),
                 "budgets": self._budgets,
                 "warnings": [*(standing.warnings if standing is not None else ()), *left_out],
             }

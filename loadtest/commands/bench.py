@@ -21,6 +21,7 @@ from loadtest.commands.options import (
     plan_options,
     server_option,
     strategies_option,
+    tag_option,
     via_option,
     wait_of,
     warn_of_password,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @plan_options()
 @faults_option
 @via_option
+@tag_option
 @meeting_options
 @click.option(
     "--out", type=click.Path(path_type=Path), help="the folder for the results  [results/TIME-SCENARIO]"
@@ -64,6 +66,7 @@ def bench(
     strategies: str | None,
     faults: tuple[str, ...],
     via: tuple[str, ...],
+    tags: tuple[str, ...],
     choice: ServerChoice,
     allow_remote: bool,
     out: Path | None,
@@ -83,7 +86,8 @@ def bench(
     from loadtest.bench.bench import Bench
     from loadtest.commands.gate import read_gate
 
-    plan = plan_of(scenario, strategies, given, {"faults": list(faults)} if faults else {}, via)
+    listed = {name: list(of) for name, of in (("faults", faults), ("tags", tags)) if of}
+    plan = plan_of(scenario, strategies, given, listed, via)
     gate = read_gate(budgets, baseline, [arm_name(text) for text in plan.strategies], ran=False)
     harm = harm_agreed(choice, plan, allow_remote=allow_remote)
     path = out or Path("results") / f"{time.strftime('%Y%m%d-%H%M%S')}-{plan.scenario}"

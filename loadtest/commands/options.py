@@ -96,6 +96,16 @@ via_option = click.option(
 )
 
 
+tag_option = click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="[PART:]key=value",
+    help="a tag of all functions, or of the one called PART: the report has figures for each tag; "
+    "repeatable  [those of the scenario, and of a SAM template]",
+)
+
+
 def plan_options(without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Gives a command an option for each field of a plan but those in ``without``.
 

@@ -1,10 +1,12 @@
 """The rows of a repetition in, its figures out. Pure; unknown is None, never an invented zero."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import UNSET
 
 from loadtest.report.connections import judge_kills, zombies
 from loadtest.report.frames import Bools, Floats, Frames, Window, column
@@ -25,16 +27,20 @@ from loadtest.results.summary import (
 )
 from loadtest.settings.plan import Settings
 
+EMPTY: Mapping[str, Collection[str]] = MappingProxyType({})
 MS = 1000.0
 
 
-def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) -> ArmFigures:
+def summarise_repetition(
+    frames: Frames, settings: Settings, rule: Rule = RULE, tags: Mapping[str, Collection[str]] = EMPTY
+) -> ArmFigures:
     """One entry of ``repetitions`` in ``summary.json``.
 
     Args:
         frames: the rows of the repetition.
         settings: ``slo_ms`` says which answers are good, ``warmup_s`` where the window begins.
         rule: when stalls of the load generator make a figure invalid.
+        tags: the names of the parts that have each tag.
     """
     window = frames.window(settings.warmup_s)
     rows = frames.invocations[window.holds(frames.invocations["due_s"])]
@@ -73,13 +79,15 @@ def summarise_repetition(frames: Frames, settings: Settings, rule: Rule = RULE) 
     if isinstance(frames.meta.get("pauses"), list):
         figures.pause = pause_figures(frames.meta["pauses"], frames.start_s, frames.deadline_s)
     _add_answers(figures, rows, times, rule, settings.slo_ms, window)
-    parts = _parts(rows, disturbed, settings, window, rule)
-    if parts:
-        figures.parts = parts
+    names = sorted({str(name) for name in rows["part"].unique()})
+    parts = {name: [name] for name in names} if len(names) > 1 else {}
+    figures.parts = _by_parts(parts, rows, disturbed, settings, window, rule) or UNSET
+    figures.tags = _by_parts(tags, rows, disturbed, settings, window, rule) or UNSET
     figures.starts = _starts(frames.starts, frames.invocations)
-    for name, part in parts.items():
-        figures_of = frames.starts[frames.starts["part"] == name]
-        part.starts = _starts(figures_of, frames.invocations)
+    for found, of in ((figures.by_part(), parts), (figures.by_tag(), tags)):
+        for name, own in found.items():
+            started_own = frames.starts["part"].isin(list(of[name]))
+            own.starts = _starts(frames.starts[started_own], frames.invocations)
     for some in figures.with_parts():
         if frames.wrong_load or "invocations" in frames.unknown:
             _drop_counts(some)
@@ -94,19 +102,21 @@ def _drop_counts(figures: ArmFigures | PartFigures) -> None:
         figures.cold_starts_count = None
 
 
-def _parts(
-    rows: pd.DataFrame, disturbed: Bools, settings: Settings, window: Window, rule: Rule
+def _by_parts(
+    of: Mapping[str, Collection[str]],
+    rows: pd.DataFrame,
+    disturbed: Bools,
+    settings: Settings,
+    window: Window,
+    rule: Rule,
 ) -> dict[str, PartFigures]:
-    """The figures of each function of a mixed fleet; empty where there is only one."""
-    names = sorted({str(name) for name in rows["part"].unique()})
-    if len(names) < 2:
-        return {}
-    parts = {}
-    for name in names:
-        own = (rows["part"] == name).to_numpy(dtype=np.bool_)
-        parts[name] = PartFigures()
-        _add_answers(parts[name], rows[own], _times(rows[own], disturbed[own]), rule, settings.slo_ms, window)
-    return parts
+    """The figures of groups of functions, of each of which ``of`` has the names of its parts."""
+    found = {}
+    for name, parts in of.items():
+        own = rows["part"].isin(list(parts)).to_numpy(dtype=np.bool_)
+        found[name] = PartFigures()
+        _add_answers(found[name], rows[own], _times(rows[own], disturbed[own]), rule, settings.slo_ms, window)
+    return found
 
 
 SortedTimes = Mapping[str, tuple[Floats, Bools]]  # by field: the sorted times in ms, and which are disturbed

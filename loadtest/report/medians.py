@@ -1,6 +1,6 @@
 """The median of an arm's repetitions, field by field. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from loadtest.report.times import STATISTICS
 from loadtest.results.summary import ArmFigures, PartFigures, Starts, Times
 
 Group = TypeVar("Group", bound=Struct)
-NOT_MERGED = ("valid", "reasons", "parts", "reconciliation")
+NOT_MERGED = ("valid", "reasons", "parts", "tags", "reconciliation")
 
 
 def of_repetitions(repetitions: Sequence[ArmFigures]) -> ArmFigures:
@@ -25,14 +25,19 @@ def of_repetitions(repetitions: Sequence[ArmFigures]) -> ArmFigures:
     if not valid:
         found.reasons = list(dict.fromkeys(text for r in repetitions for text in r.reasons))
     _merge(found, used)
-    if any(r.parts is not UNSET for r in used):
-        found.parts = {}
-        for name in dict.fromkeys(name for r in used for name in r.by_part()):
-            found.parts[name] = PartFigures()
-            _merge(found.parts[name], [r.by_part()[name] for r in used if name in r.by_part()])
+    found.parts = _of_each([r.by_part() for r in used]) or UNSET
+    found.tags = _of_each([r.by_tag() for r in used]) or UNSET
     if not valid:
         for some in found.with_parts():
             some.latency_ms, some.duration_ms, some.starts = Times(), Times(), Starts(some.starts.count)
+    return found
+
+
+def _of_each(repetitions: Sequence[Mapping[str, PartFigures]]) -> dict[str, PartFigures]:
+    """The medians of what has the same name."""
+    found = {name: PartFigures() for r in repetitions for name in r}
+    for name, figures in found.items():
+        _merge(figures, [r[name] for r in repetitions if name in r])
     return found
 
 

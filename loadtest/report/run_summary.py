@@ -10,6 +10,7 @@ from msgspec import UNSET
 from loadtest.errors import NothingMeasured, UsageError
 from loadtest.report import fault_figures, medians
 from loadtest.report.connections import judge_kills
+from loadtest.report.costs import add_costs, bill_of
 from loadtest.report.fault_spans import spans
 from loadtest.report.figures import summarise_repetition
 from loadtest.report.frame_reader import read_repetition
@@ -19,6 +20,8 @@ from loadtest.report.validity import RULE, Rule
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.results.summary import Arm, ArmFigures, FaultFigures, Integrity, Summary, asked_arms
 from loadtest.settings.plan import Settings
+from loadtest.settings.strategy import arm_name
+from loadtest.settings.tags import parts_of_tags, tags_in
 
 NO_WRITES = (
     "a function of your own has to insert its event's id into loadtest_ledger (docs/functions.md), or choose "
@@ -46,13 +49,16 @@ def summarise_run(folder: RunFolder, rule: Rule = RULE, collect: Collect | None 
     faults: dict[str, list[list[FaultFigures]]] = {}
     warnings = [str(text) for text in listed(run.get("warnings"))]
     measured = False
-    server = run.get("server")
+    server, bill = run.get("server"), bill_of(run)
     is_shared = isinstance(server, dict) and server.get("kind") == "given"
     for arm in _in_order(folder.arms(), asked):
         for repetition in folder.repetitions(arm):
             frames = read_repetition(repetition)
             measured = measured or not frames.invocations.empty
-            figures = summarise_repetition(frames, settings, rule)
+            tags = _tags(arm, run["settings"], frames.meta)
+            figures = summarise_repetition(frames, settings, rule, tags)
+            if bill is not None:
+                add_costs(figures, frames, settings, bill, tags)
             figures.reconciliation = reconcile(frames, is_shared=is_shared)
             _drop_infinite(figures)
             repetitions.setdefault(arm, []).append(figures)
@@ -101,6 +107,23 @@ def _settings(folder: RunFolder, run: dict[str, Any]) -> Settings:
     if not (isfinite(settings.slo_ms) and isfinite(settings.warmup_s)):
         raise UsageError(f"{folder.run}: settings: slo_ms and warmup_s have to be finite")
     return settings
+
+
+def _tags(arm: str, settings: dict[str, Any], meta: dict[str, Any]) -> dict[str, list[str]]:
+    """The parts that have each tag; none where the files, which may hold anything, make no sense."""
+    asked = [str(text) for text in listed(settings.get("strategies"))]
+    functions = meta.get("functions")
+    described = {
+        str(name): one["tags"]
+        for name, one in (functions.items() if isinstance(functions, dict) else ())
+        if isinstance(one, dict) and isinstance(one.get("tags"), dict)
+    }
+    try:
+        given = tags_in(map(str, listed(settings.get("tags"))), asked)
+        strategy = next(text for text in asked if arm_name(text) == arm)
+        return parts_of_tags(strategy, given, described)
+    except (UsageError, StopIteration):
+        return {}
 
 
 def _in_order(arms: Iterable[str], asked: list[str]) -> list[str]:

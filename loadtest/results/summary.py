@@ -124,8 +124,25 @@ class Integrity(Struct):
     unexpected_count: Count = None
 
 
+class Cost(Struct):
+    """In US dollars, by the prices in ``run.json``; None where there are none.
+
+    ``billed_ms`` is the mean billed duration of an invocation, ``million_usd`` what a million of them cost. A
+    month is one in which the load goes on as in the window. ``zombies_month_usd`` is the part of the database
+    that zombies held; ``month_usd`` is functions, database and proxy together, which a whole arm alone has.
+    """
+
+    billed_ms: Time = None
+    million_usd: Number = None
+    functions_month_usd: Number = None
+    database_month_usd: Number = None
+    zombies_month_usd: Number = None
+    proxy_month_usd: Number = None
+    month_usd: Number = None
+
+
 class PartFigures(Struct, kw_only=True):
-    """One function of a mixed fleet, in one repetition or as a median."""
+    """One function of a mixed fleet, or all that have a tag, in one repetition or as a median."""
 
     arrivals_count: Count = None
     good_ratio: Share = None
@@ -138,6 +155,7 @@ class PartFigures(Struct, kw_only=True):
     duration_ms: Times = field(default_factory=Times)
     starts: Starts = field(default_factory=Starts)
     overhead_queries_per_invocation: Number = None
+    cost: Cost = field(default_factory=Cost)
 
 
 class Balance(Struct, kw_only=True):
@@ -161,8 +179,8 @@ class ArmFigures(Struct, kw_only=True):
 
     ``valid`` is for times, ``reasons`` say why not. ``errors`` counts arrivals without an answer by name, the
     most frequent first. ``integrity`` is there for the workload ``ledger``, ``proxy`` where functions go
-    through one, ``pause`` for a database that pauses, ``parts`` for a mixed fleet, and ``reconciliation`` for
-    a repetition.
+    through one, ``pause`` for a database that pauses, ``parts`` for a mixed fleet, ``tags`` (``key=value``)
+    where functions have any, and ``reconciliation`` for a repetition.
     """
 
     valid: bool
@@ -184,19 +202,25 @@ class ArmFigures(Struct, kw_only=True):
     kills: Kills = field(default_factory=Kills)
     overhead_queries_per_invocation: Number = None
     generator: GeneratorLoad = field(default_factory=GeneratorLoad)
+    cost: Cost = field(default_factory=Cost)
     integrity: Integrity | None = None
     proxy: ProxyFigures | UnsetType = UNSET
     pause: PauseFigures | UnsetType = UNSET
     parts: dict[str, PartFigures] | UnsetType = UNSET
+    tags: dict[str, PartFigures] | UnsetType = UNSET
     reconciliation: list[Balance] | UnsetType = UNSET
 
     def with_parts(self) -> "list[ArmFigures | PartFigures]":
-        """These figures, and those of each part."""
-        return [self, *self.by_part().values()]
+        """These figures, and those of each part and tag."""
+        return [self, *self.by_part().values(), *self.by_tag().values()]
 
     def by_part(self) -> dict[str, PartFigures]:
         """The figures of each function of a mixed fleet, by its name; empty for a single strategy."""
         return self.parts if isinstance(self.parts, dict) else {}
+
+    def by_tag(self) -> dict[str, PartFigures]:
+        """The figures of all functions that have a tag, by ``key=value``; empty where there is none."""
+        return self.tags if isinstance(self.tags, dict) else {}
 
 
 class Arm(Struct):

@@ -19,8 +19,10 @@ from loadtest.settings.load_shape import STEADY, shape_points
 from loadtest.settings.nearest import nearest
 from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import STRATEGIES, parse
+from loadtest.settings.tags import tags_in
 from loadtest.settings.via import vias_in
 
+MEMORY_MB = 128  # Lambda's default, and its smallest
 PROCESS_START_S = 0.4  # of a real function, half of it to spare: one after another on a core
 WHOLE_AT_MOST = 10**18 - 1  # what 64 bits take, in run folders and elsewhere
 SHOWN_LENGTH = 100  # of a wrong value in a message
@@ -108,6 +110,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "Managed Instances; provisioned is the number of environments then",
         ),
     ] = 1
+    memory_mb: Annotated[
+        int,
+        Meta(ge=MEMORY_MB, le=10_240),
+        _about(
+            "service",
+            "memory size by which functions are billed, in MB; a real function's own files go before",
+        ),
+    ] = MEMORY_MB
     function_timeout_s: Annotated[
         Positive, _about("service", "time after which a running function is stopped")
     ] = 10.0
@@ -220,7 +230,12 @@ class Plan(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reruns: Annotated[
         CountFrom0, _about("load", "how many times an invalid repetition is run again, at most")
     ] = 2
+    prices: Annotated[
+        str,
+        _about("outcome", "a TOML file of prices, instead of AWS's list prices; see loadtest prices"),
+    ] = ""
     faults: list[str] = msgspec.field(default_factory=list)
+    tags: list[str] = msgspec.field(default_factory=list)
     via: list[str] = msgspec.field(default_factory=list)
     description: str = ""
 
@@ -403,6 +418,7 @@ def _check_together(settings: Settings, source: str) -> None:
         _check_pause(settings, source)
         try:
             profile_of(settings.profile)
+            tags_in(settings.tags, settings.strategies)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from None
 

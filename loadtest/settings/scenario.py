@@ -53,7 +53,8 @@ def plan_with(scenario: str, values: Mapping[str, Any]) -> Plan:
     plan = build(Plan, _sized(read_scenario(scenario)), f"scenario {scenario}")
     from_file = {option.name: getattr(plan, option.field) for option in options(Plan)}
     others = {
-        name: getattr(plan, name) for name in ("scenario", "strategies", "faults", "via", "description")
+        name: getattr(plan, name)
+        for name in ("scenario", "strategies", "faults", "tags", "via", "description")
     }
     return build(Plan, {**from_file, **others, **_sized(values)}, "options")  # type: ignore[no-any-return]
 

@@ -12,10 +12,12 @@ from typing import Any
 import msgspec
 
 from loadtest.errors import ServerUnavailable, UsageError
+from loadtest.fleet.real.function import function_of
 from loadtest.fleet.strategies import check
 from loadtest.results.provenance import machine
 from loadtest.results.run_folder import Repetition, RunFolder
 from loadtest.settings.plan import Settings
+from loadtest.settings.prices import prices_in
 from loadtest.settings.strategy import arm_name, parse
 from loadtest.ways import proxies_in
 
@@ -51,6 +53,7 @@ def make_folder(
             "settings": {**msgspec.to_builtins(settings), "scenario": "by hand", "strategies": [strategy]},
             "server": described,
             "environment": machine(),
+            "prices": msgspec.to_builtins(prices_in("")),
             "t0": time.time() - (time.monotonic() - t0_monotonic_s),
             "warnings": described.get("warnings", []),
         }
@@ -97,6 +100,12 @@ def audit(repetition: Repetition) -> dict[str, int]:
 def check_strategy(text: str, settings: Settings) -> None:
     """Raises :class:`UsageError` if the strategy ``text`` cannot run with these ``settings``."""
     check(parse(text), users_modules(), settings)
+
+
+def functions_of(text: str) -> dict[str, dict[str, Any]]:
+    """What the files of real functions say that the report needs, by the names of the parts of ``text``."""
+    functions = [function_of(part, users_modules()) for part in parse(text) if part.is_real]
+    return {one.name: {"memory_mb": one.memory_mb, "tags": one.tags} for one in functions}
 
 
 def check_ways(text: str) -> None:

@@ -46,6 +46,7 @@ from loadtest.swarm.phases import TRANSITIONS, Event, Phase
 from loadtest.swarm.process_setup import (
     audit,
     describe,
+    functions_of,
     make_folder,
     users_modules,
 )
@@ -146,6 +147,9 @@ class Run:
         t0_monotonic_s = float(os.environ.get("LOADTEST_T0_MONOTONIC") or time.monotonic())
         self.t0_monotonic_s = t0_monotonic_s
         self.folder, self.repetition = make_folder(settings, strategy, described, t0_monotonic_s)
+        functions = functions_of(strategy)
+        if functions:
+            self.repetition.write_meta(functions=functions)
         proxy = ways.taken((part.via for part in parse(strategy)), ways.proxies_in(os.environ))
         if proxy is not None:
             self.repetition.write_meta(proxy={"name": proxy.name, "kind": proxy.way.kind})

@@ -27,6 +27,7 @@ def without(connect):
     return handler
 
 
+@pytest.mark.nightly
 def test_a_handler_with_the_manager_survives_forty_zombies_a_second(loadtest_fleet):
     seen = loadtest_fleet(with_manager, **LOAD)
     assert seen.error_ratio == 0

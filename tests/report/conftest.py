@@ -44,6 +44,13 @@ def generator_second(at_s: float, worker: int = 0, **values: Any) -> GeneratorSe
     return GeneratorSecond(at_s, worker, **{**plain, "cpu_ratio": 0.5, **values})
 
 
+PRICES = {
+    "functions": {"million_requests": 0.2, "gb_second": 0.00002},
+    "database_hour": {"aurora.t4g.medium": 0.1},
+    "proxy_hour": {"vcpu": 0.015, "least_vcpus": 2, "acu": 0.015, "least_acus": 8},
+}
+
+
 class Writer:
     """Makes a run folder, repetition by repetition."""
 
@@ -54,6 +61,7 @@ class Writer:
                 "settings": {"scenario": "tiny", "slo_ms": 1000.0, "warmup_s": 0.0, **settings},
                 "server": {"version": "9.7.0", "max_connections": 90, "path": "host"},
                 "environment": {"cpus_count": 2},
+                "prices": PRICES,
                 "t0": 1_700_000_000.0,
                 "warnings": [],
             }

@@ -63,6 +63,23 @@ CREATE VIEW hits AS
     WHERE v.container >= 0
         AND coalesce(v.closed_s >= v.at_s - 1, true) AND coalesce(v.gone_s >= v.at_s - 1, true);
 CREATE VIEW refusals AS SELECT at_s, refused_count FROM samples WHERE refused_count IS NOT NULL;
+CREATE VIEW billed AS  -- whole milliseconds of what ran, and of what came up
+    SELECT ceil(1000 * (coalesce(finished_s - started_s, 0) + CASE WHEN cold THEN cold_start_s + coalesce((
+        SELECT any_value(connect_s) FROM starts s WHERE s.container = a.container
+    ), 0) ELSE 0 END) - 1e-6) AS ms
+    FROM arrived a WHERE cold OR finished_s - started_s IS NOT NULL;
+CREATE VIEW million AS  -- an eighth of a GB
+    SELECT avg(ms) AS ms, count(*) AS n, 0.2 + 1e6 * sum(ms) / 1000 / 8 / count(*) * 0.00002 AS usd
+    FROM billed;
+CREATE VIEW functions_cost AS
+    SELECT ms, CASE WHEN n > 0 THEN usd END AS million_usd,
+        usd / 1e6 * n * 730 * 3600 / (least(deadline_s, ended_s) - from_s) AS month_usd
+    FROM million, run;
+CREATE VIEW database_cost AS SELECT 73 * is_priced * (1 - coalesce((
+        SELECT sum(greatest(0, least(coalesce(end_s, deadline_s), deadline_s) - greatest(begin_s, start_s)))
+            / any_value(deadline_s - start_s) FROM pauses, run
+    ), 0)) AS month_usd, 21.9 * is_through AS proxy_usd, least(deadline_s, ended_s) AS until_s, from_s
+    FROM run WHERE is_priced = 1;
 CREATE VIEW containers AS
     SELECT s.second, w.worker, (
         SELECT max(containers_count) FROM generator g WHERE g.worker = w.worker AND floor(g.at_s) = s.second
@@ -118,6 +135,16 @@ FIGURES = {
     "kills.busy_count": "SELECT count(*) FROM hits WHERE was_busy",
     "overhead_queries_per_invocation": """SELECT avg(overhead_queries_count) FROM arrived
         WHERE started_s IS NOT NULL AND manage_s IS NOT NULL""",
+    "cost.billed_ms": "SELECT ms FROM functions_cost",
+    "cost.million_usd": "SELECT million_usd FROM functions_cost",
+    "cost.functions_month_usd": "SELECT month_usd FROM functions_cost",
+    "cost.database_month_usd": "SELECT month_usd FROM database_cost",
+    "cost.zombies_month_usd": """SELECT any_value(month_usd) * coalesce(sum(greatest(0,
+            least(coalesce(gone_s, until_s), until_s) - greatest(reaped_s, from_s)
+        )), 0) / any_value(until_s - from_s) / (SELECT max(max_connections) FROM samples)
+        FROM database_cost LEFT JOIN left_behind ON true""",
+    "cost.proxy_month_usd": "SELECT proxy_usd FROM database_cost",
+    "cost.month_usd": "SELECT l.month_usd + d.month_usd + d.proxy_usd FROM functions_cost l, database_cost d",
     "generator.lateness_p99_ms": "SELECT quantile_cont(lateness_p99_ms, 0.99) FROM seconds",
     "generator.loop_lag_p99_ms": "SELECT quantile_cont(loop_lag_max_ms, 0.99) FROM seconds",
     "generator.cpu_ratio": "SELECT max(own) FROM (SELECT avg(cpu_ratio) AS own FROM seconds GROUP BY worker)",
@@ -142,7 +169,10 @@ FIGURES = {
 
 
 def figures(repetition: Any, settings: dict[str, Any]) -> dict[str, Any]:
-    """Each figure of the repetition in this folder; ``settings`` are those of ``run.json``."""
+    """Each figure of the repetition in this folder; ``settings`` are those of ``run.json``.
+
+    Prices are those of ``conftest.PRICES``, and the database has one if the settings name a profile.
+    """
     with duckdb.connect(":memory:") as db:
         for kind in ("invocations", "connections", "kills", "lags", "starts"):
             db.execute(
@@ -156,10 +186,11 @@ def figures(repetition: Any, settings: dict[str, Any]) -> dict[str, Any]:
             "CREATE TABLE run AS SELECT ?::DOUBLE AS start_s, ?::DOUBLE AS from_s, ?::DOUBLE AS deadline_s, "
             "?::DOUBLE AS ended_s, ?::DOUBLE AS slo_ms, ?::INT AS acknowledged_count, ?::INT AS lost_count, "
             "?::INT AS doubled_count, ?::INT AS unknown_count, ?::INT AS unknown_written_count, "
-            "?::INT AS unexpected_count",
+            "?::INT AS unexpected_count, ?::INT AS is_priced, ?::INT AS is_through",
             [
                 meta["start_s"], meta["start_s"] + settings["warmup_s"], meta["deadline_s"], meta["ended_s"],
-                settings["slo_ms"], *map(ledger.get, LEDGER),
+                settings["slo_ms"], *map(ledger.get, LEDGER), int("profile" in settings),
+                int("proxy" in meta),
             ],
         )  # fmt: skip
         db.execute("CREATE TABLE pauses (begin_s DOUBLE, end_s DOUBLE)")

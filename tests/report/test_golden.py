@@ -177,6 +177,18 @@ EXPECTED = {
         "functions_cpu_ratio": 1.0,  # worker 0: 1 and 0.5, and the 0.25 of worker 1
         "disturbed_ratio": 1 / 7,
     },
+    # Billed: 100, 20 and 400 of init, 20, 1150, 500 and 500 ms; 128 MB are an eighth of a GB.
+    "cost": {
+        "billed_ms": 2690 / 6,
+        "million_usd": 0.2 + 1e6 * 2.69 / 8 / 6 * 0.00002,
+        # 6 invocations in 8 s, in a month of 730 hours
+        "functions_month_usd": (0.2 + 1e6 * 2.69 / 8 / 6 * 0.00002) / 1e6 * 6 / 8 * 730 * 3600,
+        "database_month_usd": 73 * 0.55,
+        # of the window's 8 s: 2, 3 and 4.5 s, each of one of 90 connections
+        "zombies_month_usd": 73 * 0.55 * 9.5 / 8 / 90,
+        "proxy_month_usd": 0.015 * 2 * 730,
+        "month_usd": (0.2 + 1e6 * 2.69 / 8 / 6 * 0.00002) / 1e6 * 6 / 8 * 730 * 3600 + 73 * 0.55 + 21.9,
+    },
     "integrity": LEDGER,
     "proxy": {"clients_peak_count": 120, "waiting_peak_count": 31, "pinned_peak_count": 3},
     "pause": {"paused_ratio": 0.45, "resumes_count": 2},
@@ -202,7 +214,9 @@ EXPECTED = {
 
 @pytest.fixture
 def golden(tmp_path: Path) -> Writer:
-    writer = Writer(tmp_path / "golden", warmup_s=2.0, strategies=["managed", "ideal"])
+    writer = Writer(
+        tmp_path / "golden", warmup_s=2.0, strategies=["managed", "ideal"], profile="aurora.t4g.medium"
+    )
     writer.repetition(
         "managed",
         {

@@ -82,6 +82,7 @@ def test_where_the_network_cannot_be_shared_ports_are_published_on_loopback_with
     assert list(own_folders.iterdir()) == []
 
 
+@pytest.mark.nightly
 def test_a_server_that_dies_at_its_start_is_quoted_and_taken_down(folder, monkeypatch):
     values = compose._values
     monkeypatch.setattr(

@@ -86,6 +86,7 @@ def servers_that_take(max_connections):
     return [line for line in lines if f"--max-connections={max_connections}" in line]
 
 
+@pytest.mark.nightly
 def test_an_engine_of_another_network_is_told_as_such_once_its_server_is_ready(
     loadtest_in_another_network, tmp_path
 ):

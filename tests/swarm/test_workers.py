@@ -32,6 +32,7 @@ def begun(folder):
     return repetition
 
 
+@pytest.mark.nightly
 def test_a_lost_worker_and_a_late_one_are_named_and_nothing_of_the_repetition_counts(
     mariadb_target, tmp_path
 ):

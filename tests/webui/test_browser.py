@@ -139,6 +139,7 @@ def test_a_scenario_fills_the_form(browser, mariadb_target, tmp_path):
         assert run["load"].startswith("20/s, 2 s")
 
 
+@pytest.mark.nightly
 def test_a_wrong_value_is_answered_at_the_form(browser, mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found, tab_of(browser, found) as tab:
         start(tab, workMs="fast")

@@ -150,6 +150,7 @@ def test_whoever_listens_for_everybody_without_a_login_is_warned(mariadb_target,
         wait_until(lambda: "can start tests here" in (tmp_path / "log").read_text(), 40)
 
 
+@pytest.mark.nightly
 def test_a_page_that_is_ended_in_mid_test_leaves_rows(mariadb_target, tmp_path):
     with page(mariadb_target, tmp_path) as found:
         assert found.swarm(duration="60s")["success"]
@@ -194,6 +195,7 @@ def test_the_command_opens_a_page_with_a_server_and_takes_both_down(tmp_path, ho
 
 
 @pytest.mark.usefixtures("haproxies")
+@pytest.mark.nightly
 def test_a_page_with_a_proxy_knows_which_of_its_tests_go_through_it(tmp_path):
     port = process_group.free_port()
     words = ["web", "burst", "--server", "local", "--port", str(port), "--via", "haproxy"]

@@ -23,10 +23,10 @@ from loadtest.errors import UsageError
 from loadtest.fleet.real.sam_template import Described, described_in
 from loadtest.settings.durations import duration_s
 from loadtest.settings.nearest import nearest
+from loadtest.settings.plan import MEMORY_MB
 from loadtest.settings.strategy import Part, real_function
 
 FILE = "function.toml"
-MEMORY_MB = 128  # Lambda's default, and its smallest
 # Where a function finds its server, and the run's options that it may heed.
 VARIABLES = (
     "MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER", "MYSQL_PASSWORD", "MYSQL_DATABASE", "MYSQL_TLS", "WORK_MS",
@@ -37,7 +37,7 @@ class Function(Struct, frozen=True, kw_only=True):
     """``runtime`` is python, node or provided, ``handler`` as in Lambda, looked up from ``folder``.
 
     Values of ``environment`` may refer to :data:`VARIABLES` as ``${MYSQL_HOST}``. ``timeout_s`` None: the
-    run's; ``python`` "": to be found.
+    run's; ``python`` "": to be found; ``tags``: those of a template.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Function(Struct, frozen=True, kw_only=True):
     memory_mb: int
     timeout_s: float | None
     python: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class Beside(Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,6 +101,7 @@ def function_of(part: Part, home: str) -> Function:
         memory_mb=beside.memory_mb or found.memory_mb or MEMORY_MB,
         timeout_s=found.timeout_s if beside.timeout is None else _timeout_s(beside.timeout, file, where),
         python=str(found.folder / beside.python) if beside.python else "",
+        tags=found.tags,
     )
 
 

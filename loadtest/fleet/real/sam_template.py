@@ -41,6 +41,7 @@ class Described(Struct, frozen=True):
     memory_mb: int | None = None
     timeout_s: float | None = None
     unresolved: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class Intrinsic(NamedTuple):
@@ -94,6 +95,7 @@ def described_in(file: Path, resource: str, where: str) -> Described:
         _number(stated("MemorySize", 128), "MemorySize", where),
         float(_number(stated("Timeout", TIMEOUT_S), "Timeout", where)),
         unresolved,
+        _tags(defaults, _mapping(found.get("Properties")), values),
     )
 
 
@@ -148,6 +150,17 @@ def _environment(
         else:
             unknown[str(name)] = str(value)
     return known, unknown
+
+
+def _tags(defaults: dict[str, Any], properties: dict[str, Any], values: dict[str, str]) -> dict[str, str]:
+    """Those whose values are known: nothing depends on the others."""
+    written = {**_mapping(defaults.get("Tags")), **_mapping(properties.get("Tags"))}
+    resolved = {str(key): _resolved(value, values) for key, value in written.items()}
+    return {
+        key: str(value)
+        for key, value in resolved.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
 
 
 def _values(template: dict[str, Any]) -> dict[str, str]:

@@ -63,6 +63,10 @@ def _wrong_field(path: Path, known: Collection[str]) -> str:
         if len(names) < 3 or names[1] not in parts:
             return f"{path} names no part of a mixed fleet; the parts of {path.arm} are {', '.join(parts)}"
         names = names[2:]
+    elif names[0] == "tags":  # which ones there are, a template says, too
+        if len(names) < 3 or "=" not in names[1]:
+            return f'{path} names no tag, as in {path.arm}.tags."team=web".error_ratio'
+        names = names[2:]
     name = ".".join(names)
     if name not in known and not (names[0] == "errors" and len(names) == 2):
         return f"no figure is called {name!r}{nearest(name, known)}"

@@ -30,11 +30,14 @@ class Column(NamedTuple):
 
 
 def lines(summary: Summary) -> Iterator[tuple[str, Line]]:
-    """Name and medians of each arm, and below a mixed fleet those of each of its functions."""
+    """Name and medians of each arm, and below a mixed fleet those of each of its functions and tags."""
     for name, arm in summary.arms.items():
         yield name, arm.median
-        for part, figures in arm.median.by_part().items():
+        parts = arm.median.by_part()
+        for part, figures in parts.items():
             yield f"- {part}", figures
+        for tag, figures in arm.median.by_tag().items() if parts else ():
+            yield f"- {tag}", figures
 
 
 def is_valid(line: Line) -> bool:
@@ -99,6 +102,12 @@ OF_PAUSES = (
 )
 
 
+OF_COSTS = (
+    Column("cost", "$/million", 2, lambda line: number(line.cost.million_usd)),
+    Column("all", "$/month", 3, lambda line: number(_of_arm(lambda arm: arm.cost.month_usd)(line))),
+)
+
+
 def _of_pause(line: Line) -> PauseFigures:
     """Without figures where no database pauses, and for a part of a fleet."""
     found = getattr(line, "pause", None)
@@ -117,7 +126,8 @@ def columns(summary: Summary) -> tuple[Column, ...]:
     real = OF_REAL_FUNCTIONS if any(line.starts.count for line in shown) else ()
     proxies = tuple(column for column in OF_PROXIES if {column.cell(line) for line in shown} != {count(None)})
     pauses = OF_PAUSES if any(_of_pause(line) != PauseFigures() for line in shown) else ()
-    return COLUMNS + pauses + proxies + real
+    costs = tuple(column for column in OF_COSTS if {column.cell(line) for line in shown} != {number(None)})
+    return COLUMNS + pauses + proxies + real + costs
 
 
 def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
@@ -145,6 +155,13 @@ def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
         found.append(
             "clients: of the proxy; waiting: those of them that waited for a connection of the server; "
             "pinned: connections of the server that slept, and that one client alone could use."
+        )
+    if any(known[i] is OF_COSTS[0] for i in shown):
+        found.append("cost: what a million invocations are billed, by the prices in run.json.")
+    if any(known[i] is OF_COSTS[1] for i in shown):
+        found.append(
+            "all: a month of such a load: its functions, the database of the profile, and RDS Proxy if they "
+            "go through a proxy."
         )
     if DISTURBED in marks:
         found.append(

@@ -163,6 +163,7 @@ def sleeping(cursor):
     return cursor.fetchone()[0]
 
 
+@pytest.mark.nightly
 def test_a_function_that_outgrows_its_memory_is_killed(mariadb_target, tmp_path):
     (tmp_path / "app.py").write_text(
         "import time\nkept = []\n"
