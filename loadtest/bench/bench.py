@@ -51,7 +51,7 @@ from loadtest.server.reset import reset
 from loadtest.server.restrictions import check_tls
 from loadtest.server.target import Target
 from loadtest.settings.fault import Needs, faults_in
-from loadtest.settings.plan import Plan, provisioning_s
+from loadtest.settings.plan import Plan, drain_s, provisioning_s
 from loadtest.settings.prices import prices_in
 from loadtest.settings.profiles import profile_of
 from loadtest.settings.strategy import arm_name, parse
@@ -313,7 +313,7 @@ class Bench:
         # Locust spawns a thousand users a second at the least.
         spawn_s = locust_command.users_count(plan) / 1000
         patience_s = self._meeting.patience_s if plan.workers else 0.0
-        until = began + patience_s + spawn_s + lead_s + plan.duration_s + plan.function_timeout_s + START_S
+        until = began + patience_s + spawn_s + lead_s + plan.duration_s + drain_s(plan) + START_S
         while True:
             try:
                 locust.wait(1.0)

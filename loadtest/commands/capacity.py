@@ -25,7 +25,7 @@ from loadtest.commands.options import (
 from loadtest.commands.output import EXIT_CODES, say, say_capacity
 from loadtest.commands.report import judged_search
 from loadtest.errors import LoadtestError, UsageError
-from loadtest.report.capacities.axis import VARIED, Axis
+from loadtest.report.capacities.axis import OBJECTIVE, OBJECTIVES, VARIED, Axis
 from loadtest.results.summary import Vary
 from loadtest.server.choice import ServerChoice
 from loadtest.settings.durations import duration_s
@@ -48,22 +48,22 @@ OWN = ("repetitions", "reruns", "workers")
 @via_option
 @click.option(
     "--slo",
-    default="error_ratio == 0 and latency_ms.p99 <= 100",
-    show_default=True,
     metavar="TEXT",
-    help="the objective that a load has to hold: conditions as in budgets, without an arm, joined by and",
+    help="the objective that a load has to hold: conditions as in budgets, without an arm, joined by and  "
+    f"[{OBJECTIVE}; for --vary maximum-concurrency {OBJECTIVES['maximum-concurrency']}]",
 )
 @click.option(
     "--vary",
     type=click.Choice(VARIED),
     default="rate",
     show_default=True,
-    help="what is varied: the arrival rate, the connections that the server has, or the time of other work",
+    help="what is varied: the arrival rate, the connections that the server has, the time of other work, or "
+    "the invocations at once that a queue makes (with --invoke queue)",
 )
 @click.option(
-    "--from", "low", type=float, metavar="NUMBER", help="the lowest value that is tried  [50, 5 or 1]"
+    "--from", "low", type=float, metavar="NUMBER", help="the lowest value that is tried  [50, 5, 1 or 2]"
 )
-@click.option("--to", "high", type=float, metavar="NUMBER", help="the highest  [4000, 500 or 1000]")
+@click.option("--to", "high", type=float, metavar="NUMBER", help="the highest  [4000, 500, 1000 or 1000]")
 @click.option(
     "--precision",
     default="5%",
@@ -93,7 +93,7 @@ def capacity(
     scenario: str,
     strategies: str | None,
     via: tuple[str, ...],
-    slo: str,
+    slo: str | None,
     vary: Vary,
     low: float | None,
     high: float | None,
@@ -121,8 +121,9 @@ def capacity(
     axis = Axis.between(vary, low, high)
     if given.get(axis.option) is not None:
         raise UsageError(f"--{vary} is what the search varies; give it --from and --to")
+    slo = OBJECTIVES.get(vary, OBJECTIVE) if slo is None else slo
     check_objective(slo)
-    plan_at = _plan_at(scenario, strategies, given, via)
+    plan_at = _plan_at(scenario, strategies, given | axis.needs, via)
     hardest = _checked(plan_at, axis, scenario)
     arms = [arm_name(text) for text in hardest.strategies]
     gate = read_gate(budgets, baseline, arms, ran=False, more=[CAPACITY] if vary == "rate" else [])

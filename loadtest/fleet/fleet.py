@@ -2,12 +2,12 @@
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from math import nan
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 from gevent.pool import Group
@@ -17,12 +17,24 @@ from loadtest.fleet.clock import Clock
 from loadtest.fleet.connection import Meter
 from loadtest.fleet.container import Container, Event, Reap, State
 from loadtest.fleet.context import Context
-from loadtest.fleet.runtime import Runtime
+from loadtest.fleet.runtime import Runtime, name_of
 from loadtest.fleet.scaling import Scaling, share_of
-from loadtest.fleet.workload import Work
+from loadtest.fleet.workload import Batch, Work
 from loadtest.results.rows import THROTTLED, UNFINISHED, Invocation, Start
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
+
+
+class Task(NamedTuple):
+    """An arrival that a function serves: number ``number`` of ``client``, due on the run's clock."""
+
+    client: int
+    number: int
+    due_s: float
+
+
+Draws = tuple[float, float]  # in [0, 1): whether the container is reaped afterwards, and how
+Done = Callable[[list[Invocation]], None]
 
 
 class Fleet:
@@ -97,18 +109,36 @@ class Fleet:
 
         ``client`` is the client's number, ``due_s`` the time for which it is due, on the run's clock.
         """
-        part = self.part_of(arrival.part_draw)
+        part, task = self.part_of(arrival.part_draw), Task(client, arrival.number, due_s)
+        draws = arrival.reap_draw, arrival.zombie_draw
+        if not self.deliver(part, [task], draws, self._done_with):
+            self._done(self.throttled(part, task))
+
+    def deliver(self, part: str, tasks: Sequence[Task], draws: Draws, done: Done) -> bool:
+        """One invocation of the function ``part`` for all ``tasks``, to its end; False if it is throttled.
+
+        ``done`` is called with a row for each of them, also if the greenlet is killed meanwhile. ``draws`` say
+        what becomes of the container afterwards.
+        """
         container = self._take_idle(part)
-        if container is not None:
-            self._serve(container, client, arrival, due_s)
-        elif (
-            self._slots_counts[part] > 1  # none is started because an arrival comes
-            or len(self._in_service) >= self._concurrency_limit
-            or not self._scaling.take(self._clock.now())
-        ):
-            self._done(Invocation(self._worker, arrival.number, client, -1, part, due_s, error=THROTTLED))
-        else:
-            self._serve(self.new_container(part), client, arrival, due_s)
+        if container is None:
+            if (
+                self._slots_counts[part] > 1  # none is started because an arrival comes
+                or len(self._in_service) >= self._concurrency_limit
+                or not self._scaling.take(self._clock.now())
+            ):
+                return False
+            container = self.new_container(part)
+        self._serve(container, tasks, draws, done)
+        return True
+
+    def throttled(self, part: str, task: Task) -> Invocation:
+        """The row of a ``task`` that no container of the function ``part`` serves."""
+        return Invocation(self._worker, task.number, task.client, -1, part, task.due_s, error=THROTTLED)
+
+    def _done_with(self, rows: list[Invocation]) -> None:
+        for row in rows:
+            self._done(row)
 
     def _take_idle(self, part: str) -> Container | None:
         """The one that was used last, unless its process has ended since."""
@@ -119,15 +149,15 @@ class Fleet:
                 return container
         return None
 
-    def _serve(self, container: Container, client: int, arrival: Arrival, due_s: float) -> None:
-        self.invoke(container, client, arrival.number, due_s)
-        settings = self.settings
+    def _serve(self, container: Container, tasks: Sequence[Task], draws: Draws, done: Done) -> None:
+        self._invoke(container, tasks, done)
+        settings, (reap_draw, zombie_draw) = self.settings, draws
         if container.state is State.GONE:
             return
         if self._slots_counts[container.part] > 1:
             self._idle[container.part].append(container)
-        elif container.stale or arrival.reap_draw < settings.reap_probability:
-            self.reap(container, self.how_reaped(arrival.zombie_draw))
+        elif container.stale or reap_draw < settings.reap_probability:
+            self.reap(container, self.how_reaped(zombie_draw))
         else:
             self._idle[container.part].append(container)
 
@@ -216,8 +246,11 @@ class Fleet:
         ``client`` is the client's number, ``number`` counts its arrivals from 0, and ``due_s`` is the time
         for which this one is due, on the run's clock.
         """
+        return self._invoke(container, [Task(client, number, due_s)], self._done_with)[0]
+
+    def _invoke(self, container: Container, tasks: Sequence[Task], done: Done) -> list[Invocation]:
         try:
-            row = self._answer(container, client, number, due_s)
+            rows = self._answer(container, tasks, done)
             self._runtime.finish(container)  # within its timeout, too
         finally:
             del self._in_service[container]
@@ -226,12 +259,13 @@ class Fleet:
             self._cut_off(container)
         else:
             container.move(Event.ANSWER)
-        return row
+        return rows
 
-    def _answer(self, container: Container, client: int, number: int, due_s: float) -> Invocation:
+    def _answer(self, container: Container, tasks: Sequence[Task], done: Done) -> list[Invocation]:
         settings, clock, meter = self.settings, self._clock, container.meter
         self._in_service[container] = None  # coming up: not yet to be cut
-        came_s, cold_start_s, started_s, error, work = 0.0, 0.0, nan, "", None
+        came_s, cold_start_s, started_s, error = 0.0, 0.0, nan, ""
+        work: Work | Batch | None = None
         cold = container.state is State.COLD
         try:
             if cold:
@@ -240,7 +274,9 @@ class Fleet:
                 container.move(Event.UP)
             container.move(Event.INVOKE)
             container.invocations_count += 1
-            work = Work(settings.workload, self._work_s, client, number, meter)
+            kind, work_s = settings.workload, self._work_s
+            works = [Work(kind, work_s, task.client, task.number, meter) for task in tasks]
+            work = works[0] if settings.invoke != "queue" else Batch(works)
             started_s = clock.now()
             deadline_s = started_s + self._timeouts_s[container.part]
             self._in_service[container] = (deadline_s, gevent.getcurrent())
@@ -252,12 +288,24 @@ class Fleet:
             finished_s = clock.now()
             if work is None and cold:  # while it was coming up
                 cold_start_s = finished_s - came_s
-            row = self._row(
-                container, client, number, due_s, started_s, finished_s, cold, cold_start_s, work, error
-            )
-            self._done(row)
+            whole = self._row(container, tasks[0], started_s, finished_s, cold, cold_start_s, work, error)
+            rows = [whole] if len(tasks) == 1 else self._rows(whole, tasks)
+            if isinstance(work, Batch) and not error:
+                rows = [row._replace(error=name_of(work.error_of(row.client, row.arrival))) for row in rows]
+            done(rows)
             meter.reset()
-        return row
+        return rows
+
+    def _rows(self, whole: Invocation, tasks: Sequence[Task]) -> list[Invocation]:
+        """What an invocation did, and that it was a cold one, is in its first row alone: sums stay right."""
+        nothing = Invocation(
+            self._worker, 0, 0, whole.container, whole.part, 0.0, whole.started_s, whole.finished_s,
+            cold_start_s=whole.cold_start_s, error=whole.error,
+        )  # fmt: skip
+        others = [
+            nothing._replace(arrival=task.number, client=task.client, due_s=task.due_s) for task in tasks[1:]
+        ]
+        return [whole, *others]
 
     def cut_overdue(self) -> None:
         """Stops functions that have exceeded their timeout; to be called often.
@@ -290,9 +338,10 @@ class Fleet:
         self._runtime.discard(container)
 
     def _row(
-        self, container: Container, client: int, number: int, due_s: float, started_s: float,
-        finished_s: float, cold: bool, cold_start_s: float, work: Work | None, error: str,
+        self, container: Container, task: Task, started_s: float, finished_s: float, cold: bool,
+        cold_start_s: float, work: Work | Batch | None, error: str,
     ) -> Invocation:  # fmt: skip
+        client, number, due_s = task
         if work is None:
             return Invocation(
                 self._worker, number, client, container.number, container.part, due_s, started_s, finished_s,

@@ -21,6 +21,7 @@ from loadtest.fleet.clock import Clock
 from loadtest.fleet.container import State
 from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.health import TICK_S, Health
+from loadtest.fleet.invoking import invoking_of
 from loadtest.fleet.real.environment import INIT_S
 from loadtest.fleet.recorder import Recorder
 from loadtest.fleet.runtimes import runtime_of
@@ -30,7 +31,7 @@ from loadtest.results.notice import Notice, Notices
 from loadtest.results.rows import UNFINISHED, GeneratorSecond, Invocation
 from loadtest.results.run_folder import Repetition
 from loadtest.settings.load_shape import shape_points
-from loadtest.settings.plan import Settings
+from loadtest.settings.plan import Settings, drain_s
 from loadtest.settings.strategy import parse
 from loadtest.ways import NO_PROXIES, Way
 
@@ -94,6 +95,10 @@ class Generator:
             settings, parts, self._runtime, self.clock, self._done, worker, assignment.workers_count,
             self._recorder.start,
         )  # fmt: skip
+        self._invoking = invoking_of(
+            settings, self.fleet, self.clock, self._done, self._recorder.attempt, worker,
+            assignment.workers_count, [part.name for part in parts],
+        )  # fmt: skip
         self.health = Health(self.clock, worker, self._recorder.lag)
         self._profile = profile(shape_points(settings.shape, settings.duration_s), settings.ramp_s)
         self._due: list[tuple[float, int, Arrival, Iterator[Arrival]]] = []
@@ -102,7 +107,7 @@ class Generator:
         self._unsteady: set[int] = set()  # those that came too late for some of their load, or left early
         # Processes that wait for a core to start on come up first, and each is then as long at work.
         starts_s = INIT_S if any(part.is_real for part in parts) else 0.0
-        self._drain_s = settings.function_timeout_s + starts_s
+        self._drain_s = drain_s(settings) + starts_s
         self._is_stopped = False
         self._unready_count = 0
         self._joined = Event()
@@ -211,7 +216,7 @@ class Generator:
 
     def _arrive(self, user: int, arrival: Arrival, due_s: float) -> None:
         del self._handed[user, arrival.number]
-        self.fleet.arrive(user, arrival, due_s)
+        self._invoking.arrive(user, arrival, due_s)
 
     def _kill_in_flight(self) -> None:
         """Their rows say `unfinished`; also of those whose turn in a crowded loop had not come."""
@@ -284,6 +289,7 @@ class Generator:
         # Never killed: a part that its thread is still writing must be there when parts become one.
         self._ending.set()
         self._writer.join()
+        self._invoking.close()
         self._background.kill(timeout=1.0)
         self.book.poll()
         self.book.close()
@@ -362,6 +368,13 @@ class Generator:
             fleet.in_service_count, fleet.containers_count, book.open_count, book.zombies_count,
             self._runtime.cpu_s(), book.shortages_count,
         )  # fmt: skip
+        waiting = self._invoking.waiting()
+        if waiting is not None:
+            queued_count, since_s = waiting
+            row = row._replace(
+                queued_count=queued_count,
+                queued_oldest_s=max(0.0, self.clock.now() - since_s) if queued_count else None,
+            )
         return book.totals.written_into(row)
 
     def _see_unready(self) -> None:

@@ -62,6 +62,7 @@ class Recorder:
         self._part = 0
         self._rows = {kind: Rows(kind) for kind in ROW_TYPES}
         self.invocation = self._rows["invocations"].append
+        self.attempt = self._rows["attempts"].append
         self.start = self._rows["starts"].append
         self.connection = self._rows["connections"].append
         self.kill = self._rows["kills"].append

@@ -22,7 +22,7 @@ from loadtest.fleet.container import Container, Reap
 from loadtest.fleet.context import Context
 from loadtest.fleet.pool import Pool, Pooled
 from loadtest.fleet.strategies import factory_of
-from loadtest.fleet.workload import Work
+from loadtest.fleet.workload import Batch, Work
 from loadtest.manager.errors import code_of, symbols
 from loadtest.results.rows import TIMEOUT
 from loadtest.settings.plan import Settings
@@ -50,7 +50,7 @@ class Runtime(Protocol):
     def start(self, container: Container) -> float:
         """A new container comes up. Returns how many seconds of that are cold start, and no latency."""
 
-    def invoke(self, container: Container, work: Work, context: Context) -> str:
+    def invoke(self, container: Container, work: Work | Batch, context: Context) -> str:
         """Runs the function, first its module-level code if it is new.
 
         Returns the error, "" for an answer.
@@ -141,7 +141,7 @@ class InProcess:
     def close(self) -> None:
         """Nothing is left of it."""
 
-    def invoke(self, container: Container, work: Work, context: Context) -> str:
+    def invoke(self, container: Container, work: Work | Batch, context: Context) -> str:
         """As :class:`Runtime` says.
 
         The error is a code with its name, the name of an exception, or ``timeout``.
@@ -153,11 +153,9 @@ class InProcess:
             container.function.invoke(work, context)
         except FunctionTimeout:
             return TIMEOUT
-        except pymysql.MySQLError as problem:
-            # A function that is cut may turn that into an error of its own on its way out.
-            return TIMEOUT if container.meter.cut else label(problem)
         except Exception as problem:
-            return TIMEOUT if container.meter.cut else type(problem).__name__
+            # A function that is cut may turn that into an error of its own on its way out.
+            return TIMEOUT if container.meter.cut else name_of(problem)
         return TIMEOUT if container.meter.cut else ""
 
     def cut(self, container: Container, greenlet: Any, is_running: Callable[[], bool]) -> None:
@@ -238,6 +236,13 @@ def _open_pool(route: Route, size: int) -> Pool:
             f"ideal cannot open its {size} connections ({label(error)}): other clients have some of them; "
             "leave those free with a larger --ideal-reserve, or leave out ideal"
         ) from None
+
+
+def name_of(error: BaseException | str) -> str:
+    """An ``error`` as rows have it: MySQL's by :func:`label`, any other by its class; a text as it is."""
+    if isinstance(error, str):
+        return error
+    return label(error) if isinstance(error, pymysql.MySQLError) else type(error).__name__
 
 
 def label(error: pymysql.MySQLError) -> str:

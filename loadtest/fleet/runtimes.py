@@ -13,7 +13,7 @@ from loadtest.fleet.real.dependencies import ready_launch
 from loadtest.fleet.real.events import Events
 from loadtest.fleet.real.processes import Processes
 from loadtest.fleet.runtime import Runtime, in_process
-from loadtest.fleet.workload import Work
+from loadtest.fleet.workload import Batch, Work
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
 from loadtest.ways import NO_PROXIES, Way
@@ -68,7 +68,7 @@ class ByPart:
     def start(self, container: Container) -> float:
         return self._runtimes[container.part].start(container)
 
-    def invoke(self, container: Container, work: Work, context: Context) -> str:
+    def invoke(self, container: Container, work: Work | Batch, context: Context) -> str:
         return self._runtimes[container.part].invoke(container, work, context)
 
     def is_lost(self, container: Container) -> bool:

@@ -133,6 +133,8 @@ class WithManager:
 class Handler:
     """A function of (event, context), as Lambda calls it; the event has ``id`` and ``group``.
 
+    From a queue it has records, whose bodies are such events as JSON.
+
     ``handler`` is that function, made for this container.
     """
 
@@ -143,7 +145,7 @@ class Handler:
 
     def invoke(self, work: Any, context: Any) -> None:
         """Calls the function with an event made of ``work``, which is not run itself, and ``context``."""
-        self._handler({"id": work.id, "group": work.group}, context)
+        work.judge(self._handler(work.event(), context))
 
 
 def _with_invoke(made: Any) -> Any:

@@ -1,11 +1,18 @@
 """What an invocation does in the database."""
 
+import json
 import time
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
+import pymysql
+
 from loadtest.fleet.connection import Meter
+from loadtest.manager.errors import code_of, is_lost
 
 GROUPS_COUNT = 1000
+REFUSED = (1040, 1203, 1226)
+UNFINISHED_BATCH = "batchItemFailures"
 ROWS_COUNT = 5
 
 
@@ -65,6 +72,13 @@ class Work:
                 self._other_work()
             self.statements_count += 2  # BEGIN and COMMIT are the workload's own
 
+    def event(self) -> Any:
+        """What a function gets that is called with an event."""
+        return {"id": self.id, "group": self.group}
+
+    def judge(self, answer: Any) -> None:
+        """A function's ``answer`` means nothing beyond that there is one."""
+
     def _ask(self, session: Any, sql: str, args: Any = None) -> Any:
         meter = self._meter
         spent_s, commands = meter.command_s, meter.commands_count
@@ -79,3 +93,75 @@ class Work:
             started = time.monotonic()
             time.sleep(self._work_s)
             self.worked_s += time.monotonic() - started
+
+
+class Batch:
+    """The workloads of the messages that one invocation gets, one after another on one session.
+
+    As a function does that reports partial batch failures: one message's error is no other's, as long as the
+    connection is there. Called again, after its connection was lost, it goes on with what is not yet done.
+    """
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.works = works
+        self.id, self.group = works[0].id, works[0].group  # of the first message
+        self._done_count = 0
+        self._errors: dict[str, BaseException | str] = {}
+
+    def __call__(self, session: Session) -> None:
+        """Raises what is no single message's error."""
+        for work in self.works[self._done_count :]:
+            try:
+                work(session)
+            except Exception as error:
+                if not _is_one_message_s(error):
+                    raise
+                self._errors[work.id] = error
+            self._done_count += 1
+
+    @property
+    def query_s(self) -> float:
+        """As :class:`Work` has it, of all messages."""
+        return sum(work.query_s for work in self.works)
+
+    @property
+    def worked_s(self) -> float:
+        """As :class:`Work` has it, of all messages."""
+        return sum(work.worked_s for work in self.works)
+
+    @property
+    def statements_count(self) -> int:
+        """As :class:`Work` has it, of all messages."""
+        return sum(work.statements_count for work in self.works)
+
+    def event(self) -> Any:
+        """What a function gets that is called with an event."""
+        return {"Records": [{"messageId": work.id, "body": json.dumps(work.event())} for work in self.works]}
+
+    def judge(self, answer: Any) -> None:
+        """Takes from a function's ``answer`` which messages it has failed."""
+        failures = answer.get(UNFINISHED_BATCH) if isinstance(answer, dict) else None
+        if failures:
+            self.fail({one.get("itemIdentifier") for one in failures if isinstance(one, dict)})
+
+    def fail(self, ids: Collection[Any]) -> None:
+        """The ``ids`` of messages that the function reports as failed. An unknown one stands for all of them.
+
+        Source: AWS Lambda developer guide, "Handling errors for an SQS event source".
+        """
+        known = {work.id for work in self.works}
+        wrong = known if not ids or not known.issuperset(ids) else ids
+        self._errors |= dict.fromkeys(map(str, wrong), UNFINISHED_BATCH)
+
+    def error_of(self, client: int, number: int) -> BaseException | str:
+        """Why the message failed that is arrival ``number`` of ``client``; "" if it did not."""
+        return self._errors.get(f"{client}/{number}", "")
+
+
+def _is_one_message_s(error: Exception) -> bool:
+    """Whether the next statement on the same connection may succeed."""
+    if isinstance(error, WrongAnswer):
+        return True
+    is_servers = isinstance(error, pymysql.MySQLError) and not is_lost(error)
+    code = code_of(error) or 0
+    return is_servers and code not in REFUSED and not 2000 <= code < 3000 and code > 0

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from loadtest.report.frames import Bools, Floats, Frames, Window, column
+from loadtest.report.queues import attempts_at
 from loadtest.results.summary import ArmFigures, Cost
 from loadtest.settings.plan import MEMORY_MB, Settings
 from loadtest.settings.prices import HOURS_OF_MONTH, Prices
@@ -65,13 +66,15 @@ def add_costs(
     """
     window = frames.window(settings.warmup_s)
     rows = frames.invocations[window.holds(frames.invocations["due_s"])]
-    billed = _billed_ms(rows, frames.starts)
-    memory_mb = _memory_mb(rows, frames.meta, settings)
     is_told = settings.processes_per_environment == 1 and "invocations" not in frames.unknown
 
     def functions(of: Bools) -> Cost:
         return _functions(billed[of], memory_mb[of], bill.prices, window) if is_told else Cost()
 
+    if not frames.attempts.empty:  # of the events of these arrivals; a batch is billed once
+        rows = attempts_at(frames, rows).drop_duplicates(["worker", "invocation"])
+    billed = _billed_ms(rows, frames.starts)
+    memory_mb = _memory_mb(rows, frames.meta, settings)
     part = rows["part"]
     figures.cost = functions(np.ones(len(rows), dtype=np.bool_))
     for name, own in figures.by_part().items():

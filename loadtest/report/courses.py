@@ -9,6 +9,7 @@ import pandas as pd
 
 from loadtest.report.fault_spans import Span, spans
 from loadtest.report.frames import Floats, Frames, column
+from loadtest.report.queues import has_queue, oldest_s
 from loadtest.results.rows import latency
 
 POINTS = 600  # the most that a series has
@@ -51,6 +52,8 @@ class Course:
     cold_starts_count: Floats
     containers_at_s: Floats
     containers_count: Floats
+    queue_at_s: Floats
+    queue_oldest_s: Floats  # how long the oldest event had waited; empty without a queue
     faults: list[Span]
 
 
@@ -77,6 +80,7 @@ def course_of(number: str, frames: Frames) -> Course:
         np.bincount(steps[rows["cold"].to_numpy(dtype=np.bool_)], minlength=count).astype(np.float64),
         containers.index.to_numpy(dtype=np.float64) * step_s,
         containers.to_numpy().astype(np.float64),
+        *(oldest_s(frames.generator, start_s) if has_queue(frames) else (np.empty(0), np.empty(0))),
         spans(frames),
     )
 

@@ -25,6 +25,7 @@ EARLY_S = 0.01  # a timer may fire a little early; no answer comes earlier than 
 NOT_NEGATIVE = {"invocations": ("cold_start_s", "connect_s", "query_s")}
 SPANS = {
     "invocations": (("started_s", "finished_s"),),
+    "attempts": (("started_s", "finished_s"),),
     "connections": (("opened_s", "closed_s"), ("opened_s", "reaped_s"), ("opened_s", "gone_s")),
     "lags": (("started_s", "finished_s"),),
 }
@@ -36,7 +37,9 @@ def read_repetition(repetition: Repetition) -> Frames:
     unknown: set[str] = set()
     tables = {kind: _rows(repetition, kind, warnings, unknown) for kind in ROW_TYPES}
     if tables["invocations"].empty:  # otherwise a missing file means that there was nothing to write
-        unknown |= {kind for kind in ("kills", "lags", "starts") if not repetition.row_files(kind)}
+        unknown |= {
+            kind for kind in ("attempts", "kills", "lags", "starts") if not repetition.row_files(kind)
+        }
     return Frames(
         **tables,
         samples=_csv(repetition, "samples", Sample, warnings, unknown),

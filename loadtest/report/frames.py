@@ -28,6 +28,7 @@ class Frames:
     kills: pd.DataFrame
     lags: pd.DataFrame
     starts: pd.DataFrame
+    attempts: pd.DataFrame
     samples: pd.DataFrame
     generator: pd.DataFrame
     meta: dict[str, Any]

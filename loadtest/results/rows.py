@@ -17,6 +17,7 @@ MAY_BE_UNKNOWN = ("connect_s", "query_s", "manage_s")
 LATER = (  # columns that files of older versions lack
     "functions_cpu_ratio", "shortages_count", "due_count", "connects_count", "opened_count", "refused_count",
     "quits_count", "statements_count", "uptime_s", "clients_count", "waiting_count", "pinned_count",
+    "queued_count", "queued_oldest_s",
 )  # fmt: skip
 
 Times = TypeVar("Times", float, "npt.NDArray[np.float64]")
@@ -65,6 +66,26 @@ class Invocation(NamedTuple):
     def latency_s(self) -> float:
         """Seconds that the client waited because of the database; NaN if there was no answer."""
         return latency(self.due_s, self.finished_s, self.cold_start_s)
+
+
+class Attempt(NamedTuple):
+    """One delivery of an event to its function, where a queue is before it: ``--invoke async`` and ``queue``.
+
+    Those with the same ``invocation``, which counts from 0 in each worker, were one batch. The row of the
+    arrival itself is that of its newest attempt.
+    """
+
+    worker: int
+    arrival: int
+    client: int
+    invocation: int
+    container: int  # -1: throttled
+    part: str
+    started_s: float = nan
+    finished_s: float = nan
+    cold: bool = False
+    cold_start_s: float = 0.0
+    error: str = ""
 
 
 class ConnectionLife(NamedTuple):
@@ -153,6 +174,8 @@ class GeneratorSecond(NamedTuple):
     refused_count: int | None = None  # those that a full server refused (1040)
     quits_count: int | None = None  # connections that functions ended with a goodbye
     statements_count: int | None = None  # sent by functions, without goodbyes, as the server counts them
+    queued_count: int | None = None  # events that wait for an invocation; None without a queue
+    queued_oldest_s: float | None = None  # for how long the oldest of them does; None if there is none
 
 
 class Start(NamedTuple):
@@ -168,6 +191,7 @@ class Start(NamedTuple):
 
 ROW_TYPES: dict[str, type[tuple[Any, ...]]] = {
     "invocations": Invocation,
+    "attempts": Attempt,
     "starts": Start,
     "connections": ConnectionLife,
     "kills": Kill,

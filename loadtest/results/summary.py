@@ -70,6 +70,23 @@ class ProxyFigures(Struct):
     pinned_peak_count: Count = None
 
 
+class QueueFigures(Struct):
+    """Events between arrivals and functions (``--invoke async`` and ``queue``).
+
+    ``deliveries_count``: attempts that reached a function, and ``throttles_count`` those that did not;
+    retries came after a failed one, duplicates are answers after the first, dead letters were given up.
+    ``waiting_peak_count`` and ``oldest_peak_s``: how many waited at most, and how long the oldest of them.
+    """
+
+    deliveries_count: Count = None
+    throttles_count: Count = None
+    retries_count: Count = None
+    duplicates_count: Count = None
+    dead_letters_count: Count = None
+    waiting_peak_count: Count = None
+    oldest_peak_s: Number = None
+
+
 class PauseFigures(Struct):
     """A database that pauses while nobody is connected: the share of the load's time in which it did.
 
@@ -179,8 +196,8 @@ class ArmFigures(Struct, kw_only=True):
 
     ``valid`` is for times, ``reasons`` say why not. ``errors`` counts arrivals without an answer by name, the
     most frequent first. ``integrity`` is there for the workload ``ledger``, ``proxy`` where functions go
-    through one, ``pause`` for a database that pauses, ``parts`` for a mixed fleet, ``tags`` (``key=value``)
-    where functions have any, and ``reconciliation`` for a repetition.
+    through one, ``pause`` for a database that pauses, ``queue`` where one invokes functions, ``parts`` for a
+    mixed fleet, ``tags`` (``key=value``) where functions have any, and ``reconciliation`` for a repetition.
     """
 
     valid: bool
@@ -206,6 +223,7 @@ class ArmFigures(Struct, kw_only=True):
     integrity: Integrity | None = None
     proxy: ProxyFigures | UnsetType = UNSET
     pause: PauseFigures | UnsetType = UNSET
+    queue: QueueFigures | UnsetType = UNSET
     parts: dict[str, PartFigures] | UnsetType = UNSET
     tags: dict[str, PartFigures] | UnsetType = UNSET
     reconciliation: list[Balance] | UnsetType = UNSET
@@ -230,7 +248,7 @@ class Arm(Struct):
     median: ArmFigures
 
 
-Vary = Literal["rate", "max-connections", "work-ms"]
+Vary = Literal["rate", "max-connections", "work-ms", "maximum-concurrency"]
 
 
 class CapacityTrial(Struct, kw_only=True):
@@ -262,7 +280,7 @@ class Theory(Struct):
 
 
 class Capacity(Struct, kw_only=True):
-    """How much of ``vary`` (rate, max-connections, work-ms) an arm carries within its objective.
+    """How much of ``vary`` (see :data:`Vary`) an arm carries within its objective.
 
     ``objective`` is what had to hold, ``precision`` how near the edge was to be found. ``value`` is the
     hardest that holds, None if none does; ``capacity_per_s`` is the same if the rate varies.

@@ -25,20 +25,25 @@ UNCLEAR = frozenset({1053, 1152, 1158, 1159, 1160, 1161, 1317, 1927, 3024})
 def audit(admins: Sequence[Dsn], repetition: Repetition) -> dict[str, int]:
     """Compares what the callers of all arrivals of ``repetition`` were told with the ledger's rows.
 
-    Acknowledged: answered without an error; lost: of those, the ones that are not there. Doubled: there more
-    than once, whatever its caller was told. Unknown: its caller could not know, and so nobody may complain;
-    unknown and written: of those, the ones that are there. Unexpected: it failed for certain, and is there.
+    Acknowledged: answered without an error, at least once; lost: of those, the ones that are not there.
+    Doubled: there more than once, whatever its caller was told. Unknown: its caller could not know, and so
+    nobody may complain; unknown and written: of those, the ones that are there. Unexpected: it failed for
+    certain, and is there.
 
     ``admins`` are accounts that may read the ledger, of each server on which there may be rows. Raises
     :class:`~loadtest.errors.ServerUnavailable`.
     """
-    rows = read_rows(repetition, "invocations")[0].select(["client", "arrival", "error"])
     acknowledged: set[str] = set()
     failed: set[str] = set()
     unknown: set[str] = set()
-    for client, arrival, error in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-        told = acknowledged if not error else failed if is_certain(error) else unknown
-        told.add(f"{client}/{arrival}")
+    # An event that a queue delivers again may have been written by an earlier attempt.
+    for kind in ("invocations", "attempts"):
+        rows = read_rows(repetition, kind)[0].select(["client", "arrival", "error"])
+        for client, arrival, error in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            told = acknowledged if not error else failed if is_certain(error) else unknown
+            told.add(f"{client}/{arrival}")
+    unknown -= acknowledged
+    failed -= acknowledged | unknown
     written: Counter[str] = Counter()
     for admin in admins:
         with session(admin) as cursor:

@@ -121,6 +121,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     function_timeout_s: Annotated[
         Positive, _about("service", "time after which a running function is stopped")
     ] = 10.0
+    invoke: Annotated[
+        Literal["api", "async", "queue"],
+        _about(
+            "service",
+            "how functions are invoked: api, whose caller waits; async, by Lambda's own queue, which tries "
+            "again twice; queue, from SQS in batches (open model)",
+        ),
+    ] = "api"
+    retry_delay_s: Annotated[
+        NotNegative,
+        _about(
+            "service", "time before the first retry of an async invocation; before the second, twice that"
+        ),
+    ] = 60.0
+    batch_size: Annotated[
+        int, Meta(ge=1, le=10_000), _about("service", "largest number of messages in an invocation (queue)")
+    ] = 10
+    batch_window_s: Annotated[
+        NotNegative, _about("service", "longest time that a message waits for its batch to be full (queue)")
+    ] = 0.0
+    visibility_timeout_s: Annotated[
+        Positive,
+        _about(
+            "service", "time after which a message that the function did not deal with comes again (queue)"
+        ),
+    ] = 30.0
+    max_receives: Annotated[
+        Count,
+        _about("service", "how many times a message comes before it goes to the dead-letter queue (queue)"),
+    ] = 3
+    maximum_concurrency: Annotated[
+        CountFrom0,
+        _about("service", "largest number of invocations at once that the queue makes; 0 for no limit"),
+    ] = 0
+    duplicate_ratio: Annotated[
+        Ratio, _about("service", "share of events that are delivered twice (async and queue), from 0 to 1")
+    ] = 0.0
+    backlog_s: Annotated[
+        NotNegative,
+        _about(
+            "service",
+            "longest time after the load in which its queue is still worked off (async and queue)",
+        ),
+    ] = 30.0
     timeout_leaves: Annotated[
         Literal["zombie", "closed"],
         _about("service", "what becomes of the connection of a function that was stopped at its timeout"),
@@ -177,6 +221,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def settings_in(plan: Settings) -> Settings:
     """What one repetition of ``plan`` needs, alone."""
     return Settings(**{name: getattr(plan, name) for name in Settings.__struct_fields__})
+
+
+def drain_s(settings: Settings) -> float:
+    """How many seconds after the load what is under way, or in a queue, may still end."""
+    return settings.function_timeout_s + (settings.backlog_s if settings.invoke != "api" else 0.0)
 
 
 def provisioning_s(settings: Settings, strategy: str) -> float:
@@ -395,6 +444,7 @@ def _check_together(settings: Settings, source: str) -> None:
             f"{source}: with processes-per-environment, give provisioned, the number of environments: AWS "
             "starts three, and none when an arrival comes"
         )
+    _check_invoking(settings, source)
     if settings.processes_per_environment > 1 and settings.deploy_at_s:
         raise UsageError(f"{source}: deploy-at is for processes-per-environment 1")
     if isinstance(settings, Plan) and settings.workers and settings.processes > 1:
@@ -421,6 +471,31 @@ def _check_together(settings: Settings, source: str) -> None:
             tags_in(settings.tags, settings.strategies)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from None
+
+
+def _check_invoking(settings: Settings, source: str) -> None:
+    if settings.invoke == "api":
+        if settings.duplicate_ratio or settings.maximum_concurrency:
+            name = "maximum-concurrency" if settings.maximum_concurrency else "duplicate-ratio"
+            raise UsageError(f"{source}: {name} is for a queue: give --invoke queue, or leave it out")
+        return
+    if settings.model == "closed":
+        raise UsageError(
+            f"{source}: invoke {settings.invoke} is for the open model: in the closed one nobody sends events"
+        )
+    if settings.processes_per_environment > 1:
+        raise UsageError(f"{source}: invoke {settings.invoke} is for processes-per-environment 1")
+    if settings.invoke == "queue" and settings.visibility_timeout_s < settings.function_timeout_s:
+        raise UsageError(
+            f"{source}: a visibility-timeout of {settings.visibility_timeout_s:g} s is shorter than the "
+            f"function-timeout of {settings.function_timeout_s:g} s, which AWS refuses: take six times that"
+        )
+    processes_count = max(settings.workers, settings.processes) if isinstance(settings, Plan) else 1
+    if 0 < settings.maximum_concurrency < processes_count:
+        raise UsageError(
+            f"{source}: maximum-concurrency {settings.maximum_concurrency} cannot be divided among "
+            f"{processes_count} processes"
+        )
 
 
 def _check_pause(plan: Plan, source: str) -> None:

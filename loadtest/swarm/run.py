@@ -30,7 +30,7 @@ from loadtest.results.clocks import clock_warning
 from loadtest.results.provenance import made_on
 from loadtest.results.rows import Invocation
 from loadtest.results.run_folder import Repetition, RunFolder
-from loadtest.settings.plan import Settings, provisioning_s
+from loadtest.settings.plan import Settings, drain_s, provisioning_s
 from loadtest.settings.strategy import parse
 from loadtest.swarm.master import DIE, DONE, START, STOP, Master
 from loadtest.swarm.monitor_process import MonitorProcess, wait_for_sample
@@ -166,7 +166,7 @@ class Run:
             max_connections=described["functions_max_connections"],
         )
         self.interrupted = False
-        self._drain_s, self._workload = settings.function_timeout_s, settings.workload
+        self._drain_s, self._workload = drain_s(settings), settings.workload
         # Locust spawns some thousand users a second: all of them have joined by then.
         lead_s = users_count / 1000 + provisioning_s(settings, strategy)
         if self._master is not None:
@@ -183,7 +183,7 @@ class Run:
         self.repetition.write_meta(
             start_s=start_s, deadline_s=start_s + settings.duration_s, workers_count=workers_count
         )
-        until_s = start_s + settings.duration_s + settings.function_timeout_s + LAST_ROWS_S
+        until_s = start_s + settings.duration_s + self._drain_s + LAST_ROWS_S
         gevent.spawn(self._end_when_done, until_s)
         if self._notices is not None:
             gevent.spawn(self._heed, self._notices)

@@ -63,11 +63,26 @@ CREATE VIEW hits AS
     WHERE v.container >= 0
         AND coalesce(v.closed_s >= v.at_s - 1, true) AND coalesce(v.gone_s >= v.at_s - 1, true);
 CREATE VIEW refusals AS SELECT at_s, refused_count FROM samples WHERE refused_count IS NOT NULL;
+CREATE VIEW tried AS  -- the attempts at the events of the window
+    SELECT t.*, coalesce(sum((t.error <> '' AND t.container >= 0)::INT) OVER (
+        PARTITION BY t.worker, t.client, t.arrival ORDER BY t.invocation
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ), 0) AS failed_before
+    FROM attempts t WHERE EXISTS (
+        SELECT 1 FROM arrived a WHERE a.worker = t.worker AND a.client = t.client AND a.arrival = t.arrival
+    );
+CREATE VIEW invoked AS  -- what is billed: each batch once, or the arrivals where there is no queue
+    SELECT container, started_s, finished_s, cold, cold_start_s FROM (
+        SELECT *, row_number() OVER (PARTITION BY worker, invocation ORDER BY client, arrival) AS turn
+        FROM tried
+    ) WHERE turn = 1
+    UNION ALL SELECT container, started_s, finished_s, cold, cold_start_s FROM arrived
+    WHERE NOT EXISTS (SELECT 1 FROM attempts);
 CREATE VIEW billed AS  -- whole milliseconds of what ran, and of what came up
     SELECT ceil(1000 * (coalesce(finished_s - started_s, 0) + CASE WHEN cold THEN cold_start_s + coalesce((
         SELECT any_value(connect_s) FROM starts s WHERE s.container = a.container
     ), 0) ELSE 0 END) - 1e-6) AS ms
-    FROM arrived a WHERE cold OR finished_s - started_s IS NOT NULL;
+    FROM invoked a WHERE cold OR finished_s - started_s IS NOT NULL;
 CREATE VIEW million AS  -- an eighth of a GB
     SELECT avg(ms) AS ms, count(*) AS n, 0.2 + 1e6 * sum(ms) / 1000 / 8 / count(*) * 0.00002 AS usd
     FROM billed;
@@ -80,6 +95,11 @@ CREATE VIEW database_cost AS SELECT 73 * is_priced * (1 - coalesce((
             / any_value(deadline_s - start_s) FROM pauses, run
     ), 0)) AS month_usd, 21.9 * is_through AS proxy_usd, least(deadline_s, ended_s) AS until_s, from_s
     FROM run WHERE is_priced = 1;
+CREATE VIEW queued AS
+    SELECT s.second, w.worker, (
+        SELECT max(queued_count) FROM generator g WHERE g.worker = w.worker AND floor(g.at_s) = s.second
+    ) AS most
+    FROM (SELECT DISTINCT floor(at_s) AS second FROM generator) s, (SELECT DISTINCT worker FROM generator) w;
 CREATE VIEW containers AS
     SELECT s.second, w.worker, (
         SELECT max(containers_count) FROM generator g WHERE g.worker = w.worker AND floor(g.at_s) = s.second
@@ -91,6 +111,15 @@ _TIMES = {
     **{name: f"quantile_cont({{0}}, {level})" for name, level in PERCENTILES.items()},
     "mean": "avg({0})",
     "max": "max({0})",
+}
+_OF_QUEUES = {
+    "deliveries_count": "SELECT count(*) FILTER (container >= 0) FROM tried",
+    "throttles_count": "SELECT count(*) FILTER (container < 0) FROM tried",
+    "retries_count": "SELECT count(*) FILTER (container >= 0 AND failed_before > 0) FROM tried",
+    "duplicates_count": """SELECT coalesce(sum(answers - 1) FILTER (answers > 1), 0)::INT FROM (
+        SELECT count(*) FILTER (error = '' AND container >= 0) AS answers FROM tried
+        GROUP BY worker, client, arrival)""",
+    "dead_letters_count": "SELECT count(*) FROM arrived WHERE error NOT IN ('', 'unfinished')",
 }
 FIGURES = {
     "arrivals_count": "SELECT count(*) FROM arrived",
@@ -135,6 +164,16 @@ FIGURES = {
     "kills.busy_count": "SELECT count(*) FROM hits WHERE was_busy",
     "overhead_queries_per_invocation": """SELECT avg(overhead_queries_count) FROM arrived
         WHERE started_s IS NOT NULL AND manage_s IS NOT NULL""",
+    **{
+        f"queue.{name}": f"""SELECT CASE WHEN EXISTS (
+            SELECT 1 FROM generator WHERE queued_count IS NOT NULL) THEN ({sql}) END"""
+        for name, sql in _OF_QUEUES.items()
+    },
+    "queue.waiting_peak_count": """SELECT max(total) FROM (
+        SELECT sum(coalesce(most, before)) AS total FROM (
+            SELECT *, lag(most) OVER (PARTITION BY worker ORDER BY second) AS before FROM queued
+        ) GROUP BY second)""",
+    "queue.oldest_peak_s": "SELECT max(queued_oldest_s) FROM generator",
     "cost.billed_ms": "SELECT ms FROM functions_cost",
     "cost.million_usd": "SELECT million_usd FROM functions_cost",
     "cost.functions_month_usd": "SELECT month_usd FROM functions_cost",
@@ -174,7 +213,7 @@ def figures(repetition: Any, settings: dict[str, Any]) -> dict[str, Any]:
     Prices are those of ``conftest.PRICES``, and the database has one if the settings name a profile.
     """
     with duckdb.connect(":memory:") as db:
-        for kind in ("invocations", "connections", "kills", "lags", "starts"):
+        for kind in ("invocations", "attempts", "connections", "kills", "lags", "starts"):
             db.execute(
                 f"CREATE VIEW {kind} AS SELECT * FROM read_parquet('{repetition.path}/{kind}/*.parquet')"
             )

@@ -1,21 +1,25 @@
 """Every figure of a repetition of eleven arrivals, computed by hand."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from loadtest.report.files import write_report
-from loadtest.results.rows import ConnectionLife, Invocation, Kill, Lag, Sample, Start
+from loadtest.results.rows import Attempt, ConnectionLife, Invocation, Kill, Lag, Sample, Start
 from loadtest.results.summary import figure_names
 
 from .conftest import Writer, generator_second
 from .summaries import summary_of
 
 NEVER = float("nan")
+NUMBERS = count()
 
 
 def invocation(due_s, started_s=NEVER, finished_s=NEVER, error="", *, worker=0, container=1, **more):
-    return Invocation(worker, 0, 0, container, "managed", due_s, started_s, finished_s, error=error, **more)
+    return Invocation(
+        worker, next(NUMBERS), 0, container, "managed", due_s, started_s, finished_s, error=error, **more
+    )
 
 
 # Arrivals from 10 to 20, warm-up 2: the window is [12, 20), 8 s.
@@ -39,6 +43,18 @@ INVOCATIONS = [
     # the deadline itself is outside
     invocation(20.0, 20.0, 20.1),
 ]
+# Each of them once; that of 14.0 for the second time, and then for a third, although it was answered.
+ATTEMPTS = [
+    *(
+        Attempt(
+            row.worker, row.arrival, 0, row.arrival, row.container, row.part, row.started_s, row.finished_s,
+            row.cold, row.cold_start_s, row.error,
+        )
+        for row in INVOCATIONS
+    ),
+    Attempt(0, 3, 0, 0, 1, "managed", 14.0, 14.009, error="2013 CR_SERVER_LOST"),
+    Attempt(0, 3, 0, 90, 1, "managed", 14.1, 14.111),
+]  # fmt: skip
 CONNECTIONS = [
     # opened before the repetition: not counted as opened
     ConnectionLife(0, 9, 100, 9.0, 12.5, "expired"),
@@ -86,6 +102,8 @@ GENERATOR = [
         lateness_p99_ms=1.0,
         containers_count=3,
         functions_cpu_ratio=1.0,
+        queued_count=5,
+        queued_oldest_s=2.5,
     ),
     generator_second(
         13.2,
@@ -96,6 +114,7 @@ GENERATOR = [
         containers_count=4,
         functions_cpu_ratio=0.25,
         due_count=3,
+        queued_count=4,
     ),
     generator_second(
         14.0,
@@ -106,6 +125,8 @@ GENERATOR = [
         containers_count=5,
         functions_cpu_ratio=0.5,
         due_count=7,
+        queued_count=7,
+        queued_oldest_s=0.5,
         opened_count=5,
         refused_count=23,
     ),
@@ -177,21 +198,31 @@ EXPECTED = {
         "functions_cpu_ratio": 1.0,  # worker 0: 1 and 0.5, and the 0.25 of worker 1
         "disturbed_ratio": 1 / 7,
     },
-    # Billed: 100, 20 and 400 of init, 20, 1150, 500 and 500 ms; 128 MB are an eighth of a GB.
+    # Billed: 100, 20 and 400 of init, 20, 1150, 500 and 500 ms, and 9 and 11 of the other two attempts at one
+    # of them; 128 MB are an eighth of a GB.
     "cost": {
-        "billed_ms": 2690 / 6,
-        "million_usd": 0.2 + 1e6 * 2.69 / 8 / 6 * 0.00002,
-        # 6 invocations in 8 s, in a month of 730 hours
-        "functions_month_usd": (0.2 + 1e6 * 2.69 / 8 / 6 * 0.00002) / 1e6 * 6 / 8 * 730 * 3600,
+        "billed_ms": 2710 / 8,
+        "million_usd": 0.2 + 1e6 * 2.71 / 8 / 8 * 0.00002,
+        # 8 invocations in 8 s, in a month of 730 hours
+        "functions_month_usd": (0.2 + 1e6 * 2.71 / 8 / 8 * 0.00002) / 1e6 * 8 / 8 * 730 * 3600,
         "database_month_usd": 73 * 0.55,
         # of the window's 8 s: 2, 3 and 4.5 s, each of one of 90 connections
         "zombies_month_usd": 73 * 0.55 * 9.5 / 8 / 90,
         "proxy_month_usd": 0.015 * 2 * 730,
-        "month_usd": (0.2 + 1e6 * 2.69 / 8 / 6 * 0.00002) / 1e6 * 6 / 8 * 730 * 3600 + 73 * 0.55 + 21.9,
+        "month_usd": (0.2 + 1e6 * 2.71 / 8 / 8 * 0.00002) / 1e6 * 8 / 8 * 730 * 3600 + 73 * 0.55 + 21.9,
     },
     "integrity": LEDGER,
     "proxy": {"clients_peak_count": 120, "waiting_peak_count": 31, "pinned_peak_count": 3},
     "pause": {"paused_ratio": 0.45, "resumes_count": 2},
+    "queue": {
+        "deliveries_count": 9,  # of the window's 8 arrivals all but the throttled one, and two more
+        "throttles_count": 1,
+        "retries_count": 2,  # both after the one that failed
+        "duplicates_count": 1,
+        "dead_letters_count": 3,
+        "waiting_peak_count": 11,  # 7 of worker 0 in second 14, and the 4 of worker 1 a second before
+        "oldest_peak_s": 2.5,
+    },
     "reconciliation": [
         {
             "name": "arrivals", "left": 10, "right": 10, "difference": 0, "tolerance": 0, "holds": True,
@@ -228,6 +259,7 @@ def golden(tmp_path: Path) -> Writer:
         invocations=INVOCATIONS,
         connections=CONNECTIONS,
         kills=KILLS,
+        attempts=ATTEMPTS,
         lags=LAGS,
         starts=STARTS,
     )  # fmt: skip

@@ -233,17 +233,18 @@ def test_a_missing_image_of_router_is_said_with_the_variable_that_names_another(
 
 @pytest.mark.usefixtures("haproxies", "router_image")
 def test_a_proxy_is_gone_afterwards(mysql_target):
-    def containers():
-        return set(compose.docker(["ps", "--all", "--quiet"]).split())
+    def listening(proxy):
+        port = proxy.dsn.port
+        return {c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN"}
 
-    before = containers()
     with launched_proxies([via_in("router"), via_in("haproxy")], mysql_target, "off") as proxies:
-        assert len(containers() - before) == 1
+        (routers_pid,) = listening(proxies["router"])
+        container = re.search(r"[0-9a-f]{64}", Path(f"/proc/{routers_pid}/cgroup").read_text())[0]
+        pids = {routers_pid, *listening(proxies["haproxy"])}
         for proxy in proxies.values():
             assert proxy_status.ask(proxy.status).clients_count == 0
-    assert containers() <= before
-    ours = [p.info["cmdline"] or [] for p in psutil.process_iter(["cmdline"])]
-    assert not any(words and words[0].endswith("haproxy") for words in ours)
+    assert container not in compose.docker(["ps", "--all", "--quiet", "--no-trunc"]).split()
+    assert not any(map(psutil.pid_exists, pids))
     for proxy in proxies.values():
         with pytest.raises(OSError, match=r"refused|No such file"):
             proxy_status.ask(proxy.status)

@@ -6,15 +6,15 @@ source".
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from loadtest.errors import UsageError
-from loadtest.fleet.real.event_samples import SAMPLES
+from loadtest.fleet.real.event_samples import SAMPLES, sqs
+from loadtest.fleet.workload import UNFINISHED_BATCH
 from loadtest.settings.nearest import nearest
 
-UNFINISHED_BATCH = "batchItemFailures"
 STREAMED = b"\0" * 8  # after the metadata of a streamed answer
 ID, GROUP = "{{id}}", "{{group}}"
 
@@ -43,6 +43,14 @@ class Events:
         if self._sample is not None:
             return json.dumps(self._sample({"id": work_id, "group": group})).encode()
         return self._text.replace(ID, work_id).replace(GROUP, str(group)).encode()
+
+    def batch(self, messages: Sequence[tuple[str, int]]) -> bytes:
+        """What SQS delivers: ``messages`` by id and group, whose bodies are the events."""
+        records = []
+        for work_id, group in messages:
+            (record,) = sqs({"id": work_id, "group": group})["Records"]
+            records.append({**record, "body": self.event(work_id, group).decode()})
+        return json.dumps({"Records": records}).encode()
 
     def problem(self, answer: bytes) -> str:
         """Why the sender of the event takes ``answer``, the function's, for a failure; "" if it does not."""
@@ -81,14 +89,14 @@ def _anything(_answer: bytes) -> str:
 
 def _http_1(answer: bytes) -> str:
     """REST APIs and load balancers answer 502 in place of what has no status."""
-    found = _content(answer)
+    found = content_of(answer)
     status = found.get("statusCode") if isinstance(found, dict) else None
     return _failed(status) if _is_status(status) else "http 502"
 
 
 def _http_2(answer: bytes) -> str:
     """HTTP APIs take an answer without a status for the body of a 200."""
-    found = _content(answer)
+    found = content_of(answer)
     if not isinstance(found, dict) or "statusCode" not in found:
         return ""
     status = found["statusCode"]
@@ -96,7 +104,7 @@ def _http_2(answer: bytes) -> str:
 
 
 def _batch(answer: bytes) -> str:
-    found = _content(answer)
+    found = content_of(answer)
     return UNFINISHED_BATCH if isinstance(found, dict) and found.get(UNFINISHED_BATCH) else ""
 
 
@@ -110,8 +118,8 @@ def _failed(status: Any) -> str:
     return f"http {int(status)}" if int(status) >= 500 else ""
 
 
-def _content(answer: bytes) -> Any:
-    """Of a streamed answer, its metadata; None for what is no JSON."""
+def content_of(answer: bytes) -> Any:
+    """The JSON of a function's ``answer``. Of a streamed answer, its metadata; None for what is no JSON."""
     try:
         return json.loads(answer.partition(STREAMED)[0])
     except (ValueError, RecursionError):  # too deep

@@ -17,11 +17,11 @@ from loadtest.fleet.connection import Meter
 from loadtest.fleet.container import Container, Reap
 from loadtest.fleet.context import Context
 from loadtest.fleet.real.environment import Environment, Failure
-from loadtest.fleet.real.events import Events
+from loadtest.fleet.real.events import Events, content_of
 from loadtest.fleet.real.launch_command import Launch
 from loadtest.fleet.real.relay import HOST, Relay
 from loadtest.fleet.real.runtime_api import Request
-from loadtest.fleet.workload import Work
+from loadtest.fleet.workload import Batch, Work
 from loadtest.manager.errors import symbols
 from loadtest.results.rows import THROTTLED, TIMEOUT, UNFINISHED
 from loadtest.settings.plan import Settings
@@ -166,7 +166,7 @@ class Processes:
             instance.environment = environment
             environment.start(is_limited=False)  # it is cut at its timeout
 
-    def invoke(self, container: Container, work: Work, context: Context) -> str:
+    def invoke(self, container: Container, work: Work | Batch, context: Context) -> str:
         """As :class:`~loadtest.fleet.runtime.Runtime` says.
 
         The error is a code of the server's with its name, if the server's newest error made the function
@@ -183,7 +183,7 @@ class Processes:
         left_s = context.get_remaining_time_in_millis() / 1000
         request = Request(
             f"{container.number:08x}-0000-4000-8000-{container.invocations_count:012x}",
-            self._events.event(work.id, work.group),
+            self._event(work),
             int(1000 * (time.time() + left_s)),
             launch.arn,
             f"Root=1-{int(time.time()):08x}-{container.number:024x};Parent={container.number:016x};Sampled=0",
@@ -193,8 +193,19 @@ class Processes:
         if container.meter.cut:
             return TIMEOUT
         if failure is None:
-            return self._events.problem(answer)
+            return self._problem(work, answer)
         return _label(failure, instance.relay.error_code if is_alone else 0)
+
+    def _event(self, work: Work | Batch) -> bytes:
+        if isinstance(work, Batch):
+            return self._events.batch([(one.id, one.group) for one in work.works])
+        return self._events.event(work.id, work.group)
+
+    def _problem(self, work: Work | Batch, answer: bytes) -> str:
+        if isinstance(work, Batch):
+            work.judge(content_of(answer))
+            return ""
+        return self._events.problem(answer)
 
     def is_lost(self, container: Container) -> bool:
         """Whether its process has ended or its init phase has failed: the service makes a new environment."""

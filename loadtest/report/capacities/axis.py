@@ -8,9 +8,19 @@ from loadtest.results.summary import Vary
 
 VARIED: tuple[Vary, ...] = get_args(Vary)
 # Where nothing is said.
-DEFAULTS = {"rate": (50.0, 4000.0), "max-connections": (5.0, 500.0), "work-ms": (1.0, 1000.0)}
+DEFAULTS: dict[Vary, tuple[float, float]] = {
+    "rate": (50.0, 4000.0), "max-connections": (5.0, 500.0), "work-ms": (1.0, 1000.0),
+    "maximum-concurrency": (2.0, 1000.0),  # as far as AWS lets one choose
+}  # fmt: skip
+OBJECTIVE = "error_ratio == 0 and latency_ms.p99 <= 100"
+# Behind a queue whoever is refused comes again, and nobody waits for an answer.
+OBJECTIVES: dict[Vary, str] = {"maximum-concurrency": "error_ratio == 0 and connections.refused_count == 0"}
 FEWER_IS_HARDER = ("max-connections",)
-WHOLE = ("max-connections",)
+WHOLE = ("max-connections", "maximum-concurrency")
+UNITS: dict[Vary, str] = {
+    "rate": "/s", "max-connections": " connections", "work-ms": " ms of work",
+    "maximum-concurrency": " invocations at once",
+}  # fmt: skip
 
 
 class Axis(NamedTuple):
@@ -37,8 +47,13 @@ class Axis(NamedTuple):
         return self.vary.replace("-", "_")
 
     @property
+    def needs(self) -> dict[str, str]:
+        """What a plan has to have for that, by option."""
+        return {"invoke": "queue"} if self.vary == "maximum-concurrency" else {}
+
+    @property
     def unit(self) -> str:
-        return {"rate": "/s", "max-connections": " connections", "work-ms": " ms of work"}[self.vary]
+        return UNITS[self.vary]
 
     @property
     def is_reversed(self) -> bool:
@@ -51,7 +66,8 @@ class Axis(NamedTuple):
         ``precision`` and ``has_overload`` as :class:`Range` has them.
         """
         if not self.is_reversed:
-            return Range(self.low, self.high, precision, has_overload=has_overload)
+            is_whole = self.vary in WHOLE
+            return Range(self.low, self.high, precision, has_overload=has_overload, is_whole=is_whole)
         return Range(1.0, self.high / self.low, precision, whole=self.high, has_overload=has_overload)
 
     def value(self, hardness: float) -> float:

@@ -51,7 +51,8 @@ class Range(NamedTuple):
     """Where to look; ``precision`` is how far apart what holds and what breaks may be: 0.05 is 5%.
 
     ``whole``: what is tried is this divided by the hardness, and has to be a whole number; 0: it may be any.
-    ``has_overload``: whether what is tried can be doubled for a while.
+    ``has_overload``: whether what is tried can be doubled for a while; ``is_whole``: what is tried is the
+    hardness, and has to be a whole number.
     """
 
     low: float
@@ -59,6 +60,7 @@ class Range(NamedTuple):
     precision: float
     whole: float = 0.0
     has_overload: bool = True
+    is_whole: bool = False
 
 
 class Edge(NamedTuple):
@@ -183,6 +185,8 @@ def _rounded(hardness: float, within: Range) -> float:
     """The nearest one that can be tried."""
     if within.whole:
         return within.whole / max(1, round(within.whole / hardness))
+    if within.is_whole:
+        return float(max(1, round(hardness)))
     return float(f"{hardness:.{DIGITS_COUNT}g}")
 
 

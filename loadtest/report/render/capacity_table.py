@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from loadtest.report.capacities.axis import Axis
 from loadtest.report.wording import NOTHING, count, number, percent
-from loadtest.results.summary import Capacity, CapacityTrial
+from loadtest.results.summary import Capacity, CapacityTrial, QueueFigures
 
 HEADS = ("strategy", "holds", "between", "limited by", "first to break", "recovers", "trials")
 TRIAL_HEADS = ("strategy", "tried", "as", "verdict", "errors", "p99 ms", "connections", "why")
@@ -38,8 +38,16 @@ def sentence(arm: str, capacity: Capacity) -> str:
     if capacity.value is None:
         told = f"{arm} does not hold the objective{_anywhere(capacity)}"
     else:
-        told = f"{arm} holds {word} {axis.text(capacity.value)}{_interval(capacity)}"
+        told = f"{arm} holds {word} {axis.text(capacity.value)}{_interval(capacity)}{_queued(capacity)}"
     return f"{told}{_beyond(capacity)}."
+
+
+def _queued(capacity: Capacity) -> str:
+    """For how long events wait then, if they do."""
+    queues = [trial.figures.queue for trial in capacity.trials if trial.value == capacity.value]
+    oldest_s = [one.oldest_peak_s for one in queues if isinstance(one, QueueFigures)]
+    longest_s = max((value for value in oldest_s if value is not None), default=None)
+    return "" if longest_s is None else f", with the oldest event {number(longest_s)} s in the queue"
 
 
 def _why(capacity: Capacity) -> str:

@@ -98,6 +98,8 @@ def _figures(arms: Mapping[str, ArmSeries], styles: Mapping[str, plots.Style]) -
         "containers": plots.containers(arms, styles),
         "cold": plots.cold_starts(arms, styles),
     }
+    if any(len(course.queue_at_s) for course in courses.values()):
+        found |= {"queue": plots.queue(arms, styles)}
     if any(len(waits) for series in arms.values() for waits in series.reclaims_s):
         found |= {"zombies": plots.zombies(arms, styles), "reclaim": plots.reclaim(arms, styles)}
     return {key: figure for key, figure in found.items() if figure is not None}

@@ -232,6 +232,17 @@ def containers(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> An
     )
 
 
+def queue(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
+    """For how long the oldest event of the queue had waited. ``styles``: :func:`palette.styles`."""
+    return over_time(
+        "Age of the oldest event in the queue",
+        "s",
+        arms,
+        styles,
+        lambda c: {"at_s": c.queue_at_s, "oldest_s": c.queue_oldest_s},
+    )
+
+
 def cold_starts(arms: Mapping[str, ArmSeries], styles: Mapping[str, Style]) -> Any:
     """Cold starts in a second, over time. ``styles``: :func:`palette.styles`."""
     return over_time(

@@ -5,7 +5,15 @@ from typing import NamedTuple
 
 from loadtest.report.validity import RULE
 from loadtest.report.wording import code, count, number, percent, seconds, shortened
-from loadtest.results.summary import Arm, ArmFigures, PartFigures, PauseFigures, ProxyFigures, Summary
+from loadtest.results.summary import (
+    Arm,
+    ArmFigures,
+    PartFigures,
+    PauseFigures,
+    ProxyFigures,
+    QueueFigures,
+    Summary,
+)
 
 DISTURBED, INVALID = "~", "†"
 
@@ -108,6 +116,20 @@ OF_COSTS = (
 )
 
 
+OF_QUEUES = (
+    Column("retries", "", 3, lambda line: count(_of_queue(line).retries_count)),
+    Column("twice", "", 2, lambda line: count(_of_queue(line).duplicates_count)),
+    Column("dead", "letters", 4, lambda line: count(_of_queue(line).dead_letters_count)),
+    Column("oldest", "waited", 5, lambda line: seconds(_of_queue(line).oldest_peak_s)),
+)
+
+
+def _of_queue(line: Line) -> QueueFigures:
+    """Without figures where there is no queue, and for a part of a fleet."""
+    found = getattr(line, "queue", None)
+    return found if isinstance(found, QueueFigures) else QueueFigures()
+
+
 def _of_pause(line: Line) -> PauseFigures:
     """Without figures where no database pauses, and for a part of a fleet."""
     found = getattr(line, "pause", None)
@@ -127,7 +149,8 @@ def columns(summary: Summary) -> tuple[Column, ...]:
     proxies = tuple(column for column in OF_PROXIES if {column.cell(line) for line in shown} != {count(None)})
     pauses = OF_PAUSES if any(_of_pause(line) != PauseFigures() for line in shown) else ()
     costs = tuple(column for column in OF_COSTS if {column.cell(line) for line in shown} != {number(None)})
-    return COLUMNS + pauses + proxies + real + costs
+    queues = OF_QUEUES if any(_of_queue(line) != QueueFigures() for line in shown) else ()
+    return COLUMNS + pauses + queues + proxies + real + costs
 
 
 def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
@@ -150,6 +173,11 @@ def notes(summary: Summary, shown: Collection[int] | None = None) -> list[str]:
     if any(known[i] in OF_PAUSES for i in shown):
         found.append(
             "paused: share of the time in which the database paused; resumes: how often it was woken."
+        )
+    if any(known[i] in OF_QUEUES for i in shown):
+        found.append(
+            "retries: attempts after one that failed; twice: answers after the first; dead: events that were "
+            "given up; oldest: how long an event waited in the queue at most."
         )
     if any(known[i] in OF_PROXIES for i in shown):
         found.append(
