@@ -199,8 +199,10 @@ def test_the_fleet_knows_neither_locust_nor_the_environment():
 def test_a_strategy_is_taken_apart_in_one_place():
     takes_apart = re.compile(r"""\.(r?split|r?partition)\(["'][=+]["']""")
     for name, tree in TREES.items():
-        # Neither a DSN on a command line nor a fault nor a proxy is a strategy.
-        allowed = name in ("settings/strategy", "settings/fault", "settings/via", "results/provenance")
+        # Neither a DSN on a command line nor a fault, a proxy or a reservation is a strategy.
+        allowed = name in (
+            "settings/strategy", "settings/fault", "settings/via", "settings/reserved", "results/provenance",
+        )  # fmt: skip
         assert allowed or not takes_apart.search(ast.unparse(tree)), name
 
 

@@ -18,10 +18,11 @@ from loadtest.fleet.connection import Meter
 from loadtest.fleet.container import Container, Event, Reap, State
 from loadtest.fleet.context import Context
 from loadtest.fleet.runtime import Runtime, name_of
-from loadtest.fleet.scaling import Scaling, share_of
+from loadtest.fleet.scaling import REQUESTS_PER_S, SCALING_S, Allowance, share_of
 from loadtest.fleet.workload import Batch, Work
 from loadtest.results.rows import THROTTLED, UNFINISHED, Invocation, Start
 from loadtest.settings.plan import Settings
+from loadtest.settings.reserved import reserved_in
 from loadtest.settings.strategy import Part
 
 
@@ -69,7 +70,17 @@ class Fleet:
         self._slots_counts = {name: runtime.slots_count(name) for name in self._names}
         self._idle: dict[str, deque[Container]] = {name: deque() for name in self._names}
         self._concurrency_limit = share_of(settings.concurrency_limit, worker, workers_count)
-        self._scaling = Scaling(share_of(settings.scaling_per_10s, worker, workers_count))
+        self._scaling = Allowance(share_of(settings.scaling_per_10s, worker, workers_count), SCALING_S)
+        self._reserved = {
+            part: share_of(most, worker, workers_count)
+            for part, most in reserved_in(settings.reserved, self._names).items()
+        }
+        self._unreserved = self._concurrency_limit - sum(self._reserved.values())
+        self._requests = {
+            part: Allowance(REQUESTS_PER_S * most, 1.0)
+            for part, most in {**self._reserved, "": self._unreserved}.items()
+        }
+        self._running_counts: dict[str, int] = dict.fromkeys(self._requests, 0)
         self._rng = Random(f"{settings.seed}/fleet/{worker}")
         self._numbers = 0
         self._in_service: dict[Container, tuple[float, Any] | None] = {}
@@ -117,19 +128,24 @@ class Fleet:
     def deliver(self, part: str, tasks: Sequence[Task], draws: Draws, done: Done) -> bool:
         """One invocation of the function ``part`` for all ``tasks``, to its end; False if it is throttled.
 
-        ``done`` is called with a row for each of them, also if the greenlet is killed meanwhile. ``draws`` say
-        what becomes of the container afterwards.
+        ``done`` is called with a row for each of them, also if the greenlet is killed meanwhile. ``draws``
+        say what becomes of the container afterwards.
         """
+        pool = part if part in self._reserved else ""
+        limit, now_s = self._reserved.get(part, self._unreserved), self._clock.now()
+        if self._running_counts[pool] >= limit or not self._requests[pool].take(now_s):
+            return False
         container = self._take_idle(part)
         if container is None:
-            if (
-                self._slots_counts[part] > 1  # none is started because an arrival comes
-                or len(self._in_service) >= self._concurrency_limit
-                or not self._scaling.take(self._clock.now())
-            ):
+            # Several to an environment: none is started because an arrival comes.
+            if self._slots_counts[part] > 1 or not self._scaling.take(now_s):
                 return False
             container = self.new_container(part)
-        self._serve(container, tasks, draws, done)
+        self._running_counts[pool] += 1
+        try:
+            self._serve(container, tasks, draws, done)
+        finally:
+            self._running_counts[pool] -= 1
         return True
 
     def throttled(self, part: str, task: Task) -> Invocation:
@@ -276,6 +292,8 @@ class Fleet:
             container.invocations_count += 1
             kind, work_s = settings.workload, self._work_s
             works = [Work(kind, work_s, task.client, task.number, meter) for task in tasks]
+            for one in works if settings.cache_hit_ratio else ():
+                one.is_hit = self._is_hit(one)
             work = works[0] if settings.invoke != "queue" else Batch(works)
             started_s = clock.now()
             deadline_s = started_s + self._timeouts_s[container.part]
@@ -295,6 +313,10 @@ class Fleet:
             done(rows)
             meter.reset()
         return rows
+
+    def _is_hit(self, work: Work) -> bool:
+        """Whether the cache has what it asks for; drawn for the arrival, so the same for every strategy."""
+        return Random(f"{self.settings.seed}/cache/{work.id}").random() < self.settings.cache_hit_ratio
 
     def _rows(self, whole: Invocation, tasks: Sequence[Task]) -> list[Invocation]:
         """What an invocation did, and that it was a cold one, is in its first row alone: sums stay right."""

@@ -89,14 +89,15 @@ class InProcess:
         timeout_leaves: str,
         timeout_s: float,
         cold_start_s: float = 0.0,
+        cache_s: float = 0.0,
     ) -> None:
         """``factories`` create the functions, and ``routes`` are their ways, by the name of the part.
 
         ``timeout_leaves``: zombie or closed; ``timeout_s``: of every function; ``cold_start_s``: how long a
-        new container takes to start.
+        new container takes to start; ``cache_s``: how long an answer takes that is in a cache.
         """
         self._timeout_s = timeout_s
-        self._cold_start_s = cold_start_s
+        self._cold_start_s, self._cache_s = cold_start_s, cache_s
         self._factories = factories
         self._routes = routes
         self._book = book
@@ -146,6 +147,9 @@ class InProcess:
 
         The error is a code with its name, the name of an exception, or ``timeout``.
         """
+        if work.is_hit:
+            gevent.sleep(self._cache_s)
+            return ""
         try:
             if container.function is None:
                 connect = Connector(self._routes[container.part], container.meter)
@@ -210,8 +214,9 @@ def in_process(
     factories = _factories(parts, routes, pool_size, home)
     cold_start_s = settings.cold_start_ms / 1000
     return InProcess(
-        factories, routes, book, settings.timeout_leaves, settings.function_timeout_s, cold_start_s
-    )
+        factories, routes, book, settings.timeout_leaves, settings.function_timeout_s, cold_start_s,
+        settings.rtt_ms / 1000,
+    )  # fmt: skip
 
 
 def _factories(

@@ -1,4 +1,12 @@
-"""How fast the service lets a fleet grow. Pure: the time is an argument."""
+"""How fast the service lets a fleet grow and work. Pure: the time is an argument.
+
+Source: AWS Lambda developer guide, "Lambda scaling behavior": 1,000 new environments per function and 10 s,
+and ten requests a second for each concurrent execution that an account, or a function by reservation, may
+have.
+"""
+
+SCALING_S = 10.0
+REQUESTS_PER_S = 10
 
 
 def share_of(total: int, worker: int, workers_count: int) -> int:
@@ -9,26 +17,22 @@ def share_of(total: int, worker: int, workers_count: int) -> int:
     return total // workers_count + (worker < total % workers_count)
 
 
-class Scaling:
-    """An allowance of ``per_10s`` new containers in 10 s, refilled continuously up to that number.
+class Allowance:
+    """``most`` of something in ``period_s`` seconds, refilled continuously up to that number."""
 
-    Source: AWS Lambda developer guide, "Lambda scaling behavior": 1,000 per function and 10 s.
-    """
+    __slots__ = ("_at_s", "_left", "_most", "_period_s")
 
-    __slots__ = ("_allowance", "_at_s", "_per_10s")
-
-    def __init__(self, per_10s: float) -> None:
-        self._per_10s = per_10s
-        self._allowance = per_10s
+    def __init__(self, most: float, period_s: float) -> None:
+        self._most, self._period_s = most, period_s
+        self._left = most
         self._at_s: float | None = None
 
     def take(self, now_s: float) -> bool:
-        """Whether one more container may be started now."""
+        """Whether there is one more now."""
         if self._at_s is not None:
-            grown = self._allowance + (now_s - self._at_s) * self._per_10s / 10.0
-            self._allowance = min(self._per_10s, grown)
+            self._left = min(self._most, self._left + (now_s - self._at_s) * self._most / self._period_s)
         self._at_s = now_s
-        if self._allowance < 1.0:
+        if self._left < 1.0:
             return False
-        self._allowance -= 1.0
+        self._left -= 1.0
         return True

@@ -109,17 +109,17 @@ class Cached:
 
 
 class WithManager:
-    """The connection manager, with our policy or the published algorithm.
+    """The connection manager, with our policy or the published algorithm, and any ``options`` of its own.
 
     ``connect`` is what the module says.
     """
 
     __slots__ = ("_db",)
 
-    def __init__(self, connect: Connect, policy: Classic | None = None) -> None:
+    def __init__(self, connect: Connect, policy: Classic | None = None, **options: Any) -> None:
         # The published algorithm knows nothing of a password that changes.
         credentials = getattr(connect, "credentials", None) if policy is None else None
-        self._db = ConnectionManager(library=connect, policy=policy, credentials=credentials)
+        self._db = ConnectionManager(library=connect, policy=policy, credentials=credentials, **options)
 
     def invoke(self, work: Any, context: Any) -> None:
         """Runs ``work(session)`` with the manager as the session; ``context`` tells it the deadline."""

@@ -36,7 +36,9 @@ class Work:
     unique in a repetition; ``group`` is one of the groups of ``loadtest_rows``.
     """
 
-    __slots__ = ("_kind", "_meter", "_work_s", "group", "id", "query_s", "statements_count", "worked_s")
+    __slots__ = (
+        "_kind", "_meter", "_work_s", "group", "id", "is_hit", "query_s", "statements_count", "worked_s",
+    )  # fmt: skip
 
     def __init__(self, kind: str, work_s: float, client: int, number: int, meter: Meter) -> None:
         self._kind = kind
@@ -45,6 +47,7 @@ class Work:
         self.id = f"{client}/{number}"
         # A prime steps through the groups, so that clients do not ask for the same ones in step.
         self.group = 1 + (client * 7919 + number) % GROUPS_COUNT
+        self.is_hit = False  # the answer is in a cache: the database is not asked
         self.query_s = 0.0
         self.worked_s = 0.0
         self.statements_count = 0
@@ -112,12 +115,18 @@ class Batch:
         """Raises what is no single message's error."""
         for work in self.works[self._done_count :]:
             try:
-                work(session)
+                if not work.is_hit:
+                    work(session)
             except Exception as error:
                 if not _is_one_message_s(error):
                     raise
                 self._errors[work.id] = error
             self._done_count += 1
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether the database is asked for none of them."""
+        return all(work.is_hit for work in self.works)
 
     @property
     def query_s(self) -> float:

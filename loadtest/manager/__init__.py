@@ -1,6 +1,7 @@
 """The connection manager for MySQL behind serverless functions. Needs PyMySQL only."""
 
 from loadtest.manager.behind_proxy import BehindProxy
+from loadtest.manager.breaker import CircuitBreaker, CircuitOpen
 from loadtest.manager.classic import Classic
 from loadtest.manager.connection import ConnectionManager
 from loadtest.manager.errors import AnswerLost, NoConnection, QueryTimeout, SessionLost, TransactionLost
@@ -12,6 +13,7 @@ from loadtest.manager.transaction import Transaction
 from loadtest.manager.transaction_chain import TransactionChain
 
 __all__ = [
-    "AnswerLost", "BehindProxy", "Classic", "ConnectionManager", "Managed", "NoConnection", "Policy",
-    "QueryTimeout", "Result", "SessionLost", "Stats", "Transaction", "TransactionChain", "TransactionLost",
+    "AnswerLost", "BehindProxy", "CircuitBreaker", "CircuitOpen", "Classic", "ConnectionManager", "Managed",
+    "NoConnection", "Policy", "QueryTimeout", "Result", "SessionLost", "Stats", "Transaction",
+    "TransactionChain", "TransactionLost",
 ]  # fmt: skip

@@ -46,8 +46,8 @@ class Connector:
         """A connection of ``library``, made with ``config``, in time to use it.
 
         ``left_s`` is the time until the deadline (None: there is none), ``needed_s`` what the
-        invocation is expected to take. Raises :class:`NoConnection`, or the library's errors for what
-        waiting cannot cure.
+        invocation is expected to take. Raises :class:`NoConnection`, at once where a breaker is open,
+        or the library's errors for what waiting cannot cure.
         """
         options, policy, started = self._options, self._options.policy, time.monotonic()
         # A class's own connect is a method of its instances.
@@ -57,6 +57,8 @@ class Connector:
         give_up_at = None if limit_s is None else started + limit_s
         credentials = self._credentials(library, None)
         wait_s, tries_count, renewed = 0.0, 0, False
+        if options.breaker is not None:
+            options.breaker.check()
         while True:
             began = time.monotonic()
             allowed_s = None if give_up_at is None else max(LAST_TRY_S, give_up_at - began)
@@ -76,6 +78,8 @@ class Connector:
                 has_time = give_up_at is None or time.monotonic() < give_up_at
                 if not has_time or not policy.may_connect_again(error, tries_count, self.refused_count):
                     told = self._given_up(error, started, tries_count)
+                    if options.breaker is not None:
+                        options.breaker.failed()
                     if told is error:  # not "from error": it would be its own cause
                         raise
                     raise told from error
@@ -83,6 +87,8 @@ class Connector:
             else:
                 self.try_s = time.monotonic() - began
                 self.refused_count = 0
+                if options.breaker is not None:
+                    options.breaker.succeeded()
                 self._stats.connects_count += 1
                 log.debug("connected")
                 options.fire("on_connect", connection)

@@ -11,6 +11,7 @@ import pymysql
 
 from loadtest.manager import connection_string, sql
 from loadtest.manager.backoff import BASE_S, CAP_S, Backoff
+from loadtest.manager.breaker import CircuitBreaker
 from loadtest.manager.clock import now_s
 from loadtest.manager.connect import Connector
 from loadtest.manager.connect_arguments import ConnectArguments, is_pymysql, merged, understood
@@ -63,6 +64,7 @@ class ConnectionManager:
         credentials: Callable[[Exception | None], Mapping[str, Any]] | None = None,
         session_variables: Mapping[str, Any] | None = None,
         rng: random.Random | None = None,
+        breaker: CircuitBreaker | None = None,
         on_connect: Callable[[Any], object] | None = None,
         on_connect_error: Callable[[Exception], object] | None = None,
         on_retry: Callable[[Exception, int, float, str], object] | None = None,
@@ -93,6 +95,7 @@ class ConnectionManager:
                 tokens, an RDS secret as it is.
             session_variables: set on each connection, in the statement that also carries the lease.
             rng: the source of chance for backoffs.
+            breaker: fails at once where connects were given up several times in a row; none by default.
             on_connect: gets the connection.
             on_connect_error: gets the error that the caller gets.
             on_retry, on_query_retry: get the error, the count of tries, the wait and the backoff's name.
@@ -109,7 +112,7 @@ class ConnectionManager:
             policy=policy, manage=manage, backoff=backoff, base_s=base_s, cap_s=cap_s,
             max_query_retries=max_query_retries, query_retry_backoff=query_retry_backoff,
             return_final_sql_query=return_final_sql_query, credentials=credentials,
-            session_variables=session_variables, rng=rng, on_connect=on_connect,
+            session_variables=session_variables, rng=rng, breaker=breaker, on_connect=on_connect,
             on_connect_error=on_connect_error, on_retry=on_retry, on_close=on_close, on_error=on_error,
             on_kill=on_kill, on_kill_error=on_kill_error, on_query_retry=on_query_retry,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 from loadtest.manager import backoff as backoffs
 from loadtest.manager import checks
 from loadtest.manager.backoff import Backoff
+from loadtest.manager.breaker import CircuitBreaker
 from loadtest.manager.classic import Classic
 from loadtest.manager.managed import Managed
 from loadtest.manager.policy import Policy
@@ -40,6 +41,7 @@ class Options:
     credentials: Callable[[Exception | None], Mapping[str, Any]] | None = None
     session_variables: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
     rng: random.Random = field(default_factory=lambda: _shared_rng)
+    breaker: CircuitBreaker | None = None
     on_connect: Callable[[Any], object] | None = None  # the connection
     on_connect_error: Callable[[Exception], object] | None = None
     on_retry: Callable[[Exception, int, float, str], object] | None = None  # error, count, wait, algorithm
@@ -84,6 +86,8 @@ class Options:
                 raise ValueError(f"{name} is not a function, but of {type(getattr(self, name))}")
         if not callable(getattr(self.rng, "uniform", None)):
             raise checks.wrong(self, "rng", "a random.Random")
+        if not (self.breaker is None or isinstance(self.breaker, CircuitBreaker)):
+            raise checks.wrong(self, "breaker", "a CircuitBreaker")
         self._check_session_variables()
 
     def _check_session_variables(self) -> None:

@@ -18,6 +18,7 @@ from loadtest.settings.fault import Needs, faults_in
 from loadtest.settings.load_shape import STEADY, shape_points
 from loadtest.settings.nearest import nearest
 from loadtest.settings.profiles import profile_of
+from loadtest.settings.reserved import check_reserved
 from loadtest.settings.strategy import STRATEGIES, parse
 from loadtest.settings.tags import tags_in
 from loadtest.settings.via import vias_in
@@ -74,7 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         _about(
             "load",
-            'load over time, instead of a ramp: steady, spike, stairs, wave, or points "seconds:fraction,…"',
+            "load over time, instead of a ramp: steady, spike, stairs, wave, fan-out, or points "
+            '"seconds:fraction,…"',
         ),
     ] = ""
     warmup_s: Annotated[
@@ -88,6 +90,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     concurrency_limit: Annotated[
         Count, _about("service", "largest number of containers; an arrival beyond it is throttled")
     ] = 1000
+    reserved: Annotated[
+        str,
+        _about(
+            "service",
+            "reserved concurrency, PART=N,PART=N: so many containers of that function may run at once, and "
+            "the others share the rest of the limit",
+        ),
+    ] = ""
     scaling_per_10s: Annotated[
         Count, _about("service", "new containers allowed per 10 seconds, refilled continuously")
     ] = 1000
@@ -202,6 +212,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "eventbridge, kinesis, or a JSON file with {{id}} and {{group}} in it",
         ),
     ] = "plain"
+    cache_hit_ratio: Annotated[
+        Ratio,
+        _about(
+            "work",
+            "share of invocations whose answer is in a cache, so that they need no database, from 0 to 1",
+        ),
+    ] = 0.0
     work_ms: Annotated[
         NotNegative, _about("work", "milliseconds of other work while the connection is held")
     ] = 20.0
@@ -469,8 +486,19 @@ def _check_together(settings: Settings, source: str) -> None:
         try:
             profile_of(settings.profile)
             tags_in(settings.tags, settings.strategies)
+            _check_reserved(settings)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from None
+
+
+def _check_reserved(plan: Plan) -> None:
+    parts = [part.name for text in plan.strategies for part in parse(text)]
+    least = max(1, plan.workers, plan.processes)
+    check_reserved(plan.reserved, parts, plan.concurrency_limit, least)
+    if plan.cache_hit_ratio and any(part.is_real for text in plan.strategies for part in parse(text)):
+        raise UsageError(
+            "cache-hit-ratio is for emulated functions: a real one has a cache of its own, or none"
+        )
 
 
 def _check_invoking(settings: Settings, source: str) -> None:

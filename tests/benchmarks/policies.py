@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import SystemRandom
 
 from loadtest.fleet.strategies import WithManager
-from loadtest.manager import Managed
+from loadtest.manager import CircuitBreaker, Managed
 from loadtest.manager.backoff import patient
 from loadtest.manager.decision import AskPressure, Close, Keep
 
@@ -110,3 +110,8 @@ class Leased(Managed):
 
 
 leased_behind_router = variant(Leased)
+
+
+def with_breaker(connect):
+    """The manager with a circuit breaker: docs/patterns.md."""
+    return WithManager(connect, breaker=CircuitBreaker())

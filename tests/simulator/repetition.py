@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 
 from loadtest.errors import UsageError
-from loadtest.fleet.scaling import Scaling, share_of
+from loadtest.fleet.scaling import SCALING_S, Allowance, share_of
 from loadtest.manager.backoff import BY_NAME
 from tests.simulator.functions import THROTTLED, TIMEOUT, Cached, Direct, Ideal, Pool, WithManager
 from tests.simulator.machine import Cores, OwnCore, Simulation
@@ -104,7 +104,7 @@ class Fleet:
         self._flows = {}  # of arrivals, by number
         self._running = {}  # by number: deadline, function, when it was due, its cold start; oldest first
         self._limit = share_of(plan.concurrency_limit, worker, plan.processes)
-        self._scaling = Scaling(share_of(plan.scaling_per_10s, worker, plan.processes))
+        self._scaling = Allowance(share_of(plan.scaling_per_10s, worker, plan.processes), SCALING_S)
         self._rng = Random(f"{plan.seed}/{worker}")
 
     def arrivals(self):

@@ -14,7 +14,9 @@ DEFAULTS: dict[Vary, tuple[float, float]] = {
 }  # fmt: skip
 OBJECTIVE = "error_ratio == 0 and latency_ms.p99 <= 100"
 # Behind a queue whoever is refused comes again, and nobody waits for an answer.
-OBJECTIVES: dict[Vary, str] = {"maximum-concurrency": "error_ratio == 0 and connections.refused_count == 0"}
+OBJECTIVES: dict[Vary, str] = {
+    "maximum-concurrency": "connections.refused_count == 0 and queue.dead_letters_count == 0"
+}
 FEWER_IS_HARDER = ("max-connections",)
 WHOLE = ("max-connections", "maximum-concurrency")
 UNITS: dict[Vary, str] = {
