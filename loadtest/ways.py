@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from loadtest.dsn import Dsn
 
+ONE_FOR_ONE = "haproxy"  # each client of it has a connection of the server, and no statement is added
 VARIABLE = "LOADTEST_PROXIES"  # what a bench tells the processes that make its load
 
 

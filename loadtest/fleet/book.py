@@ -18,7 +18,7 @@ from loadtest.fleet.clock import Clock
 from loadtest.fleet.lifecycle import Quick, moved
 from loadtest.fleet.totals import Totals
 from loadtest.manager.liveness import is_readable
-from loadtest.results.rows import ConnectionLife, Kill
+from loadtest.results.rows import ConnectionLife, Kill, Pin
 
 # gevent's patching takes epoll out of `select`, for one that would block; ours is only ever polled.
 try:
@@ -116,11 +116,13 @@ class Book:
         worker: int,
         record: Callable[[ConnectionLife], None],
         record_kill: Callable[[Kill], None],
+        record_pin: Callable[[Pin], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._worker = worker
         self._record = record
         self._record_kill = record_kill
+        self._record_pin = record_pin
         self._by_fd: dict[int, Life] = {}
         self._of_container: dict[int, list[Life]] = {}
         self._changed: dict[Life, None] = {}
@@ -225,6 +227,10 @@ class Book:
             connection = life.connection()
             if connection is not None:
                 connection._force_close()
+
+    def pinned(self, container: int, cause: str) -> None:
+        """A statement of the ``container`` with this number has pinned its connection, for ``cause``."""
+        self._record_pin(Pin(self._worker, container, self._clock.now(), cause))
 
     def killing(self, killer: int, victim: int) -> Callable[[str], None]:
         """A KILL is being sent. Returns a function to be called with its error, "" if it succeeded.

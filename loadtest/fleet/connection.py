@@ -10,6 +10,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT, ER
 
 from loadtest.fleet.book import Book, Life
+from loadtest.fleet.pinning import TRANSACTION, cause_of
 from loadtest.manager.liveness import is_readable
 
 # No local port, open file, memory or room for a packet: the server never heard of such a connect.
@@ -46,13 +47,17 @@ class MeteredConnection(Connection):
     """PyMySQL's connection with delayed round trips, a meter, and a recorded life.
 
     Every write that waits for an answer is delayed by ``rtt_s``. A connect also pays it for the TCP handshake
-    and for the greeting, as between two hosts.
+    and for the greeting, as between two hosts. ``shares``: a proxy shares the server's connections, so what
+    pins one is recorded.
     """
 
-    def __init__(self, book: Book, meter: Meter, rtt_s: float, **arguments: Any) -> None:
+    def __init__(
+        self, book: Book, meter: Meter, rtt_s: float, shares: bool = False, **arguments: Any
+    ) -> None:
         self.meter = meter
         self._book = book
         self._rtt_s = rtt_s
+        self._pinned_by: set[str] | None = set() if shares else None
         self._life: Life | None = None
         self._busy = False
         self._quitting = False
@@ -109,6 +114,15 @@ class MeteredConnection(Connection):
         self.meter.commands_count += 1
         super()._execute_command(command, sql)  # type: ignore[misc]
         self._book.totals.sent(command)  # and not one that was cut on its way
+        if self._pinned_by is not None:
+            self._note_pin(cause_of(command, sql))
+
+    def _note_pin(self, cause: str) -> None:
+        pinned_by = self._pinned_by
+        assert pinned_by is not None  # noqa: S101 - the caller asks
+        if cause and (cause not in pinned_by or cause == TRANSACTION):
+            pinned_by.add(cause)
+            self._book.pinned(self.meter.container, cause)
 
     def query(self, sql: Any, unbuffered: bool = False) -> int:
         """Runs a statement and measures it; ``unbuffered`` leaves its rows on the wire, as in PyMySQL."""

@@ -14,6 +14,7 @@ class Route(NamedTuple):
     rtt_s: float  # added to every round trip, in seconds
     arguments: dict[str, Any]  # PyMySQL's: server, account, TLS
     secret: Callable[[], str] | None = None  # the account's password, where it may change
+    shares: bool = False  # a proxy that shares the server's connections is on it
 
 
 class Connector:
@@ -44,5 +45,5 @@ class Connector:
 
     def __call__(self, **arguments: Any) -> MeteredConnection:
         """``arguments`` go over the route's. Raises PyMySQL's errors."""
-        book, rtt_s, known, _ = self._route
-        return MeteredConnection(book, self.meter, rtt_s, **{**known, **self._own, **arguments})
+        book, rtt_s, known, _, shares = self._route
+        return MeteredConnection(book, self.meter, rtt_s, shares, **{**known, **self._own, **arguments})

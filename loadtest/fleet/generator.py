@@ -81,7 +81,9 @@ class Generator:
         repetition = Repetition.at(assignment.repetition)
         self._recorder = Recorder(repetition, worker, run_elsewhere)
         self._seconds = CsvAppender(repetition.generator, GeneratorSecond)
-        self.book = Book(self.clock, worker, self._recorder.connection, self._recorder.kill)
+        self.book = Book(
+            self.clock, worker, self._recorder.connection, self._recorder.kill, self._recorder.pin
+        )
         parts = parse(assignment.strategy)
         pool = share_of(
             max(1, assignment.max_connections - settings.ideal_reserve), worker, assignment.workers_count

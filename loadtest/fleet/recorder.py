@@ -66,6 +66,7 @@ class Recorder:
         self.start = self._rows["starts"].append
         self.connection = self._rows["connections"].append
         self.kill = self._rows["kills"].append
+        self.pin = self._rows["pins"].append
         self.lag = self._rows["lags"].append
         self._warm_up()
 

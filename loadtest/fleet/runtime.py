@@ -27,7 +27,7 @@ from loadtest.manager.errors import code_of, symbols
 from loadtest.results.rows import TIMEOUT
 from loadtest.settings.plan import Settings
 from loadtest.settings.strategy import Part
-from loadtest.ways import NO_PROXIES, Way
+from loadtest.ways import NO_PROXIES, ONE_FOR_ONE, Way
 
 Factory = Callable[[Connector], Any]
 
@@ -208,7 +208,8 @@ def in_process(
 
     def route(way: Way) -> Route:
         arguments = {**way.dsn.connect_arguments(), "autocommit": True, **tls_arguments(way.tls)}
-        return Route(book, settings.rtt_ms / 1000, arguments, secret)
+        shares = way.kind not in ("", ONE_FOR_ONE)
+        return Route(book, settings.rtt_ms / 1000, arguments, secret, shares)
 
     routes = {part.name: route(ways[part.via]) for part in parts}
     factories = _factories(parts, routes, pool_size, home)

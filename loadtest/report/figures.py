@@ -76,7 +76,7 @@ def summarise_repetition(
         integrity=_integrity(frames.meta),
     )
     if isinstance(frames.meta.get("proxy"), dict):
-        figures.proxy = _proxy(frames.samples)
+        figures.proxy = _proxy(frames.samples, frames.pins)
     if isinstance(frames.meta.get("pauses"), list):
         figures.pause = pause_figures(frames.meta["pauses"], frames.start_s, frames.deadline_s)
     if has_queue(frames):
@@ -156,15 +156,14 @@ def _add_answers(
     """The figures that an arm and each of its parts have."""
     answered = _answered(rows)
     started = rows["started_s"].notna().to_numpy()
-    counts = rows["error"][~answered].value_counts()
-    errors = {str(name): int(count) for name, count in counts.items() if count}
+    errors = _counted(rows["error"][~answered])
     latency_ms, duration_ms = times["latency_ms"], times["duration_ms"]
     good_count = int(np.searchsorted(latency_ms[0], slo_ms, side="right"))
     throughput = float(answered.sum()) / window.length_s
     figures.arrivals_count = len(rows)
     figures.good_ratio = _ratio(good_count, len(rows))
     figures.error_ratio = _ratio(int((~answered).sum()), len(rows))
-    figures.errors = dict(sorted(errors.items(), key=lambda item: (-item[1], item[0])))
+    figures.errors = errors
     figures.throttled_count = errors.get(THROTTLED, 0)
     figures.unfinished_count = errors.get(UNFINISHED, 0)
     figures.throughput_per_s = throughput if len(rows) and np.isfinite(throughput) else None
@@ -205,9 +204,20 @@ def _connections(frames: Frames) -> Connections:
     )
 
 
-def _proxy(samples: pd.DataFrame) -> ProxyFigures:
-    peaks = (samples[name].max() for name in ("clients_count", "waiting_count", "pinned_count"))
-    return ProxyFigures(*(None if np.isnan(peak) else int(peak) for peak in peaks))
+def _proxy(samples: pd.DataFrame, pins: pd.DataFrame) -> ProxyFigures:
+    def peak(name: str) -> int | None:
+        found = samples[name].max()
+        return None if np.isnan(found) else int(found)
+
+    return ProxyFigures(
+        peak("clients_count"), peak("waiting_count"), peak("pinned_count"), _counted(pins["cause"])
+    )
+
+
+def _counted(names: "pd.Series[str]") -> dict[str, int | float]:
+    """How often each name occurs, the most frequent first."""
+    counts = {str(name): int(count) for name, count in names.value_counts().items() if count}
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _growth(samples: pd.DataFrame) -> int | None:

@@ -38,7 +38,7 @@ def read_repetition(repetition: Repetition) -> Frames:
     tables = {kind: _rows(repetition, kind, warnings, unknown) for kind in ROW_TYPES}
     if tables["invocations"].empty:  # otherwise a missing file means that there was nothing to write
         unknown |= {
-            kind for kind in ("attempts", "kills", "lags", "starts") if not repetition.row_files(kind)
+            kind for kind in ("attempts", "kills", "lags", "pins", "starts") if not repetition.row_files(kind)
         }
     return Frames(
         **tables,

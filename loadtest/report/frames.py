@@ -29,6 +29,7 @@ class Frames:
     lags: pd.DataFrame
     starts: pd.DataFrame
     attempts: pd.DataFrame
+    pins: pd.DataFrame
     samples: pd.DataFrame
     generator: pd.DataFrame
     meta: dict[str, Any]

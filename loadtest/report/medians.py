@@ -47,8 +47,8 @@ def _merge(target: Struct, groups: Sequence[Struct]) -> None:
         if name in NOT_MERGED:
             continue
         known = [value for group in groups if (value := getattr(group, name)) not in (None, UNSET)]
-        if name == "errors":
-            setattr(target, name, _errors(known))
+        if name in ("errors", "pins"):
+            setattr(target, name, _counted(known))
         elif name == "disturbed":
             setattr(target, name, [s for s in STATISTICS if any(s in statistics for statistics in known)])
         elif known and isinstance(known[0], Struct):
@@ -63,7 +63,7 @@ def _merged(groups: Sequence[Group]) -> Group:
     return found
 
 
-def _errors(values: Iterable[dict[str, int | float]]) -> dict[str, int | float]:
+def _counted(values: Iterable[dict[str, int | float]]) -> dict[str, int | float]:
     """By name, the most frequent first. A name that a repetition lacks did not occur in it."""
     repetitions = list(values)
     names = {name for errors in repetitions for name in errors}

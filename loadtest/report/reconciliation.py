@@ -14,9 +14,9 @@ from loadtest.report.frames import Bools, Frames, column
 from loadtest.report.wording import count
 from loadtest.results.restarts import was_restarted
 from loadtest.results.summary import Balance
+from loadtest.ways import ONE_FOR_ONE
 
 OLDER = "the version that made this run did not count them"
-ONE_FOR_ONE = "haproxy"  # each client of it has a connection of the server, and no statement is added
 SHARED = "others may use this server"
 # A sample that failed may have connected, and asked up to this much, without the monitor knowing.
 FAILED_SAMPLE_STATEMENTS_COUNT = 7

@@ -112,6 +112,18 @@ class Kill(NamedTuple):
     error: str = ""
 
 
+class Pin(NamedTuple):
+    """A statement that bound its client to one connection of the server behind a proxy.
+
+    Once for each cause on a connection; for each transaction.
+    """
+
+    worker: int
+    container: int
+    at_s: float
+    cause: str
+
+
 class Lag(NamedTuple):
     """A stall of the generator's loop: whatever overlaps it may have been measured late."""
 
@@ -195,5 +207,6 @@ ROW_TYPES: dict[str, type[tuple[Any, ...]]] = {
     "starts": Start,
     "connections": ConnectionLife,
     "kills": Kill,
+    "pins": Pin,
     "lags": Lag,
 }

@@ -62,12 +62,14 @@ class ProxyFigures(Struct):
     """What a proxy in front of the server said of itself; peaks at one moment, None where it does not say.
 
     Its clients, those of them that waited for a connection of the server, and connections of the server that
-    slept and that one client alone could use (pinned).
+    slept and that one client alone could use (pinned). ``pins`` counts by cause the statements of emulated
+    functions that pinned one.
     """
 
     clients_peak_count: Count = None
     waiting_peak_count: Count = None
     pinned_peak_count: Count = None
+    pins: dict[str, int | float] = field(default_factory=dict)
 
 
 class QueueFigures(Struct):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.report.files import write_report
-from loadtest.results.rows import Attempt, ConnectionLife, Invocation, Kill, Lag, Sample, Start
+from loadtest.results.rows import Attempt, ConnectionLife, Invocation, Kill, Lag, Pin, Sample, Start
 from loadtest.results.summary import figure_names
 
 from .conftest import Writer, generator_second
@@ -90,6 +90,7 @@ SAMPLES = [
     Sample(12.5, error="no answer within 1 s"),
     Sample(13.0, 80, 4, 76, 1.0, 30, 0, 300, 90, clients_count=110, waiting_count=31, pinned_count=1),
 ]
+PINS = [Pin(0, 1, 13.0, "GET_LOCK"), Pin(0, 1, 13.0, "user variable"), Pin(1, 3, 15.0, "user variable")]
 # Of the load's 10 s the database pauses for 2, 2 and 0.5; it is woken at 12 and 15.
 PAUSES = [[9.0, 12.0], [13.0, 15.0], [19.5, None]]
 GENERATOR = [
@@ -212,7 +213,10 @@ EXPECTED = {
         "month_usd": (0.2 + 1e6 * 2.71 / 8 / 8 * 0.00002) / 1e6 * 8 / 8 * 730 * 3600 + 73 * 0.55 + 21.9,
     },
     "integrity": LEDGER,
-    "proxy": {"clients_peak_count": 120, "waiting_peak_count": 31, "pinned_peak_count": 3},
+    "proxy": {
+        "clients_peak_count": 120, "waiting_peak_count": 31, "pinned_peak_count": 3,
+        "pins": {"user variable": 2, "GET_LOCK": 1},
+    },
     "pause": {"paused_ratio": 0.45, "resumes_count": 2},
     "queue": {
         "deliveries_count": 9,  # of the window's 8 arrivals all but the throttled one, and two more
@@ -260,6 +264,7 @@ def golden(tmp_path: Path) -> Writer:
         connections=CONNECTIONS,
         kills=KILLS,
         attempts=ATTEMPTS,
+        pins=PINS,
         lags=LAGS,
         starts=STARTS,
     )  # fmt: skip
@@ -324,7 +329,7 @@ def test_the_schema_names_every_figure_of_a_repetition():
     }
     others = ("valid", "reasons", "errors", "reconciliation")
     numbers = {name for name in numbers if name.split(".")[0] not in others}
-    assert {name for name in numbers if not name.endswith(".disturbed")} == set(figure_names())
+    assert {name for name in numbers if not name.endswith((".disturbed", ".pins"))} == set(figure_names())
 
 
 def test_the_same_folder_gives_the_same_bytes(golden):
