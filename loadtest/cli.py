@@ -8,6 +8,7 @@ from loadtest.bench.interrupts import Interrupts, handled, ignored
 from loadtest.commands.bench import bench
 from loadtest.commands.capacity import capacity
 from loadtest.commands.compare_reports import compare_reports
+from loadtest.commands.doctor import doctor
 from loadtest.commands.faults import faults
 from loadtest.commands.options import Commands
 from loadtest.commands.output import EXIT_CODES, say
@@ -74,6 +75,7 @@ def main() -> None:
 
 
 for command in (
-    bench, capacity, worker, web, report, compare_reports, scenarios, faults, profiles, prices, server,
+    bench, capacity, worker, web, report, compare_reports, scenarios, faults, profiles, prices, doctor,
+    server,
 ):  # fmt: skip
     main.add_command(command)
