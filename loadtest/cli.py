@@ -1,6 +1,7 @@
 """The entry point: every command, and how each ends."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,12 +9,15 @@ from loadtest.bench.interrupts import Interrupts, handled, ignored
 from loadtest.commands.bench import bench
 from loadtest.commands.capacity import capacity
 from loadtest.commands.compare_reports import compare_reports
+from loadtest.commands.completion import completion
 from loadtest.commands.doctor import doctor
+from loadtest.commands.environment import name_variables
 from loadtest.commands.faults import faults
 from loadtest.commands.options import Commands
 from loadtest.commands.output import EXIT_CODES, say
 from loadtest.commands.prices import prices
 from loadtest.commands.profiles import profiles
+from loadtest.commands.project_defaults import project_defaults
 from loadtest.commands.report import report
 from loadtest.commands.scenarios import scenarios
 from loadtest.commands.server import server
@@ -61,7 +65,11 @@ def _say_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> 
         ctx.exit()
 
 
-@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -70,12 +78,20 @@ def _say_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> 
     callback=_say_version,
     help="show the version and exit",
 )
-def main() -> None:
-    """How many connections does MySQL behind serverless functions survive, and with which strategy?"""
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """How many connections does MySQL behind serverless functions survive, and with which strategy?
+
+    What is not given on the command line may come from the environment (LOADTEST_BENCH_DURATION=5s is bench's
+    --duration), or from pyproject.toml ([tool.loadtest.bench], duration = "5s").
+    """
+    assert isinstance(ctx.command, click.Group)  # noqa: S101 - this one
+    ctx.default_map = project_defaults(ctx.command, Path.cwd())
 
 
 for command in (
     bench, capacity, worker, web, report, compare_reports, scenarios, faults, profiles, prices, doctor,
-    server,
+    server, completion,
 ):  # fmt: skip
     main.add_command(command)
+name_variables(main)
