@@ -9,11 +9,12 @@ from loadtest.manager.managed import Managed
 from loadtest.manager.policy import Policy
 from loadtest.manager.result import Result
 from loadtest.manager.stats import Stats
+from loadtest.manager.stream import Stream
 from loadtest.manager.transaction import Transaction
 from loadtest.manager.transaction_chain import TransactionChain
 
 __all__ = [
     "AnswerLost", "BehindProxy", "CircuitBreaker", "CircuitOpen", "Classic", "ConnectionManager", "Managed",
-    "NoConnection", "Policy", "QueryTimeout", "Result", "SessionLost", "Stats", "Transaction",
+    "NoConnection", "Policy", "QueryTimeout", "Result", "SessionLost", "Stats", "Stream", "Transaction",
     "TransactionChain", "TransactionLost",
 ]  # fmt: skip

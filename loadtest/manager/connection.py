@@ -25,6 +25,7 @@ from loadtest.manager.result import Result
 from loadtest.manager.session import Session
 from loadtest.manager.statement import run_in_turn, run_statement, statements_of
 from loadtest.manager.stats import Stats
+from loadtest.manager.stream import Stream
 from loadtest.manager.transaction_chain import TransactionChain
 from loadtest.manager.view import View
 
@@ -229,6 +230,20 @@ class ConnectionManager:
         session's own, and PyMySQL's own errors for errors of the server.
         """
         return run_statement(self, sql, args, idempotent, timeout_s)
+
+    def stream(self, sql: str, args: Any = None, *, timeout_s: float | None = None) -> Stream:
+        """The rows of one statement as they come, for results that do not fit into memory::
+
+            with db.stream("SELECT * FROM items") as rows:
+                for row in rows: ...
+
+        ``args`` as in PyMySQL. Each answer gets ``timeout_s`` seconds at most, and never more than the
+        invocation has left. Until all rows were read, or the stream is closed, the connection is busy.
+        Nothing is sent again. Raises what :meth:`query` raises, :class:`AnswerLost` in the middle of the
+        rows, and :class:`TypeError` for another library than PyMySQL.
+        """
+        session = self._connected()
+        return Stream(session, sql, args, lambda: self._limit_s(timeout_s), library_errors(self._library))
 
     def executemany(self, sql: str, rows: Iterable[Any], *, timeout_s: float | None = None) -> Result:
         """Runs the statement with each of ``rows``; the result counts what all of them changed.

@@ -52,6 +52,7 @@ class Session:
         "opened_at",
         "served_count",
         "state",
+        "stop_reading",
         "used_at",
     )
 
@@ -73,6 +74,7 @@ class Session:
         self.is_read_only = False  # its server said so
         self.is_replacement = False  # of one whose server said so
         self.is_running = False
+        self.stop_reading: Callable[[], None] | None = None  # of a stream whose rows are under way
         self.state = NOTHING  # what its session holds of its own: locks, variables, temporary tables
 
     def __repr__(self) -> str:
@@ -147,7 +149,7 @@ class Session:
 
     def must_not_freeze(self) -> bool:
         """Whether a freeze would keep locks, or hand on to the next invocation what is not its own."""
-        return self.state != NOTHING or self.is_read_only or self.in_transaction()
+        return self.state != NOTHING or self.is_read_only or self.is_running or self.in_transaction()
 
     def may_be_replaced(self) -> bool:
         """Whether to connect anew, to a server that writes, after this one said that it does not.
@@ -223,7 +225,8 @@ class Session:
         """Raises :class:`RuntimeError` while a statement of another thread runs."""
         if self.is_running:
             raise RuntimeError(
-                "this ConnectionManager is busy with another statement: give each thread its own"
+                "this ConnectionManager is busy with another statement: give each thread its own, and read a "
+                "stream to its end, or close it"
             )
 
     def lengthen_lease(self, left_s: float | None, timeout_s: float | None) -> None:
@@ -244,6 +247,7 @@ class Session:
     def close(self) -> None:
         """Says goodbye to the server."""
         self.leave_to_the_parent()
+        self._end_stream()
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(*self._errors, OSError):  # it was gone already, which is what was wanted
@@ -251,6 +255,11 @@ class Session:
             self._stats.closed_count += 1
             log.debug("closed")
             self._options.fire("on_close")
+
+    def _end_stream(self) -> None:
+        stop, self.stop_reading = self.stop_reading, None
+        if stop is not None:
+            stop()
 
     def lose(self, error: BaseException) -> None:
         """The connection broke with ``error``: drops it, counts it and tells ``on_error``."""
@@ -262,6 +271,7 @@ class Session:
     def drop(self) -> None:
         """Lets go without a goodbye: the server is gone, or the connection is in an unknown state."""
         self.leave_to_the_parent()
+        self._end_stream()
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(*self._errors, OSError):
