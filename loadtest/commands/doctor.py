@@ -58,6 +58,6 @@ def doctor(server: str | None, asleep: str, as_scenario: bool) -> None:
 
 
 def server_named(text: str) -> str:
-    """The DSN without its password, as one may repeat it."""
+    """The DSN in ``text`` without its password, as one may repeat it."""
     dsn = Dsn.parse(text)
     return f"mysql://{dsn.user}@{dsn.host}:{dsn.port}/{dsn.database}"

@@ -13,7 +13,7 @@ class Pollers:
     function allows. It begins anew once the queue is empty and nothing is under way.
     """
 
-    __slots__ = ("_at_s", "_count", "_first", "_most", "_per_minute")
+    __slots__ = ("_at_s", "_count", "_first", "_most", "_per_minute", "_was_behind")
 
     def __init__(self, first: float, per_minute: float, most: int) -> None:
         self._first = min(max(1.0, first), most)
@@ -21,13 +21,17 @@ class Pollers:
         self._most = most
         self._count = self._first
         self._at_s: float | None = None
+        self._was_behind = False  # all were busy, and messages waited
 
     def may_invoke(self, now_s: float, busy_count: int, waiting_count: int) -> bool:
         """Whether one more batch may be handed over, with ``busy_count`` under way; to be asked often."""
-        if self._at_s is not None and waiting_count and busy_count >= int(self._count):
+        # Also where one of them has just become free: until then all were busy.
+        is_behind = self._was_behind or (waiting_count > 0 and busy_count >= int(self._count))
+        if self._at_s is not None and is_behind:
             grown = self._count + (now_s - self._at_s) * self._per_minute / 60
             self._count = min(float(self._most), grown)
         elif not waiting_count and not busy_count:
             self._count = self._first
         self._at_s = now_s
+        self._was_behind = waiting_count > 0 and busy_count >= int(self._count)
         return waiting_count > 0 and busy_count < int(self._count)

@@ -72,7 +72,8 @@ def add_costs(
         return _functions(billed[of], memory_mb[of], bill.prices, window) if is_told else Cost()
 
     if not frames.attempts.empty:  # of the events of these arrivals; a batch is billed once
-        rows = attempts_at(frames, rows).drop_duplicates(["worker", "invocation"])
+        tried = attempts_at(frames, rows).sort_values("cold", ascending=False, kind="stable")
+        rows = tried.drop_duplicates(["worker", "invocation"])  # by the row that says that it was cold
     billed = _billed_ms(rows, frames.starts)
     memory_mb = _memory_mb(rows, frames.meta, settings)
     part = rows["part"]

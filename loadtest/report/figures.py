@@ -11,7 +11,7 @@ from msgspec import UNSET
 from loadtest.report.connections import judge_kills, zombies
 from loadtest.report.frames import Bools, Floats, Frames, Window, column
 from loadtest.report.pauses import pause_figures
-from loadtest.report.queues import has_queue, queue_figures
+from loadtest.report.queues import attempts_at, has_queue, queue_figures
 from loadtest.report.times import moved, statistics
 from loadtest.report.validity import RULE, GeneratorHealth, Rule, reasons_against, stalled, stalls
 from loadtest.results.rows import THROTTLED, UNFINISHED, latency
@@ -81,6 +81,7 @@ def summarise_repetition(
         figures.pause = pause_figures(frames.meta["pauses"], frames.start_s, frames.deadline_s)
     if has_queue(frames):
         figures.queue = queue_figures(frames, rows)
+        figures.cold_starts_count = int(attempts_at(frames, rows)["cold"].sum())
     _add_answers(figures, rows, times, rule, settings.slo_ms, window)
     names = sorted({str(name) for name in rows["part"].unique()})
     parts = {name: [name] for name in names} if len(names) > 1 else {}

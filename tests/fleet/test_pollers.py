@@ -28,10 +28,23 @@ def test_the_maximum_concurrency_bounds_it(most, count):
     assert allowed(pollers, 60.0, allowed(pollers, 0.0)) == count
 
 
+@pytest.mark.parametrize("batch_s", [0.005, 0.025, 0.9])
+def test_it_grows_as_fast_where_batches_are_short(batch_s):
+    pollers, ends = Pollers(5, 300.0, 1250), []  # when each batch that is under way ends
+    now_s = 0.0
+    while now_s < 60.0:
+        ends = [end for end in ends if end > now_s]
+        while pollers.may_invoke(now_s, len(ends), 1000):
+            ends.append(now_s + batch_s * (1 + len(ends) / 1000))
+        now_s = min(ends)  # asked whenever one is done, and messages still wait
+    assert 280 <= len(ends) <= 305
+
+
 def test_it_does_not_grow_while_nothing_waits_and_begins_anew_once_nothing_is_under_way():
     pollers = Pollers(5, 300.0, 1250)
     assert allowed(pollers, 6.0, allowed(pollers, 0.0)) == 35
-    pollers.may_invoke(60.0, 20, 0)  # twenty are under way, and no message waits
+    for now_s in (6.01, 60.0):  # twenty are under way, and no message waits
+        pollers.may_invoke(now_s, 20, 0)
     assert allowed(pollers, 60.0) == 35
     pollers.may_invoke(70.0, 0, 0)
     assert allowed(pollers, 70.0) == 5

@@ -73,8 +73,9 @@ CREATE VIEW tried AS  -- the attempts at the events of the window
     );
 CREATE VIEW invoked AS  -- what is billed: each batch once, or the arrivals where there is no queue
     SELECT container, started_s, finished_s, cold, cold_start_s FROM (
-        SELECT *, row_number() OVER (PARTITION BY worker, invocation ORDER BY client, arrival) AS turn
-        FROM tried
+        SELECT *, row_number() OVER (
+            PARTITION BY worker, invocation ORDER BY cold DESC, client, arrival
+        ) AS turn FROM tried
     ) WHERE turn = 1
     UNION ALL SELECT container, started_s, finished_s, cold, cold_start_s FROM arrived
     WHERE NOT EXISTS (SELECT 1 FROM attempts);
@@ -135,7 +136,8 @@ FIGURES = {
         for kind in ("latency_ms", "duration_ms")
         for name, sql in _TIMES.items()
     },
-    "cold_starts_count": "SELECT count(*) FROM arrived WHERE cold",
+    "cold_starts_count": """SELECT CASE WHEN EXISTS (SELECT 1 FROM generator WHERE queued_count IS NOT NULL)
+        THEN (SELECT count(*) FROM tried WHERE cold) ELSE (SELECT count(*) FROM arrived WHERE cold) END""",
     "containers_peak_count": """SELECT max(total) FROM (
         SELECT sum(coalesce(most, before)) AS total FROM (
             SELECT *, lag(most) OVER (PARTITION BY worker ORDER BY second) AS before FROM containers

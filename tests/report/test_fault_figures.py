@@ -7,6 +7,7 @@ import pytest
 from loadtest.report.fault_figures import figures_of, of_repetitions, recovery_s
 from loadtest.report.fault_spans import spans
 from loadtest.report.frames import Frames
+from loadtest.results.rows import ROW_TYPES
 from loadtest.results.summary import FaultFigures
 
 DUE_S = np.arange(0, 20, 0.01)  # 100 a second
@@ -45,7 +46,8 @@ def frames(faults, invocations=(), **meta):
     rows = pd.DataFrame(list(invocations), columns=list(columns))
     empty = pd.DataFrame()
     known = {"start_s": 100.0, "deadline_s": 120.0, "ended_s": 121.0, "faults": faults, **meta}
-    return Frames(rows, empty, empty, empty, empty, empty, empty, known)
+    tables = dict.fromkeys((*ROW_TYPES, "samples", "generator"), empty)
+    return Frames(**{**tables, "invocations": rows}, meta=known)
 
 
 def fault(name, began_s, ended_s):

@@ -54,6 +54,8 @@ ATTEMPTS = [
     ),
     Attempt(0, 3, 0, 0, 1, "managed", 14.0, 14.009, error="2013 CR_SERVER_LOST"),
     Attempt(0, 3, 0, 90, 1, "managed", 14.1, 14.111),
+    # that of 12.0 once more, in the batch of the one that was cold, which is billed once
+    Attempt(0, 1, 0, 2, 2, "managed", 13.4, 13.42, False, 0.4),
 ]  # fmt: skip
 CONNECTIONS = [
     # opened before the repetition: not counted as opened
@@ -219,10 +221,10 @@ EXPECTED = {
     },
     "pause": {"paused_ratio": 0.45, "resumes_count": 2},
     "queue": {
-        "deliveries_count": 9,  # of the window's 8 arrivals all but the throttled one, and two more
+        "deliveries_count": 10,  # of the window's 8 arrivals all but the throttled one, and three more
         "throttles_count": 1,
         "retries_count": 2,  # both after the one that failed
-        "duplicates_count": 1,
+        "duplicates_count": 2,
         "dead_letters_count": 3,
         "waiting_peak_count": 11,  # 7 of worker 0 in second 14, and the 4 of worker 1 a second before
         "oldest_peak_s": 2.5,

@@ -115,23 +115,26 @@ def test_what_pins_a_connection_of_the_server_to_one_client(mysql_target, router
 def test_what_router_adds_to_a_statement_when_a_connection_changes_hands(mysql_target):
     """It makes the connection of one client ready for the other: docs/proxy.md names the count."""
 
-    def questions_count():
-        with connections.session(mysql_target.admin) as cursor:
+    # A Router of its own, whose pool has no connection for each of the two, unless on a busy machine the
+    # second one comes before the first has given its own back: then each finds it again.
+    with ExitStack() as stack:
+        cursor = stack.enter_context(connections.session(mysql_target.admin))
+
+        def questions_count():
             cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
             return int(cursor.fetchone()[1])
 
-    # A Router of its own, whose pool has no connection for each of the two.
-    with ExitStack() as stack:
         proxies = stack.enter_context(launched_proxies([via_in("router")], mysql_target, "off"))
         one, other = (
             stack.enter_context(closing(pymysql.connect(**arguments(proxies["router"])))) for _ in range(2)
         )
-        before = questions_count()
-        for _ in range(50):
-            ran(one, "SELECT 1")
-            ran(other, "SELECT 1")
-        each = (questions_count() - before) / 100
-    assert 2.9 < each < 3.3
+        cost = []
+        for client in (one, other) * 25:
+            before = questions_count()
+            ran(client, "SELECT 1")
+            cost.append(questions_count() - before - 1)  # the second question about it counts, too
+    assert 3 in cost
+    assert set(cost) <= {1, 3}, "its own again, or the other's"
 
 
 def test_a_lease_ends_no_client_of_router(mysql_target, client):

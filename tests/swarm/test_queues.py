@@ -33,7 +33,8 @@ def test_as_many_connections_as_the_queue_makes_invocations_and_nobody_is_refuse
     # Two at once with 60 ms of work each carry half of 60 a second, so that events have to wait.
     assert found.queue.waiting_peak_count > 10
     assert found.queue.oldest_peak_s > 0.3
-    assert found.latency_ms.max > 1000 * 0.3, "from the event's own time"
+    longest_s = max(row["finished_s"] - row["due_s"] for row in ran.invocations)
+    assert longest_s > 0.3, "from the event's own time"
 
 
 def test_without_that_limit_a_small_server_refuses_and_retries_bring_the_answer(target, tmp_path):
