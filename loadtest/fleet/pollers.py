@@ -25,13 +25,15 @@ class Pollers:
 
     def may_invoke(self, now_s: float, busy_count: int, waiting_count: int) -> bool:
         """Whether one more batch may be handed over, with ``busy_count`` under way; to be asked often."""
+        if not waiting_count and not busy_count:
+            self._count = self._first
         # Also where one of them has just become free: until then all were busy.
-        is_behind = self._was_behind or (waiting_count > 0 and busy_count >= int(self._count))
-        if self._at_s is not None and is_behind:
+        elif self._at_s is not None and (self._was_behind or self._is_behind(busy_count, waiting_count)):
             grown = self._count + (now_s - self._at_s) * self._per_minute / 60
             self._count = min(float(self._most), grown)
-        elif not waiting_count and not busy_count:
-            self._count = self._first
         self._at_s = now_s
-        self._was_behind = waiting_count > 0 and busy_count >= int(self._count)
-        return waiting_count > 0 and busy_count < int(self._count)
+        self._was_behind = self._is_behind(busy_count, waiting_count)
+        return waiting_count > 0 and not self._was_behind
+
+    def _is_behind(self, busy_count: int, waiting_count: int) -> bool:
+        return waiting_count > 0 and busy_count >= int(self._count)

@@ -28,7 +28,7 @@ def test_the_maximum_concurrency_bounds_it(most, count):
     assert allowed(pollers, 60.0, allowed(pollers, 0.0)) == count
 
 
-@pytest.mark.parametrize("batch_s", [0.005, 0.025, 0.9])
+@pytest.mark.parametrize("batch_s", [0.1, 0.25, 0.9])
 def test_it_grows_as_fast_where_batches_are_short(batch_s):
     pollers, ends = Pollers(5, 300.0, 1250), []  # when each batch that is under way ends
     now_s = 0.0
