@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from loadtest.cli import main
+from loadtest.results.provenance import repeat_command
 
 NOBODY = ("bench", "quick", "--server", "mysql://u@127.0.0.1:1/d")
 
@@ -57,10 +58,14 @@ def test_a_projects_defaults_are_found_above_and_lists_are_repeated_options(insi
             "[tool.loadtest.bench]\nstrategys = 'a'",
             "bench has no option 'strategys' (did you mean strategies?)",
         ),
-        ("[tool.loadtest.bensh]\nrate = 1", "there is no command 'bensh' (did you mean bench?)"),
+        ("[tool.loadtest.bensh]\nrate = 1", "no command 'bensh' takes defaults (did you mean bench?)"),
         ("[tool.loadtest]\nrate = 1", "write a table for each command"),
-        ("[tool.loadtest.bench]\nrate = [1, 2]", "rate cannot be [1, 2]: expected one value"),
-        ("[tool.loadtest.server]\nrate = 1", "there is no command 'server'"),
+        ("[tool.loadtest.bench]\nrate = [1, 2]", "rate cannot be [1, 2]: expected one text or number"),
+        ("[tool.loadtest.bench]\nout = false", "out cannot be False: expected one text or number"),
+        ("[tool.loadtest.bench]\njson = 1", "json cannot be 1: expected true or false"),
+        ("[tool.loadtest.bench]\nbudget = 'managed.wrong == 0'", "budget 'managed.wrong == 0'"),
+        ("[tool.loadtest.bench]\nbudget = [true]", "budget cannot be [True]: expected texts or numbers"),
+        ("[tool.loadtest.server]\nrate = 1", "no command 'server' takes defaults"),
     ],
 )
 def test_a_default_that_cannot_be_is_refused_with_the_nearest_name(inside, tmp_path, text, said):
@@ -97,3 +102,13 @@ def test_the_completion_of_each_shell_is_printed(inside, shell):
 
 def test_another_shell_is_refused(inside):
     assert "bash" in inside.run("completion", "csh")[2]
+
+
+def test_the_command_that_repeats_a_run_has_what_came_from_the_environment_without_a_password():
+    environment = {
+        "LOADTEST_BENCH_RATE": "40",
+        "LOADTEST_BENCH_SERVER": "mysql://u:secret@h/d",
+        "LOADTEST_WEB_RATE": "1",
+    }
+    said = repeat_command(["loadtest", "bench", "quick"], environment)
+    assert said == "LOADTEST_BENCH_RATE=40 LOADTEST_BENCH_SERVER=mysql://u@h:3306/d loadtest bench quick"

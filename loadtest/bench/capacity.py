@@ -25,7 +25,8 @@ from loadtest.settings.durations import duration_text
 from loadtest.settings.plan import Plan
 from loadtest.settings.prices import prices_in
 from loadtest.settings.profiles import profile_of
-from loadtest.settings.strategy import arm_name
+from loadtest.settings.reserved import reserved_alone
+from loadtest.settings.strategy import arm_name, parse
 from loadtest.settings.tags import tags_alone
 from loadtest.settings.via import alone
 
@@ -145,6 +146,7 @@ class CapacitySearch:
             self._asked.axis.option: value,
             **alone(strategy, self._plan.via),
             "tags": tags_alone(strategy, self._plan.tags),
+            "reserved": reserved_alone(self._plan.reserved, [part.name for part in parse(strategy)]),
         }
         if kind == search.Kind.RECOVERY:
             changes |= self._overload(value)

@@ -60,4 +60,5 @@ def doctor(server: str | None, asleep: str, as_scenario: bool) -> None:
 def server_named(text: str) -> str:
     """The DSN in ``text`` without its password, as one may repeat it."""
     dsn = Dsn.parse(text)
-    return f"mysql://{dsn.user}@{dsn.host}:{dsn.port}/{dsn.database}"
+    host = f"[{dsn.host}]" if ":" in dsn.host else dsn.host
+    return f"mysql://{dsn.user}@{host}:{dsn.port}/{dsn.database}"

@@ -41,7 +41,7 @@ def _values(
     command = group.commands.get(name)
     if command is None or isinstance(command, click.Group):
         known = [one for one, of in group.commands.items() if not isinstance(of, click.Group)]
-        raise UsageError(f"{where}: there is no command {name!r}{nearest(name, known)}")
+        raise UsageError(f"{where}: no command {name!r} takes defaults{nearest(name, known)}")
     options = {
         flag.removeprefix("--"): option
         for option in command.params
@@ -52,12 +52,27 @@ def _values(
         option = options.get(key.replace("_", "-"))
         if option is None:
             raise UsageError(f"{where}: {name} has no option {key!r}{nearest(key, options)}")
-        if isinstance(value, dict) or (isinstance(value, list) and not option.multiple):
-            raise UsageError(f"{where}: {name}: {key} cannot be {value!r}: expected one value")
         assert option.name is not None  # noqa: S101 - click has given it one
-        yield option.name, [*map(str, value)] if isinstance(value, list) else _as_given(value)
+        wrong = _wrong(option, value)
+        if wrong:
+            raise UsageError(f"{where}: {name}: {key} cannot be {value!r}: expected {wrong}")
+        yield option.name, _as_given(option, value)
 
 
-def _as_given(value: Any) -> Any:
-    """As a command line would have it, so that it is checked alike; a flag stays one."""
-    return value if isinstance(value, bool) else str(value)
+def _wrong(option: click.Option, value: Any) -> str:
+    """What was expected instead of ``value``; "" if it will do."""
+    if option.is_flag:
+        return "" if isinstance(value, bool) else "true or false"
+    several = value if isinstance(value, list) and option.multiple else [value]
+    if all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in several):
+        return ""
+    return "texts or numbers" if option.multiple else "one text or number"
+
+
+def _as_given(option: click.Option, value: Any) -> Any:
+    """As a command line would have it, so that it is checked alike."""
+    if option.is_flag:
+        return value
+    if option.multiple:
+        return [*map(str, value)] if isinstance(value, list) else [str(value)]
+    return str(value)

@@ -69,13 +69,13 @@ class Fleet:
         self._bounds = list(accumulate(part.share for part in parts))
         self._slots_counts = {name: runtime.slots_count(name) for name in self._names}
         self._idle: dict[str, deque[Container]] = {name: deque() for name in self._names}
-        self._concurrency_limit = share_of(settings.concurrency_limit, worker, workers_count)
         self._scaling = Allowance(share_of(settings.scaling_per_10s, worker, workers_count), SCALING_S)
         self._reserved = {
             part: share_of(most, worker, workers_count)
             for part, most in reserved_in(settings.reserved, self._names).items()
         }
-        self._unreserved = self._concurrency_limit - sum(self._reserved.values())
+        whole = sum(reserved_in(settings.reserved, self._names).values())
+        self._unreserved = share_of(max(0, settings.concurrency_limit - whole), worker, workers_count)
         self._requests = {
             part: Allowance(REQUESTS_PER_S * most, 1.0)
             for part, most in {**self._reserved, "": self._unreserved}.items()

@@ -148,10 +148,17 @@ class Batch:
         return {"Records": [{"messageId": work.id, "body": json.dumps(work.event())} for work in self.works]}
 
     def judge(self, answer: Any) -> None:
-        """Takes from a function's ``answer`` which messages it has failed."""
+        """Takes from a function's ``answer`` which messages it has failed; all, if it makes no sense."""
         failures = answer.get(UNFINISHED_BATCH) if isinstance(answer, dict) else None
-        if failures:
-            self.fail({one.get("itemIdentifier") for one in failures if isinstance(one, dict)})
+        if failures is None or failures == []:
+            return
+        ids = [
+            one.get("itemIdentifier") if isinstance(one, dict) else None
+            for one in (failures if isinstance(failures, list) else [None])
+        ]
+        self.fail(
+            [one for one in ids if isinstance(one, str)] if all(isinstance(one, str) for one in ids) else []
+        )
 
     def fail(self, ids: Collection[Any]) -> None:
         """The ``ids`` of messages that the function reports as failed. An unknown one stands for all of them.

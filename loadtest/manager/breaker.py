@@ -31,6 +31,8 @@ class CircuitBreaker:
         with breaker:
             rows = db.query("SELECT 1")
 
+    In such a block its end counts, and not the connects of a manager with the same breaker.
+
     It knows one container: each finds out for itself. One breaker may serve several managers of a container.
     """
 
@@ -53,6 +55,7 @@ class CircuitBreaker:
         self._failed_count = 0
         self._opened_at: float | None = None
         self._trial_at: float | None = None  # a trial is under way since then
+        self._depth = 0  # blocks of `with` that are open: what is in them is theirs to judge
         self.opened_count = 0  # how often it opened
         self.refused_count = 0  # calls that it turned away
 
@@ -68,7 +71,7 @@ class CircuitBreaker:
 
     def check(self) -> None:
         """To be called before each try. Raises :class:`CircuitOpen` if there shall be none."""
-        if self._opened_at is None:
+        if self._opened_at is None or self._depth:
             return
         at_s = now_s()
         # A trial that was stopped in the middle has not said how it ended: after a while another one may try.
@@ -85,10 +88,13 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """To be called after a try that succeeded: it closes."""
-        self._failed_count, self._opened_at, self._trial_at = 0, None, None
+        if not self._depth:
+            self._failed_count, self._opened_at, self._trial_at = 0, None, None
 
     def failed(self) -> None:
         """To be called after a try that failed: it opens after several in a row, or after a trial."""
+        if self._depth:
+            return
         self._failed_count += 1
         if self._trial_at is not None or self._failed_count >= self.failures_count:
             self.opened_count += 1
@@ -96,11 +102,15 @@ class CircuitBreaker:
 
     def __enter__(self) -> "CircuitBreaker":
         self.check()
+        self._depth += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
         if error is None:
             self.succeeded()
         elif self._counts(error) and not isinstance(error, CircuitOpen):

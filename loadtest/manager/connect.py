@@ -55,10 +55,10 @@ class Connector:
         settings = session_settings(policy.lease_s, options.session_variables)
         limit_s = policy.connect_limit_s(left_s, needed_s)
         give_up_at = None if limit_s is None else started + limit_s
-        credentials = self._credentials(library, None)
-        wait_s, tries_count, renewed = 0.0, 0, False
         if options.breaker is not None:
             options.breaker.check()
+        credentials = self._credentials(library, None)
+        wait_s, tries_count, renewed = 0.0, 0, False
         while True:
             began = time.monotonic()
             allowed_s = None if give_up_at is None else max(LAST_TRY_S, give_up_at - began)

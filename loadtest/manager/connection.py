@@ -243,7 +243,8 @@ class ConnectionManager:
         rows, and :class:`TypeError` for another library than PyMySQL.
         """
         session = self._connected()
-        return Stream(session, sql, args, lambda: self._limit_s(timeout_s), library_errors(self._library))
+        errors = library_errors(self._library)
+        return Stream(session, sql, args, lambda: self._limit_s(timeout_s), self.remaining_s, errors)
 
     def executemany(self, sql: str, rows: Iterable[Any], *, timeout_s: float | None = None) -> Result:
         """Runs the statement with each of ``rows``; the result counts what all of them changed.

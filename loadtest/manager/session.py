@@ -180,6 +180,14 @@ class Session:
         Where the policy guards the session, a statement that gives it a state of its own binds the invocation
         to this connection.
         """
+        self.guard(sql, timeout_s, left_s)
+        return self.execute(sql, args, timeout_s)
+
+    def guard(self, sql: str, timeout_s: float | None, left_s: Callable[[], float | None]) -> None:
+        """Before the statement ``sql`` is sent: keeps what it will leave in the session.
+
+        Arguments and errors are those of :meth:`query`.
+        """
         state = state_of(sql)
         if state > self.state and self._options.policy.guards_session:
             try:
@@ -188,7 +196,6 @@ class Session:
                 # Whatever became of this, nothing of the caller's was sent.
                 raise Ended(ended.error, Fate.NOT_SENT if ended.lost else ended.fate, ended.lost) from ended
             self.state = state
-        return self.execute(sql, args, timeout_s)
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
         """Runs a statement within ``timeout_s`` seconds (None: no limit).
@@ -202,24 +209,31 @@ class Session:
                 self.connection, sql, args, timeout_s, self._errors, self._options.return_final_sql_query
             )
         except Ended as ended:
-            if ended.lost or (self.in_block and code_of(ended.error) == DEADLOCK):
-                # After a deadlock the server has rolled back all of it; what follows would be on its own.
-                self.lose(ended.error)
-            elif is_read_only(ended.error, self.in_transaction()):
-                self.is_read_only = True
-            self.used_at = now_s()
+            self.failed(ended.error, lost=ended.lost)
             raise
         except BaseException:
             self.drop()  # cut in the middle of an answer: what is read next would belong to this one
             raise
         finally:
             self.is_running = False
+        last = result.more[-1] if result.more else result
+        self.answered(has_rows=last.has_rows)
+        return result
+
+    def answered(self, *, has_rows: bool) -> None:
+        """The server has answered a statement; ``has_rows``: with rows, if only none."""
         self.used_at = now_s()
         status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
-        autocommit = status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
-        last = result.more[-1] if result.more else result
-        self._read_in_transaction = last.has_rows and not autocommit
-        return result
+        self._read_in_transaction = has_rows and not status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+
+    def failed(self, error: BaseException, *, lost: bool) -> None:
+        """A statement ended with ``error``; ``lost``: the connection is of no further use."""
+        if lost or (self.in_block and code_of(error) == DEADLOCK):
+            # After a deadlock the server has rolled back all of it; what follows would be on its own.
+            self.lose(error)
+        elif is_read_only(error, self.in_transaction()):
+            self.is_read_only = True
+        self.used_at = now_s()
 
     def check_idle(self) -> None:
         """Raises :class:`RuntimeError` while a statement of another thread runs."""

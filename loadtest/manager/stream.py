@@ -7,11 +7,12 @@ from typing import Any
 from pymysql.connections import Connection
 from pymysql.cursors import DictCursor, SSCursor, SSDictCursor
 
+from loadtest.manager.clock import now_s
 from loadtest.manager.errors import AnswerLost, QueryTimeout, code_of
 from loadtest.manager.fate import Fate, fate
 from loadtest.manager.read_timeout import read_timeout
+from loadtest.manager.result import unwrapped
 from loadtest.manager.session import Session
-from loadtest.manager.session_state import state_of
 
 ROWS_AT_ONCE = 500
 OVER = "the stream's connection is closed: read all of it within its invocation"
@@ -26,7 +27,13 @@ class Stream(Iterator[Any]):
     """
 
     def __init__(
-        self, session: Session, sql: str, args: Any, limit_s: Callable[[], float | None], errors: Any
+        self,
+        session: Session,
+        sql: str,
+        args: Any,
+        limit_s: Callable[[], float | None],
+        left_s: Callable[[], float | None],
+        errors: Any,
     ) -> None:
         """Sends the statement. Raises what :meth:`ConnectionManager.query` raises, and sends nothing again.
 
@@ -35,6 +42,7 @@ class Stream(Iterator[Any]):
             sql: the statement.
             args: as PyMySQL takes them.
             limit_s: how many seconds the next answer may take; None: as long as it likes.
+            left_s: how many the invocation has left; None: no deadline.
             errors: the library's exceptions.
         """
         connection = session.connection
@@ -43,6 +51,8 @@ class Stream(Iterator[Any]):
                 "a stream needs PyMySQL: with another library, use get_client() and its own cursors"
             )
         session.check_idle()
+        with unwrapped:
+            session.guard(sql, limit_s(), left_s)
         self._session, self._limit_s, self._errors = session, limit_s, errors
         session.is_running = True
         is_mapping = issubclass(connection.cursorclass, DictCursor)
@@ -50,10 +60,10 @@ class Stream(Iterator[Any]):
         self._rows: Iterator[Any] = iter(())
         self._is_over = False  # read to its end, or closed by whoever reads
         session.stop_reading = self._stop
-        session.state = max(session.state, state_of(sql))  # a lock, say, that it leaves behind
         self._has_begun = False
         self._read(lambda cursor: cursor.execute(sql, args))
         self._has_begun = True
+        session.answered(has_rows=self._cursor.description is not None)
 
     def __repr__(self) -> str:
         return f"<Stream {'closed' if self._cursor is None else 'open'}>"
@@ -75,6 +85,7 @@ class Stream(Iterator[Any]):
             raise RuntimeError(OVER)
         found = self._read(lambda cursor: cursor.fetchmany(ROWS_AT_ONCE))
         if not found:
+            self._read(lambda cursor: cursor.close())  # reads what a procedure has beside the rows
             self._end()
             raise StopIteration
         self._rows = iter(found)
@@ -98,26 +109,27 @@ class Stream(Iterator[Any]):
 
     def _end(self) -> None:
         """All rows were read, or none will come: the connection is free."""
-        self._is_over = True
-        cursor, self._cursor = self._cursor, None
+        self._is_over, self._cursor = True, None
         self._session.is_running, self._session.stop_reading = False, None
-        if cursor is not None:
-            cursor.close()
 
     def _read(self, step: Callable[[SSCursor], Any]) -> Any:
         session, cursor = self._session, self._cursor
         assert cursor is not None  # noqa: S101 - the callers have looked
+        if not session.is_open:  # in a child of a fork: these rows are the parent's
+            session.drop()
+            raise RuntimeError(OVER)
         try:
             with read_timeout(session.connection, self._limit_s()):
-                return step(cursor)
+                found = step(cursor)
+            session.used_at = now_s()
+            return found
         except self._errors as error:
             if fate(error) is Fate.DEFINITE:
-                if self._has_begun:
-                    session.drop()  # whatever else was to come
-                else:
+                session.failed(error, lost=self._has_begun)  # whatever else was to come
+                if session.is_open:
                     self._end()
                 raise
-            session.lose(error)
+            session.failed(error, lost=True)
             told = QueryTimeout if isinstance(error.__context__, TimeoutError) else AnswerLost
             said = error.args[-1] if error.args else error
             raise told(code_of(error) or 2013, f"{said}: not all rows came") from error

@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -40,15 +41,28 @@ def made_on(worker: int) -> dict[str, Any]:
     return {"worker": worker, **machine(), "versions": versions()}
 
 
-def repeat_command(words: list[str]) -> str:
-    """The command as it was typed, without the password of a DSN. ``words`` are ``sys.argv``'s."""
+def repeat_command(words: list[str], environment: Mapping[str, str] = os.environ) -> str:
+    """The command as it was typed, without the password of a DSN. ``words`` are ``sys.argv``'s.
+
+    The options that came from the ``environment`` stand before it.
+    """
     shown = []
     for word in words[1:]:
         option, sep, value = word.rpartition("=") if word.startswith("--server=") else ("", "", word)
-        if "://" in value:
-            try:
-                value = str(Dsn.parse(value))
-            except UsageError:
-                value = "mysql://…"
-        shown.append(f"{option}{sep}{value}")
-    return shlex.join(["loadtest", *shown])
+        shown.append(f"{option}{sep}{_without_password(value)}")
+    prefix = f"LOADTEST_{shown[0].replace('-', '_').upper()}_" if shown else "LOADTEST_"
+    given = [
+        f"{name}={shlex.quote(_without_password(value))}"
+        for name, value in sorted(environment.items())
+        if name.startswith(prefix)
+    ]
+    return " ".join([*given, shlex.join(["loadtest", *shown])])
+
+
+def _without_password(value: str) -> str:
+    if "://" not in value:
+        return value
+    try:
+        return str(Dsn.parse(value))
+    except UsageError:
+        return "mysql://…"

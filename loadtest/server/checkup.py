@@ -133,5 +133,8 @@ def _pairs(cursor: Cursor, of: str, names: Sequence[str]) -> dict[str, str]:
 
 def _may_see_all(cursor: Cursor) -> bool:
     cursor.execute("SHOW GRANTS")
-    grants = " ".join(str(row[0]) for row in cursor.fetchall())
-    return "ALL PRIVILEGES ON *.*" in grants or "PROCESS" in grants
+    for (grant,) in cursor.fetchall():
+        rights, on, _ = str(grant).removeprefix("GRANT ").partition(" ON *.* TO ")
+        if on and {"PROCESS", "ALL PRIVILEGES"} & {right.strip() for right in rights.split(",")}:
+            return True
+    return False

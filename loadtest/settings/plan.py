@@ -492,7 +492,7 @@ def _check_together(settings: Settings, source: str) -> None:
 
 
 def _check_reserved(plan: Plan) -> None:
-    parts = [part.name for text in plan.strategies for part in parse(text)]
+    parts = [[part.name for part in parse(text)] for text in plan.strategies]
     least = max(1, plan.workers, plan.processes)
     check_reserved(plan.reserved, parts, plan.concurrency_limit, least)
     if plan.cache_hit_ratio and any(part.is_real for text in plan.strategies for part in parse(text)):

@@ -163,6 +163,17 @@ def test_without_such_a_report_the_whole_batch_comes_again():
     assert [len(event["Records"]) for event in function.sent] == [4, 4]
 
 
+@pytest.mark.parametrize(
+    "failures", [5, [{"itemIdentifier": [1]}], [{"itemIdentifier": "who"}], [3], "x", [{}]]
+)
+def test_a_report_that_makes_no_sense_stands_for_the_whole_batch(failures):
+    answers = [{"batchItemFailures": failures}, {"batchItemFailures": []}]
+    some = world("queue", lambda _event, _context: answers.pop(0), batch_size=3)
+    rows = ended(some, *range(3))
+    assert {row.error for row in rows.values()} == {""}
+    assert [one.error for one in some.attempts] == ["batchItemFailures"] * 3 + [""] * 3
+
+
 def test_what_came_as_often_as_it_may_goes_to_the_dead_letters():
     some = world("queue", Told({"7/0": 9}), max_receives=2)
     row = ended(some, 0)[0]

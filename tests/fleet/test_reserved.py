@@ -13,7 +13,7 @@ from loadtest.fleet.clock import Clock
 from loadtest.fleet.fleet import Fleet
 from loadtest.fleet.runtime import InProcess
 from loadtest.settings.plan import Settings
-from loadtest.settings.reserved import reserved_in
+from loadtest.settings.reserved import reserved_alone, reserved_in
 from loadtest.settings.scenario import plan_with
 from loadtest.settings.strategy import parse
 
@@ -29,7 +29,7 @@ class Sleeps:
         gevent.sleep(self.takes_s)
 
 
-def fleet_of(function, text="shop:A", **settings):
+def fleet_of(function, text="shop:A", place=(0, 1), **settings):
     chosen = Settings(**{"cold_start_ms": 0.0, "reap_probability": 0.0, "rtt_ms": 1.0, **settings})
     parts, clock, rows = parse(text), Clock(time.monotonic()), []
     route = SimpleNamespace(book=None, rtt_s=0.0, arguments={}, secret=None)
@@ -37,7 +37,9 @@ def fleet_of(function, text="shop:A", **settings):
     runtime = InProcess(
         {name: lambda _: function for name in names}, dict.fromkeys(names, route), None, "closed", 9.0
     )
-    return SimpleNamespace(fleet=Fleet(chosen, parts, runtime, clock, rows.append), rows=rows, clock=clock)
+    return SimpleNamespace(
+        fleet=Fleet(chosen, parts, runtime, clock, rows.append, *place), rows=rows, clock=clock
+    )
 
 
 def arrive(some, part_draws):
@@ -62,6 +64,20 @@ def test_containers_that_wait_for_one_function_are_not_lent_beyond_the_limit_of_
     assert arrive(some, [0.1] * 4) == {("a", ""): 4}  # four frozen containers of a
     some.rows.clear()
     assert arrive(some, [0.9] * 4 + [0.1] * 4) == {("b", ""): 4, ("a", "throttled"): 4}
+
+
+def test_what_is_left_for_the_others_is_divided_exactly_among_processes():
+    text = "a=shop:A:0.4+b=shop:B:0.4+c=shop:C:0.2"
+    some = [
+        fleet_of(Sleeps(0.1), text, (worker, 2), concurrency_limit=8, reserved="a=3,b=3") for worker in (0, 1)
+    ]
+    for one in some:
+        assert arrive(one, [0.1, 0.1, 0.5, 0.5, 0.9, 0.9])[("c", "")] == 1
+
+
+def test_separate_strategies_do_not_share_a_limit_and_each_has_its_own():
+    plan = plan_with("quick", {"strategies": ["managed", "cached"], "reserved": "managed=600,cached=600"})
+    assert reserved_alone(plan.reserved, ["cached"]) == "cached=600"
 
 
 def test_ten_requests_a_second_for_each_concurrent_execution():

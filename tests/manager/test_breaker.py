@@ -46,9 +46,10 @@ def test_after_a_while_one_trial_decides(clock):
     fail(some)
     clock.now_s += 5.0
     assert some.state == "half-open"
-    with some:
-        with pytest.raises(CircuitOpen):
-            some.check()  # a second one, meanwhile
+    some.check()
+    with pytest.raises(CircuitOpen):
+        some.check()  # a second one, meanwhile
+    some.succeeded()
     assert some.state == "closed"
     fail(some)
     clock.now_s += 5.0
@@ -64,6 +65,21 @@ def test_a_trial_that_never_ended_gives_way_to_another_one(clock):
     clock.now_s += 5.0
     with some:
         pass
+    assert some.state == "closed"
+
+
+def test_one_breaker_in_the_manager_and_around_it_judges_once(clock, made, target):
+    some = CircuitBreaker(failures_count=2, open_s=5.0)
+    db = made(breaker=some)
+    with full(target):
+        for count in (1, 2):
+            with pytest.raises(NoConnection), db.invocation(1.2), some:
+                db.query("SELECT 1")
+            assert some._failed_count == count
+    assert some.state == "open"
+    clock.now_s += 5.0
+    with db.invocation(5.0), some:
+        db.query("SELECT 1")
     assert some.state == "closed"
 
 

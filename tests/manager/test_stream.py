@@ -1,16 +1,28 @@
 """`db.stream`: results that do not fit into memory."""
 
 import gc
+import os
+import time
 import tracemalloc
 
 import psutil
 import pymysql
 import pytest
 
-from loadtest.manager import AnswerLost, Classic, ConnectionManager, QueryTimeout, Stats, Stream
+from loadtest.manager import (
+    AnswerLost,
+    Classic,
+    ConnectionManager,
+    Managed,
+    QueryTimeout,
+    Stats,
+    Stream,
+    TransactionLost,
+)
 from loadtest.manager.options import Options
 from loadtest.manager.session import Session
 from loadtest.manager.stream import ROWS_AT_ONCE
+from tests.waiting import wait_until
 
 MANY = "SELECT a.id, a.payload FROM loadtest_rows a JOIN (SELECT id FROM loadtest_rows LIMIT 10) b"  # 50,000
 
@@ -129,7 +141,7 @@ def test_it_works_with_the_published_algorithm_as_well(made):
 def test_another_library_is_told_what_to_do():
     session = Session(object(), (Exception,), Options(), Stats())
     with pytest.raises(TypeError, match="a stream needs PyMySQL"):
-        Stream(session, "SELECT 1", None, lambda: None, ())
+        Stream(session, "SELECT 1", None, lambda: None, lambda: None, ())
 
 
 def test_no_descriptor_is_left(made):
@@ -142,3 +154,83 @@ def test_no_descriptor_is_left(made):
             next(db.stream(MANY))
         gc.collect()
     assert process.num_fds() <= before
+
+
+INSERT = "INSERT INTO loadtest_ledger (invocation, amount) VALUES (%s, 1)"
+
+
+def test_after_a_deadlock_nothing_of_its_transaction_runs_on_its_own(made, ledger):
+    """The server has rolled back all of it: what follows would be half of a transaction."""
+    db = made()
+    with db.invocation(30.0):
+        with pytest.raises(TransactionLost), db.transaction() as t:
+            t.query(INSERT, ("one",))
+            with pytest.raises(pymysql.OperationalError, match="as if"):
+                db.stream(
+                    "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'as if by deadlock'"
+                )
+            t.query(INSERT, ("two",))
+    assert ledger() == []
+
+
+def test_a_transaction_without_autocommit_is_known_after_a_stream_as_after_a_query(config, admin):
+    for read in ("query", "stream"):
+        db = ConnectionManager({**config, "autocommit": False})
+        with db.invocation(30.0):
+            list(getattr(db, read)("SELECT id FROM loadtest_rows LIMIT 1"))
+            admin.execute(f"KILL {db.get_client().thread_id()}")
+            wait_until(db._session.is_dead, what="the end of the connection")
+            with pytest.raises(TransactionLost):
+                db.query("SELECT 1")
+        db.quit()
+
+
+def test_a_long_stream_leaves_a_lease_that_has_just_begun(made):
+    db = made(Managed(lease_s=1))
+    with db.invocation(60.0):
+        rows = db.stream(MANY)
+        next(rows)
+        time.sleep(1.2)
+        assert len(list(rows)) == 49_999
+        connection = db.get_client()
+        db.query("SELECT 1")
+        assert db.get_client() is connection
+
+
+def test_a_lock_that_a_stream_takes_lengthens_the_lease_as_with_a_query(made):
+    db = made(Managed(lease_s=1))
+    with db.invocation(60.0):
+        assert len(list(db.stream("SELECT GET_LOCK('streamed', 1)"))) == 1
+        time.sleep(1.6)
+        assert db.query("SELECT IS_USED_LOCK('streamed') = CONNECTION_ID()") == [(1,)]
+
+
+def test_a_child_of_a_fork_reads_none_of_its_parents_rows(made):
+    db = made()
+    with db.invocation(60.0):
+        rows = db.stream(MANY)
+        next(rows)
+        for _ in range(ROWS_AT_ONCE - 1):  # what was fetched before the fork is both their own
+            next(rows)
+        child = os.fork()
+        if child == 0:
+            try:
+                next(rows)
+            except RuntimeError:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert sum(1 for _ in rows) == 50_000 - ROWS_AT_ONCE
+
+
+def test_rows_of_a_procedure_are_read_to_their_end(made, admin):
+    admin.execute("CREATE PROCEDURE loadtest_streamed() SELECT id FROM loadtest_rows LIMIT 700")
+    try:
+        db = made()
+        with db.invocation(30.0):
+            assert len(list(db.stream("CALL loadtest_streamed()"))) == 700
+            connection = db.get_client()
+            db.query("SELECT 1")
+            assert db.get_client() is connection
+    finally:
+        admin.execute("DROP PROCEDURE loadtest_streamed")
