@@ -113,7 +113,7 @@ def test_an_account_without_rights_sees_its_own_and_is_told_so(target):
     with connections.session(target.admin) as cursor:
         cursor.execute("CREATE USER 'poor'@'%' IDENTIFIED BY 'pOor1234'")
         cursor.execute(f"GRANT SELECT ON {target.functions.database}.* TO 'poor'@'%'")
-        cursor.execute("GRANT SELECT ON `PROCESS, `.* TO 'poor'@'%'")  # a database, and no right
+        cursor.execute("GRANT SELECT ON `x, PROCESS`.* TO 'poor'@'%'")  # a database, and no right
         try:
             poor = Dsn(
                 target.functions.host, target.functions.port, "poor", "pOor1234", target.functions.database
