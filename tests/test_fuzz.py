@@ -32,7 +32,8 @@ from loadtest.results.summary import as_json
 from loadtest.settings import load_shape, strategy
 from loadtest.settings.durations import duration_s, duration_text
 from loadtest.settings.fault import KINDS, parse_fault
-from loadtest.settings.plan import Plan, options
+from loadtest.settings.plan import Plan
+from loadtest.settings.plan_options import options
 from loadtest.settings.scenario import plan_with
 from loadtest.webui import form
 from tests.places import ROOT

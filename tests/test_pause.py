@@ -12,7 +12,8 @@ from loadtest.errors import UsageError
 from loadtest.report.pauses import pause_figures
 from loadtest.results.summary import PauseFigures
 from loadtest.server.relay_process import SleeperProcess
-from loadtest.settings.plan import Plan, build
+from loadtest.settings.plan import Plan
+from loadtest.settings.plan_options import build
 
 AFTER_S, RESUME_S = 0.6, 0.8
 

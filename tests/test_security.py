@@ -71,7 +71,8 @@ def test_a_password_is_in_no_process_list_and_no_file_even_if_a_function_raises_
 
 
 def test_no_option_of_locust_takes_a_password():
-    from loadtest.settings.plan import Plan, options
+    from loadtest.settings.plan import Plan
+    from loadtest.settings.plan_options import options
 
     assert [option.name for option in options(Plan) if re.search("pass|dsn|secret", option.name)] == []
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.settings.plan import Plan, build
+from loadtest.settings.plan import Plan
+from loadtest.settings.plan_options import build
 from loadtest.settings.strategy import arm_name, parse, part_names
 from loadtest.settings.via import Via, alone, via_in, vias_in
 from tests.places import ROOT, ended

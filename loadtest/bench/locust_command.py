@@ -9,7 +9,8 @@ from pathlib import Path
 
 from loadtest.bench.process_group import free_port
 from loadtest.packaged import PACKAGE, packaged
-from loadtest.settings.plan import Settings, options
+from loadtest.settings.plan import Settings
+from loadtest.settings.plan_options import options
 
 
 def users_count(settings: Settings) -> int:

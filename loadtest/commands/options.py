@@ -17,7 +17,8 @@ from loadtest.server.choice import ServerChoice
 from loadtest.settings.durations import duration_s
 from loadtest.settings.harm import harm_of
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Option, Plan, options
+from loadtest.settings.plan import Plan
+from loadtest.settings.plan_options import Option, options
 from loadtest.settings.scenario import plan_with
 from loadtest.settings.via import GIVEN, via_in
 

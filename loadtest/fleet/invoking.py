@@ -58,7 +58,6 @@ class Api:
     """Whoever sends a request waits for the answer, and hears of every error."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
         self.arrive = fleet.arrive
 
     def waiting(self) -> None:
@@ -97,14 +96,11 @@ class Asynchronous:
     throttled comes again after a second, then after twice as long each time.
     """
 
-    def __init__(
-        self, settings: Settings, fleet: Fleet, clock: Clock, final: Final, tried: Tried, worker: int = 0
-    ) -> None:
+    def __init__(self, settings: Settings, fleet: Fleet, final: Final, tried: Tried, worker: int = 0) -> None:
         """``final`` is called with the row of each event, ``tried`` with each attempt.
 
         ``worker`` is the number of this one.
         """
-        del clock
         self._settings, self._fleet, self._final = settings, fleet, final
         self._attempts = Attempts(worker, tried)
         self._rng = Random(f"{settings.seed}/asynchronous/{worker}")
@@ -320,7 +316,7 @@ def invoking_of(
 ) -> Invoking:  # fmt: skip
     """What the ``settings`` ask for; ``final``, ``tried``, ``worker`` and ``parts`` as in :class:`Queue`."""
     if settings.invoke == "async":
-        return Asynchronous(settings, fleet, clock, final, tried, worker)
+        return Asynchronous(settings, fleet, final, tried, worker)
     if settings.invoke == "queue":
         return Queue(settings, fleet, clock, final, tried, worker, workers_count, parts)
     return Api(fleet)

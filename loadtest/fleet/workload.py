@@ -8,10 +8,9 @@ from typing import Any, Protocol
 import pymysql
 
 from loadtest.fleet.connection import Meter
-from loadtest.manager.errors import code_of, is_lost
+from loadtest.manager.errors import REFUSED, code_of, is_lost
 
 GROUPS_COUNT = 1000
-REFUSED = (1040, 1203, 1226)
 UNFINISHED_BATCH = "batchItemFailures"
 ROWS_COUNT = 5
 
@@ -152,13 +151,10 @@ class Batch:
         failures = answer.get(UNFINISHED_BATCH) if isinstance(answer, dict) else None
         if failures is None or failures == []:
             return
-        ids = [
-            one.get("itemIdentifier") if isinstance(one, dict) else None
-            for one in (failures if isinstance(failures, list) else [None])
-        ]
-        self.fail(
-            [one for one in ids if isinstance(one, str)] if all(isinstance(one, str) for one in ids) else []
-        )
+        listed = failures if isinstance(failures, list) else []
+        ids = [one.get("itemIdentifier") for one in listed if isinstance(one, dict)]
+        makes_sense = len(ids) == len(listed) and all(isinstance(one, str) for one in ids)
+        self.fail(ids if makes_sense else [])
 
     def fail(self, ids: Collection[Any]) -> None:
         """The ``ids`` of messages that the function reports as failed. An unknown one stands for all of them.

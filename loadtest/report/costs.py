@@ -8,7 +8,6 @@ is started before the load is left out, and functions with several processes to 
 
 from collections.abc import Collection, Mapping
 from math import isfinite
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,7 +21,6 @@ from loadtest.settings.plan import MEMORY_MB, Settings
 from loadtest.settings.prices import HOURS_OF_MONTH, Prices
 from loadtest.settings.profiles import PROFILES
 
-EMPTY: Mapping[str, Collection[str]] = MappingProxyType({})
 MS = 1000.0
 MB_OF_GB = 1024.0
 MILLION = 1e6
@@ -53,7 +51,7 @@ def add_costs(
     frames: Frames,
     settings: Settings,
     bill: Bill,
-    tags: Mapping[str, Collection[str]] = EMPTY,
+    tags: Mapping[str, Collection[str]],
 ) -> None:
     """Sets ``cost`` of a repetition's ``figures``, and of its parts and tags.
 

@@ -9,7 +9,7 @@ import pandas as pd
 from msgspec import UNSET
 
 from loadtest.report.connections import judge_kills, zombies
-from loadtest.report.frames import Bools, Floats, Frames, Window, column
+from loadtest.report.frames import Bools, Floats, Frames, Window, column, of_all_workers
 from loadtest.report.pauses import pause_figures
 from loadtest.report.queues import attempts_at, has_queue, queue_figures
 from loadtest.report.times import moved, statistics
@@ -236,13 +236,8 @@ def _kills(frames: Frames) -> Kills:
 
 
 def _containers_peak(generator: pd.DataFrame) -> int | None:
-    """The most containers at once: the workers' counts of the same second, added up."""
-    if generator.empty:
-        return None
-    second = np.floor(generator["at_s"]).rename("second")
-    by_worker = generator.groupby([second, "worker"])["containers_count"].max().unstack()
-    # The workers' clocks tick at different moments, so sometimes one of them has no row for a second.
-    return int(by_worker.ffill(limit=1).sum(axis=1).max())
+    """The most containers at once."""
+    return None if generator.empty else int(of_all_workers(generator, "containers_count").max())
 
 
 def _generator(frames: Frames, window: Window) -> GeneratorLoad:

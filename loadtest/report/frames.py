@@ -95,6 +95,15 @@ class Window:
         return isfinite(self.from_s) and isfinite(self.until_s)
 
 
+def of_all_workers(generator: pd.DataFrame, name: str) -> "pd.Series[float]":
+    """The column ``name`` of ``generator``, by whole second: the workers' largest counts, added up."""
+    second = np.floor(generator["at_s"]).rename("second")
+    by_worker = generator.groupby([second, "worker"])[name].max().unstack()
+    # The workers' clocks tick at different moments, so sometimes one of them has no row for a second.
+    found: pd.Series[float] = by_worker.ffill(limit=1).sum(axis=1)
+    return found
+
+
 def _number(values: dict[str, Any], key: str) -> float:
     value = values.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from loadtest.report.frames import Floats, Frames
+from loadtest.report.frames import Floats, Frames, of_all_workers
 from loadtest.results.rows import UNFINISHED
 from loadtest.results.summary import QueueFigures
 
@@ -34,7 +34,7 @@ def queue_figures(frames: Frames, rows: pd.DataFrame) -> QueueFigures:
     answers = (reached["error"] == "").groupby([reached[name] for name in EVENT]).sum()
     given_up = ~rows["error"].isin(["", UNFINISHED]).to_numpy()
     known = "attempts" not in frames.unknown
-    waiting = waiting_count(frames.generator)
+    waiting = of_all_workers(frames.generator, "queued_count")
     oldest_s = frames.generator["queued_oldest_s"].max()
     return QueueFigures(
         deliveries_count=len(reached) if known else None,
@@ -45,14 +45,6 @@ def queue_figures(frames: Frames, rows: pd.DataFrame) -> QueueFigures:
         waiting_peak_count=int(waiting.max()) if len(waiting) else None,
         oldest_peak_s=None if np.isnan(oldest_s) else float(oldest_s),
     )
-
-
-def waiting_count(generator: pd.DataFrame) -> "pd.Series[float]":
-    """How many events waited, by the second, in the rows of ``generator``: all workers' counts, added up."""
-    second = np.floor(generator["at_s"]).rename("second")
-    by_worker = generator.groupby([second, "worker"])["queued_count"].max().unstack()
-    found: pd.Series[float] = by_worker.ffill(limit=1).sum(axis=1)
-    return found
 
 
 def oldest_s(generator: pd.DataFrame, start_s: float) -> tuple[Floats, Floats]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from loadtest.errors import UsageError
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Plan, build, options
+from loadtest.settings.plan import Plan
+from loadtest.settings.plan_options import build, options
 from loadtest.settings.profiles import PROFILES
 
 

@@ -8,7 +8,8 @@ from locust import events
 from loadtest.errors import UsageError
 from loadtest.settings.durations import duration_s
 from loadtest.settings.load_shape import NAMED, STEADY
-from loadtest.settings.plan import NUMBERS, Settings, build, options
+from loadtest.settings.plan import Settings
+from loadtest.settings.plan_options import NUMBERS, build, options
 from loadtest.settings.strategy import STRATEGIES
 
 # What Locust's own number of users decides.

@@ -10,7 +10,7 @@ from typing import Any
 from loadtest.errors import UsageError
 from loadtest.settings.durations import duration_s
 from loadtest.settings.nearest import nearest
-from loadtest.settings.plan import Option
+from loadtest.settings.plan_options import Option
 
 LOCUSTS = ("user_count", "spawn_rate", "host", "run_time", "profile", "user_classes", "shape_class")
 

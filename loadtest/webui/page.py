@@ -15,7 +15,8 @@ from gevent.lock import RLock
 
 from loadtest.bench.locust_command import rate_per_user, users_count
 from loadtest.errors import LoadtestError
-from loadtest.settings.plan import Plan, build, options
+from loadtest.settings.plan import Plan
+from loadtest.settings.plan_options import build, options
 from loadtest.settings.scenario import read_scenario, scenario_names
 from loadtest.settings.strategy import STRATEGIES
 from loadtest.swarm.options import model_of, option_names, settings_from, settings_of

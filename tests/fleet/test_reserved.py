@@ -106,6 +106,7 @@ def test_it_is_written_by_part(text, found):
         ({"reserved": "c=1"}, "no function is called 'c'"),
         ({"reserved": "a=1000"}, "nothing is left for the others"),
         ({"reserved": "a=600,b=600"}, "more than the concurrency-limit of 1,000"),
+        ({"reserved": "a=1", "model": "closed"}, "reserved is for the open model"),
         ({"reserved": "a=1", "processes": 2}, "cannot be divided among 2 processes"),
     ],
 )

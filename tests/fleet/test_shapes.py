@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from loadtest.errors import UsageError
 from loadtest.fleet.arrivals import Profile, client_arrivals, profile
 from loadtest.settings.load_shape import NAMED, STEADY, shape_points
-from loadtest.settings.plan import Settings, build
+from loadtest.settings.plan import Settings
+from loadtest.settings.plan_options import build
 
 
 def until(seconds, arrivals):

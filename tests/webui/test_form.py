@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.errors import UsageError
-from loadtest.settings.plan import options
+from loadtest.settings.plan_options import options
 from loadtest.settings.strategy import STRATEGIES
 from loadtest.webui import form
 
