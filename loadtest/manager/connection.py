@@ -15,6 +15,7 @@ from loadtest.manager.breaker import CircuitBreaker
 from loadtest.manager.clock import now_s
 from loadtest.manager.connect import Connector
 from loadtest.manager.connect_arguments import ConnectArguments, is_pymysql, merged, understood
+from loadtest.manager.dbapi import ManagedConnection
 from loadtest.manager.decision import Rhythm
 from loadtest.manager.errors import library_errors
 from loadtest.manager.invocation import Handler, as_invocation, time_given_s
@@ -264,6 +265,16 @@ class ConnectionManager:
     def transaction(self) -> TransactionChain:
         """``with db.transaction() as t: t.query(…)``, or a chain: ``db.transaction().query(…).commit()``."""
         return TransactionChain(self)
+
+    def connection(self) -> ManagedConnection:
+        """A DB-API connection (PEP 249), for what brings cursors of its own, such as an ORM.
+
+        Nothing is connected before its first statement. Autocommit is as in the config: on by default, unlike
+        in PEP 249. Raises :class:`TypeError` for another library than PyMySQL.
+        """
+        if not is_pymysql(self._library):
+            raise TypeError("connection() needs PyMySQL: another library's own are at get_client()")
+        return ManagedConnection(self)
 
     def change_user(
         self, user: str | None = None, password: str | None = None, database: str | None = None

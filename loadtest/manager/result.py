@@ -17,10 +17,11 @@ class Result(list[Any]):
 
     ``more`` has the result sets after the first, of a procedure or of several statements in one text, in
     their order. ``sql`` is the statement as it was sent with ``return_final_sql_query``; else None.
-    ``has_rows`` tells a SELECT without rows from an UPDATE.
+    ``has_rows`` tells a SELECT without rows from an UPDATE. ``raw`` is PyMySQL's result; None from another
+    library.
     """
 
-    __slots__ = ("affected_rows", "has_rows", "insert_id", "more", "sql")
+    __slots__ = ("affected_rows", "has_rows", "insert_id", "more", "raw", "sql")
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Result(list[Any]):
         insert_id: int = 0,
         sql: str | None = None,
         has_rows: bool = False,
+        raw: Any = None,
     ) -> None:
         super().__init__(rows)
         self.affected_rows = affected_rows
@@ -36,6 +38,7 @@ class Result(list[Any]):
         self.sql = sql
         self.more: tuple[Result, ...] = ()
         self.has_rows = has_rows
+        self.raw = raw
 
 
 class Ended(Exception):
@@ -96,7 +99,8 @@ def run(
                 text = cursor.mogrify(sql, args)
             affected = cursor.execute(sql, args)
             has_rows = cursor.description is not None
-            result = Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text, has_rows)
+            raw = cursor._result if ours else None
+            result = Result(cursor.fetchall(), affected or 0, cursor.lastrowid or 0, text, has_rows, raw)
             if not ours or connection._result.has_next:
                 result.more = _further(connection, cursor, sql)
             return result
@@ -129,9 +133,8 @@ def _further(connection: Any, cursor: Any, sql: str) -> tuple[Result, ...]:
     found, following = [], getattr(cursor, "nextset", None)
     while following is not None and following():
         rows = cursor.fetchall() if cursor.description is not None else ()
-        found.append(
-            Result(rows, cursor.rowcount or 0, cursor.lastrowid or 0, None, cursor.description is not None)
-        )
+        raw, has_rows = getattr(cursor, "_result", None), cursor.description is not None
+        found.append(Result(rows, cursor.rowcount or 0, cursor.lastrowid or 0, None, has_rows, raw))
     several = getattr(connection, "client_flag", 0) & CLIENT.MULTI_STATEMENTS
     if found and not found[-1].has_rows and not several and sql.lstrip(" \t\r\n")[:4].upper() == "CALL":
         found.pop()

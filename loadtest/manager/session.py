@@ -22,7 +22,7 @@ from loadtest.manager.fate import Fate, is_read_only
 from loadtest.manager.liveness import is_readable
 from loadtest.manager.options import Options, log
 from loadtest.manager.result import Ended, Result, run
-from loadtest.manager.session_state import NOTHING, TABLE_LOCKS, state_of
+from loadtest.manager.session_state import NOTHING, TABLE_LOCKS, begins_transaction, state_of
 from loadtest.manager.stats import Stats
 
 _MISSING = object()
@@ -45,6 +45,7 @@ class Session:
         "connect_s",
         "connection",
         "in_block",
+        "is_guarded",
         "is_read_only",
         "is_replacement",
         "is_running",
@@ -71,6 +72,7 @@ class Session:
         self._stats = stats
         self._read_in_transaction = False
         self.in_block = False  # a transaction's block is open on it, also when it is gone
+        self.is_guarded = options.policy.guards_session  # statements give it a state of its own
         self.is_read_only = False  # its server said so
         self.is_replacement = False  # of one whose server said so
         self.is_running = False
@@ -183,19 +185,28 @@ class Session:
         self.guard(sql, timeout_s, left_s)
         return self.execute(sql, args, timeout_s)
 
-    def guard(self, sql: str, timeout_s: float | None, left_s: Callable[[], float | None]) -> None:
-        """Before the statement ``sql`` is sent: keeps what it will leave in the session.
+    def guard(
+        self, sql: str, timeout_s: float | None, left_s: Callable[[], float | None], is_slow: bool = False
+    ) -> None:
+        """Before the statement ``sql`` is sent: a lease for what it will leave in the session, or begin.
 
-        Arguments and errors are those of :meth:`query`.
+        ``is_slow``: its rows are read as slowly as the caller likes. The server's clock runs from the
+        moment when it has sent them all, which may lie in buffers yet; MariaDB's end of the lease takes
+        them along. The other arguments and the errors are those of :meth:`query`.
         """
         state = state_of(sql)
-        if state > self.state and self._options.policy.guards_session:
+        if self.is_guarded and (is_slow or state > self.state or self._begins_transaction(sql)):
             try:
                 self.lengthen_lease(left_s(), timeout_s)
             except Ended as ended:
                 # Whatever became of this, nothing of the caller's was sent.
                 raise Ended(ended.error, Fate.NOT_SENT if ended.lost else ended.fate, ended.lost) from ended
-            self.state = state
+            self.state = max(state, self.state)
+
+    def _begins_transaction(self, sql: str) -> bool:
+        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
+        is_implicit = not status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+        return (is_implicit or begins_transaction(sql)) and not self.in_transaction()
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
         """Runs a statement within ``timeout_s`` seconds (None: no limit).

@@ -26,6 +26,14 @@ _OTHERS = re.compile(
 )
 _ANYWHERE = re.compile(r":=|into\s+@|\bget_(?:lock|read_locks|write_locks)\s*\(|service_get_\w+_locks\s*\(")
 
+_BEGINS = re.compile(r"begin\b|start\s+transaction\b")
+
+
+def begins_transaction(sql: str | bytes | bytearray) -> bool:
+    """Whether the statement opens a transaction, whatever the session's autocommit says."""
+    text = sql[:CACHED_LENGTH]
+    return _begins(text if isinstance(text, str) else bytes(text).decode("latin1"))
+
 
 def state_of(sql: str | bytes | bytearray) -> int:
     """NOTHING, STATE or TABLE_LOCKS: what the statement, or one of several in the text, leaves behind."""
@@ -42,6 +50,12 @@ def _of_text(sql: str) -> int:
 
 
 _cached = functools.lru_cache(256)(_of_text)
+
+
+@functools.lru_cache(256)
+def _begins(sql: str) -> bool:
+    text = sql.lower()
+    return bool(_BEGINS.match(text, _LEAD.match(text).end()))  # type: ignore[union-attr]
 
 
 def _of_statement(text: str) -> int:

@@ -19,8 +19,11 @@ from loadtest.manager.stats import Stats
 class SessionSource(Protocol):
     """Where a statement gets its session, and how long it may take: a ``ConnectionManager``."""
 
-    _options: Options
-    _stats: Stats
+    @property
+    def _options(self) -> Options: ...
+
+    @property
+    def _stats(self) -> Stats: ...
 
     def _connected(self) -> Session: ...
 

@@ -34,6 +34,7 @@ class Stream(Iterator[Any]):
         limit_s: Callable[[], float | None],
         left_s: Callable[[], float | None],
         errors: Any,
+        cursorclass: type[SSCursor] | None = None,
     ) -> None:
         """Sends the statement. Raises what :meth:`ConnectionManager.query` raises, and sends nothing again.
 
@@ -44,6 +45,7 @@ class Stream(Iterator[Any]):
             limit_s: how many seconds the next answer may take; None: as long as it likes.
             left_s: how many the invocation has left; None: no deadline.
             errors: the library's exceptions.
+            cursorclass: makes the rows; None: tuples or mappings, as the config's own class does.
         """
         connection = session.connection
         if not isinstance(connection, Connection):
@@ -52,18 +54,20 @@ class Stream(Iterator[Any]):
             )
         session.check_idle()
         with unwrapped:
-            session.guard(sql, limit_s(), left_s)
+            session.guard(sql, limit_s(), left_s, is_slow=True)
         self._session, self._limit_s, self._errors = session, limit_s, errors
         session.is_running = True
-        is_mapping = issubclass(connection.cursorclass, DictCursor)
-        self._cursor: SSCursor | None = connection.cursor(SSDictCursor if is_mapping else SSCursor)
+        if cursorclass is None:
+            cursorclass = SSDictCursor if issubclass(connection.cursorclass, DictCursor) else SSCursor
+        self._cursor: SSCursor | None = connection.cursor(cursorclass)
         self._rows: Iterator[Any] = iter(())
         self._is_over = False  # read to its end, or closed by whoever reads
         session.stop_reading = self._stop
         self._has_begun = False
         self._read(lambda cursor: cursor.execute(sql, args))
         self._has_begun = True
-        session.answered(has_rows=self._cursor.description is not None)
+        self.description = self._cursor.description  # of its columns, as PEP 249 has it
+        session.answered(has_rows=self.description is not None)
 
     def __repr__(self) -> str:
         return f"<Stream {'closed' if self._cursor is None else 'open'}>"

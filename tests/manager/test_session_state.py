@@ -7,7 +7,7 @@ import pytest
 
 from loadtest.manager import Classic, Managed, SessionLost, TransactionLost
 from loadtest.manager.liveness import is_readable
-from loadtest.manager.session_state import NOTHING, STATE, TABLE_LOCKS, state_of
+from loadtest.manager.session_state import NOTHING, STATE, TABLE_LOCKS, begins_transaction, state_of
 from tests.manager.acting import INSERT, often, own_id
 from tests.waiting import wait_until
 
@@ -75,6 +75,24 @@ NOT_LEAVING = [
     "/* SET @a = 1 */ SELECT 1",
     "(SELECT 1) UNION (SELECT 2)",
 ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "begins"),
+    [
+        ("BEGIN", True),
+        ("begin work", True),
+        ("START  TRANSACTION READ ONLY", True),
+        ("/* mine */ start\ntransaction", True),
+        (b"BEGIN", True),
+        ("BEGINNING", False),
+        ("START SLAVE", False),
+        ("SELECT 'BEGIN'", False),
+        ("", False),
+    ],
+)
+def test_which_statements_begin_a_transaction(sql, begins):
+    assert begins_transaction(sql) is begins
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "examples"
 CONNECTS_EACH_TIME = ["python:python-direct/app.handler", "python:python-sqlalchemy/app.direct"]
 KEEPS_ONE = ["python:python-cached/app.handler", "python:python-sqlalchemy/app.cached"]
-DECIDES = "python:python-managed/app.handler"
+DECIDES = ["python:python-managed/app.handler", "python:python-sqlalchemy/managed.handler"]
 IN_NODE = ["node-mysql2/index.direct", "node-mysql2/index.cached", "node-serverless-mysql/index.handler"]
 ROWS_OF_A_GROUP = 5
 
@@ -127,7 +127,7 @@ def test_a_function_that_keeps_its_connection_outlives_a_kill(target, tmp_path, 
     check_it_keeps_one_and_outlives_its_loss(target, tmp_path, spec)
 
 
-@pytest.mark.parametrize("spec", [*KEEPS_ONE, DECIDES])
+@pytest.mark.parametrize("spec", [*KEEPS_ONE, *DECIDES])
 def test_a_function_that_may_keep_its_connection_outlives_the_servers_timeout(target, tmp_path, spec):
     check_it_outlives_the_servers_timeout(target, tmp_path, spec)
 
