@@ -10,19 +10,20 @@ import pymysql
 from pymysql.connections import MySQLResult
 from pymysql.cursors import Cursor, SSCursor
 
-from loadtest.manager.errors import TransactionLost, library_errors
+from loadtest.manager.errors import DEADLOCK, AnswerLost, TransactionLost, code_of, library_errors
 from loadtest.manager.options import Options
 from loadtest.manager.result import unwrapped
 from loadtest.manager.session import Session
+from loadtest.manager.session_state import begins_transaction
 from loadtest.manager.statement import SessionSource, run_statement
 from loadtest.manager.stats import Stats
 from loadtest.manager.stream import Stream
 
 Answer = TypeVar("Answer")
 
-ROLL_BACK = (
-    "the connection was lost: all of this transaction was rolled back; call rollback(), and start again"
-)
+ROLL_BACK = "this transaction was lost, and all of it rolled back: call rollback(), and start again"
+UNDONE = "a deadlock rolled back all of this transaction: call rollback(), and start again"
+FOREIGN = "this transaction was not begun by this connection: whoever began it ends it"
 # What PyMySQL's cursors and its users read from a connection. Nothing of it is sent to the server.
 _READ = frozenset({
     "affected_rows", "charset", "character_set_name", "client_flag", "collation", "cursorclass", "db",
@@ -57,9 +58,11 @@ class ManagedConnection:
         """Connects nothing. ``db`` is where sessions come from: a manager."""
         self._db = db
         self._session: Session | None = None  # the one that ran the last statement
-        self._in_transaction = False  # after the last statement
-        self._autocommit: bool | None = None  # None: the config's
+        self._in_transaction = False  # one that a statement of this connection began
+        self._is_undone = False  # a deadlock has rolled it back
+        self._autocommit: bool | None = None  # None: the connection's own
         self._is_closed = False
+        self._streaming: StreamCursor | None = None
         self._following: deque[MySQLResult] = deque()
         self._result: MySQLResult | None = None  # PyMySQL's cursors look for it here
 
@@ -106,7 +109,7 @@ class ManagedConnection:
         """
         if unbuffered:
             raise pymysql.NotSupportedError("use cursor(SSCursor), or ConnectionManager.stream")
-        result = self._run(lambda: run_statement(self, sql, None, False, None))
+        result = self._run(sql, lambda: run_statement(self, sql, None, False, None))
         self._following = deque(one.raw for one in (result, *result.more))
         return self.next_result()
 
@@ -119,10 +122,14 @@ class ManagedConnection:
             self._result.affected_rows = 0
         return self._result.affected_rows or 0
 
-    def stream(self, sql: str, args: Any, cursorclass: type[SSCursor]) -> Stream:
-        """The rows of one statement as they come, made by ``cursorclass``: for :class:`StreamCursor`."""
+    def stream(self, sql: str, args: Any, cursor: "StreamCursor", cursorclass: type[SSCursor]) -> Stream:
+        """The rows of one statement for ``cursor``, made by ``cursorclass``, as they come.
+
+        ``args`` and the errors are those of :meth:`ConnectionManager.stream`.
+        """
         errors = library_errors(pymysql)
-        return self._run(
+        stream = self._run(
+            sql,
             lambda: Stream(
                 self._connected(),
                 sql,
@@ -131,8 +138,15 @@ class ManagedConnection:
                 self.remaining_s,
                 errors,
                 cursorclass,
-            )
+            ),
         )
+        self._streaming = cursor
+        return stream
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open that a statement of this connection began."""
+        return self._in_transaction
 
     # Transactions
 
@@ -141,27 +155,40 @@ class ManagedConnection:
         self.query("BEGIN")
 
     def commit(self) -> None:
-        """Commits what is open. Raises what made it fail, and TransactionLost for what was lost before."""
+        """Commits what is open. Raises what made it fail, and TransactionLost for what was lost before.
+
+        Rows of a stream that nobody has read are read over. Raises ProgrammingError for a transaction that
+        was begun elsewhere, as by ``db.transaction()``.
+        """
         self._check_open()
         self._check_transaction()
+        self._check_owner()
+        if self._streaming is not None:
+            self._streaming.close()
         self._end("COMMIT")
 
     def rollback(self) -> None:
-        """Rolls back what is open, and forgets what was lost. Without a transaction nothing is sent."""
+        """Rolls back what is open, and forgets what was lost. Without a transaction nothing is sent.
+
+        Rows of a stream that nobody has read take the connection with them. Raises ProgrammingError for a
+        transaction that was begun elsewhere.
+        """
         self._check_open()
-        self._end("ROLLBACK")
+        self._check_owner()
+        self._roll_back()
 
     def autocommit(self, value: bool) -> None:
-        """On or off (``value``) for this connection, whose :meth:`close` brings back what the config says."""
+        """On or off (``value``), until :meth:`close`. As in MySQL, on commits what is open."""
         self._check_open()
+        self._check_owner()
         self._autocommit = bool(value)
-        if self._session is not None and self._session.is_open:
-            with unwrapped:
-                self._set_autocommit(self._session)
+        session = self._session
+        if session is not None and session.is_open and not self._is_undone:
+            self._run("", lambda: self._set_autocommit(session))
 
     def get_autocommit(self) -> bool:
         """Whether each statement is a transaction of its own."""
-        return bool(self._connected().connection.get_autocommit())
+        return self._connected().is_autocommit()
 
     # The connection
 
@@ -187,9 +214,9 @@ class ManagedConnection:
             raise pymysql.Error("Already closed")
         session = self._session
         try:
-            self.rollback()
-            if session is not None and session.is_open and self._autocommit is not None:
-                self._autocommit = session.connection.autocommit_mode
+            self._roll_back()
+            if session is not None and session.is_open and not session.in_transaction():
+                self._autocommit = None
                 with unwrapped:
                     self._set_autocommit(session)
         except pymysql.MySQLError as error:
@@ -210,6 +237,10 @@ class ManagedConnection:
     def _stats(self) -> Stats:
         return self._db._stats
 
+    @property
+    def _open(self) -> Session | None:
+        return self._db._open
+
     def _limit_s(self, timeout_s: float | None) -> float | None:
         return self._db._limit_s(timeout_s)
 
@@ -228,17 +259,43 @@ class ManagedConnection:
         return self._db._connected()
 
     def _set_autocommit(self, session: Session) -> None:
-        """Raises :class:`Ended`."""
-        wanted = self._autocommit
-        if wanted is not None and session.connection.get_autocommit() != wanted:
+        """Raises :class:`Ended`. Within somebody else's transaction it stays: a change would commit that."""
+        wanted = session.own_autocommit if self._autocommit is None else self._autocommit
+        if session.is_autocommit() != wanted and (self._in_transaction or not session.in_transaction()):
             session.execute(f"SET autocommit = {int(wanted)}", None, self._limit_s(None))
 
-    def _run(self, step: Callable[[], Answer]) -> Answer:
+    def _run(self, sql: str, step: Callable[[], Answer]) -> Answer:
+        """Keeps account of the transaction: that of this connection, which a statement of it began."""
+        was_open, is_foreign = self._in_transaction, self._is_foreign()
+        error: BaseException | None = None
         try:
-            return step()
+            with unwrapped:
+                return step()
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
-            if self._session is not None and self._session.is_open:
-                self._in_transaction = self._session.in_transaction()
+            session = self._session
+            if session is None or is_foreign:
+                pass
+            elif session.is_open:
+                self._is_undone = was_open and error is not None and code_of(error) == DEADLOCK
+                self._in_transaction = was_open if self._is_undone else session.in_transaction()
+            else:
+                may_have_run = error is None or isinstance(error, AnswerLost)
+                begins = begins_transaction(sql) or self._autocommit is False or not session.own_autocommit
+                self._in_transaction = was_open or (may_have_run and begins)
+
+    def _is_foreign(self) -> bool:
+        """Whether the session is in a transaction that was begun elsewhere."""
+        session = self._db._open
+        return session is not None and session.in_transaction() and not self._in_transaction
+
+    def _roll_back(self) -> None:
+        if self._streaming is not None:
+            self._streaming.abandon()
+        if not self._is_foreign():
+            self._end("ROLLBACK")
 
     def _end(self, statement: str) -> None:
         session = self._session
@@ -247,7 +304,7 @@ class ManagedConnection:
                 with unwrapped:
                     session.execute(statement, None, self._limit_s(None))
         finally:
-            self._in_transaction = False
+            self._in_transaction = self._is_undone = False
             if session is not None and session.in_transaction():
                 session.drop()  # in doubt; the server rolls back what it does not know
 
@@ -256,8 +313,15 @@ class ManagedConnection:
             raise pymysql.InterfaceError(0, "this connection was closed: ask the manager for another")
 
     def _check_transaction(self) -> None:
-        if self._in_transaction and (self._session is None or not self._session.is_open):
+        if self._is_undone:
+            raise TransactionLost(DEADLOCK, UNDONE)
+        session = self._session
+        if self._in_transaction and (session is None or not session.is_open or not session.in_transaction()):
             raise TransactionLost(2006, ROLL_BACK)
+
+    def _check_owner(self) -> None:
+        if self._is_foreign():
+            raise pymysql.ProgrammingError(FOREIGN)
 
 
 class StreamCursor(Iterator[Any]):
@@ -284,7 +348,7 @@ class StreamCursor(Iterator[Any]):
     def execute(self, query: str, args: Any = None) -> int:
         """Sends ``query`` with ``args`` as PyMySQL takes them. Returns -1: how many rows come is unknown."""
         self.close()
-        self._stream = self.connection.stream(query, args, self._class)
+        self._stream = self.connection.stream(query, args, self, self._class)
         self.description = self._stream.description
         return self.rowcount
 
@@ -309,7 +373,19 @@ class StreamCursor(Iterator[Any]):
         """None: what follows the first result set is read over."""
 
     def close(self) -> None:
+        """Reads over what is left in a transaction, which goes on; else what is left takes the connection."""
+        if self._stream is not None and self.connection.in_transaction:
+            for _ in self._stream:
+                pass
+        self.abandon()
+
+    def abandon(self) -> None:
         """Reads no more. Rows that are left take the connection with them."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"a cursor whose rows come as they are read has no {name!r}: take a plain Cursor"
+        )

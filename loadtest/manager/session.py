@@ -39,6 +39,7 @@ class Session:
     __slots__ = (
         "_errors",
         "_forks_count",
+        "_is_autocommit",
         "_options",
         "_read_in_transaction",
         "_stats",
@@ -71,6 +72,7 @@ class Session:
         self._options = options
         self._stats = stats
         self._read_in_transaction = False
+        self._is_autocommit = self.is_autocommit()  # as it was connected
         self.in_block = False  # a transaction's block is open on it, also when it is gone
         self.is_guarded = options.policy.guards_session  # statements give it a state of its own
         self.is_read_only = False  # its server said so
@@ -137,11 +139,25 @@ class Session:
             raise SessionLost(2006, LOST_STATE)
         return False
 
+    def is_autocommit(self) -> bool:
+        """Whether a statement is a transaction of its own, as the server said with its last answer."""
+        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
+        return bool(status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
+
+    def keep_autocommit(self) -> None:
+        """What it is now belongs to the connection; another one is not kept over a freeze."""
+        self._is_autocommit = self.is_autocommit()
+
+    @property
+    def own_autocommit(self) -> bool:
+        """Whether autocommit is on unless somebody changes it for a while."""
+        return self._is_autocommit
+
     def in_transaction(self) -> bool:
         """Whether a transaction is open, as the server said with its last answer; False without a connection.
 
-        PyMySQL does not read the status that comes after a result's rows, so with autocommit off a
-        SELECT counts as the start of one.
+        PyMySQL does not read the status that comes after a result's rows, and an error comes without one:
+        with autocommit off, both count as the start of one.
         """
         connection = self.connection
         if connection is None:
@@ -151,7 +167,8 @@ class Session:
 
     def must_not_freeze(self) -> bool:
         """Whether a freeze would keep locks, or hand on to the next invocation what is not its own."""
-        return self.state != NOTHING or self.is_read_only or self.is_running or self.in_transaction()
+        has_changed = self.state != NOTHING or self.is_autocommit() != self._is_autocommit
+        return has_changed or self.is_read_only or self.is_running or self.in_transaction()
 
     def may_be_replaced(self) -> bool:
         """Whether to connect anew, to a server that writes, after this one said that it does not.
@@ -170,9 +187,7 @@ class Session:
 
         Not where one is open already, nor under LOCK TABLES, whose locks its BEGIN would release.
         """
-        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
-        autocommit = status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
-        return bool(autocommit) and not self.in_transaction() and self.state != TABLE_LOCKS
+        return self.is_autocommit() and not self.in_transaction() and self.state != TABLE_LOCKS
 
     def query(
         self, sql: str, args: Any, timeout_s: float | None, left_s: Callable[[], float | None]
@@ -204,9 +219,7 @@ class Session:
             self.state = max(state, self.state)
 
     def _begins_transaction(self, sql: str) -> bool:
-        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
-        is_implicit = not status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
-        return (is_implicit or begins_transaction(sql)) and not self.in_transaction()
+        return (not self.is_autocommit() or begins_transaction(sql)) and not self.in_transaction()
 
     def execute(self, sql: str, args: Any = None, timeout_s: float | None = None) -> Result:
         """Runs a statement within ``timeout_s`` seconds (None: no limit).
@@ -234,8 +247,7 @@ class Session:
     def answered(self, *, has_rows: bool) -> None:
         """The server has answered a statement; ``has_rows``: with rows, if only none."""
         self.used_at = now_s()
-        status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
-        self._read_in_transaction = has_rows and not status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+        self._read_in_transaction = has_rows and not self.is_autocommit()
 
     def failed(self, error: BaseException, *, lost: bool) -> None:
         """A statement ended with ``error``; ``lost``: the connection is of no further use."""
@@ -244,6 +256,7 @@ class Session:
             self.lose(error)
         elif is_read_only(error, self.in_transaction()):
             self.is_read_only = True
+        self._read_in_transaction = not self.is_autocommit()
         self.used_at = now_s()
 
     def check_idle(self) -> None:

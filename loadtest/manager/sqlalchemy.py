@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pymysql
 from sqlalchemy import Engine, event, exc
@@ -14,11 +15,27 @@ from loadtest.manager import options
 from loadtest.manager.connection import ConnectionManager
 from loadtest.manager.dbapi import ManagedConnection
 from loadtest.manager.invocation import Handler, as_invocation, time_given_s
+from loadtest.manager.result import unwrapped
 from loadtest.manager.session import Session
 from loadtest.manager.stats import Stats
 
+OWN_CONNECTION = (
+    "ManagedPool connects itself: leave out creator=, and let listeners to do_connect change arguments only"
+)
 GONE = "the connection of this checkout is gone: check out another"
 WHERE = 'create_engine("mysql+pymysql://…", poolclass=ManagedPool)'
+
+
+@dataclass(slots=True)
+class _Invocation:
+    """One for all pools that an engine has had: a pool that was disposed of may have a checkout yet."""
+
+    pools: "list[ManagedPool]"
+    is_begun: bool = False
+    end_by: float | None = None  # by time.monotonic()
+
+    def left_s(self) -> float | None:
+        return None if self.end_by is None else self.end_by - time.monotonic()
 
 
 class ManagedPool(QueuePool):
@@ -57,8 +74,7 @@ class ManagedPool(QueuePool):
         self._longest_wait_s = timeout
         self._managers: list[ConnectionManager] = []
         self._free: list[ConnectionManager] = []  # those of them without a connection of the pool's
-        self._is_begun = False
-        self._end_by: float | None = None  # of the invocation, by time.monotonic()
+        self._invocation = _Invocation([self])
         # What the engine calls to connect, once the listeners to do_connect have had their say.
         dialect.connect = self._connect
         dialect.set_isolation_level = partial(_set_isolation_level, dialect)
@@ -77,28 +93,40 @@ class ManagedPool(QueuePool):
     def begin(self, context: Any = None) -> None:
         """An invocation begins; ``context`` as in :meth:`ConnectionManager.begin`, which has its errors."""
         given_s = time_given_s(context)
-        self._end_by = None if given_s is None else time.monotonic() + given_s
-        self._is_begun = True
-        for manager in self._managers:
+        self._invocation.end_by = None if given_s is None else time.monotonic() + given_s
+        self._invocation.is_begun = True
+        for manager in self._all_managers():
             manager.begin(context)
 
     def end(self) -> None:
         """It ends: each connection is kept or closed. One with a transaction open is closed with it."""
-        for manager in self._managers:
+        for manager in self._all_managers():
             manager.end()
-        self._is_begun, self._end_by = False, None
+        self._invocation.is_begun, self._invocation.end_by = False, None
+        pools = self._invocation.pools
+        pools[:] = [pool for pool in pools if pool is pools[-1] or pool._holds_any()]
+
+    def recreate(self) -> "ManagedPool":
+        """The engine's next pool, in the same invocation."""
+        made = cast(ManagedPool, super().recreate())
+        made._invocation = self._invocation
+        made._invocation.pools.append(made)
+        return made
+
+    def _holds_any(self) -> bool:
+        return any(manager.get_client() is not None for manager in self._managers)
+
+    def _all_managers(self) -> list[ConnectionManager]:
+        return [manager for pool in self._invocation.pools for manager in pool._managers]
 
     def _do_get(self) -> Any:
-        left_s = self._left_s()
+        left_s = self._invocation.left_s()
         if left_s is not None:
             self._timeout = max(0.0, min(left_s, self._longest_wait_s))
         try:
             return super()._do_get()
         finally:
             self._timeout = self._longest_wait_s
-
-    def _left_s(self) -> float | None:
-        return None if self._end_by is None else self._end_by - time.monotonic()
 
     def _connect(self, *args: Any, **arguments: Any) -> "PooledConnection":
         """In the place of PyMySQL's connect. ``arguments`` may differ from the last time, as with tokens."""
@@ -112,8 +140,8 @@ class ManagedPool(QueuePool):
         else:
             manager = ConnectionManager({"autocommit": False, **of_pymysql}, **of_manager)
             self._managers.append(manager)
-            if self._is_begun:
-                manager.begin(self._left_s())
+            if self._invocation.is_begun:
+                manager.begin(self._invocation.left_s())
         try:
             return PooledConnection(manager, self._free.append)
         except BaseException:
@@ -126,23 +154,28 @@ class PooledConnection(ManagedConnection):
 
     def __init__(self, manager: ConnectionManager, give_back: Callable[[ConnectionManager], None]) -> None:
         """Connects. Raises what :meth:`ConnectionManager.connect` raises."""
+        only = manager._connected()
         super().__init__(manager)
         self._manager, self._give_back = manager, give_back
-        self._session = self._only = manager._connected()
+        self._session = self._only = only
         # What the engine and its listeners set first belongs to the connection, and is kept with it.
-        self._only.is_guarded = False
-
-    def is_alive(self) -> bool:
-        """Whether a checkout can have it."""
-        try:
-            self._connected()
-        except pymysql.MySQLError:
-            return False
-        return True
+        only.is_guarded = self._is_handed_out = False
 
     def hand_out(self) -> None:
-        """From now on statements are those of a function."""
-        self._only.is_guarded = self._options.policy.guards_session
+        """To a function, whose statements are guarded from now on. Raises PyMySQL's error for a dead one.
+
+        Its lease is lengthened first: the function may do something else before its first statement.
+        """
+        session = self._only
+        if not self._is_handed_out:
+            session.keep_autocommit()
+            self._is_handed_out = True
+        self._autocommit = None  # what the last user wanted
+        with unwrapped:
+            session = self._connected()
+            if self._options.policy.guards_session:
+                session.lengthen_lease(self.remaining_s(), self._limit_s(None))
+        session.is_guarded = self._options.policy.guards_session
 
     @contextmanager
     def unguarded(self) -> Iterator[None]:
@@ -160,6 +193,12 @@ class PooledConnection(ManagedConnection):
             self._only.close()
             self._give_back(self._manager)
 
+    def __del__(self) -> None:
+        if "_only" in vars(self) and self.open:  # detached, and forgotten
+            self._is_closed = True
+            self._only.drop()
+            self._give_back(self._manager)
+
     def _of_manager(self) -> Session:
         if not self._only.is_usable():
             raise pymysql.OperationalError(2006, GONE)
@@ -173,9 +212,12 @@ def _set_isolation_level(dialect: Any, connection: PooledConnection, level: Any)
 
 
 def _check_out(connection: PooledConnection, _record: Any, _proxy: Any) -> None:
-    if not connection.is_alive():
-        raise exc.DisconnectionError(GONE)
-    connection.hand_out()
+    if not isinstance(connection, PooledConnection):
+        raise exc.ArgumentError(OWN_CONNECTION)
+    try:
+        connection.hand_out()
+    except pymysql.MySQLError:
+        raise exc.DisconnectionError(GONE) from None
 
 
 @contextmanager
@@ -191,8 +233,6 @@ def managed(engine: Engine, context: Any = None) -> Iterator[Engine]:
         yield engine
     finally:
         pool.end()
-        if engine.pool is not pool:  # disposed of in the body
-            _pool_of(engine).end()
 
 
 def managed_handler(engine: Engine) -> Callable[[Handler], Handler]:

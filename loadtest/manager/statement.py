@@ -25,6 +25,9 @@ class SessionSource(Protocol):
     @property
     def _stats(self) -> Stats: ...
 
+    @property
+    def _open(self) -> Session | None: ...
+
     def _connected(self) -> Session: ...
 
     def _limit_s(self, timeout_s: float | None) -> float | None: ...
@@ -39,7 +42,7 @@ def run_statement(
 
     ``idempotent``: the statement may be sent again although it may have run.
     """
-    retries = Retries(db._options, sql, idempotent)
+    retries, last = Retries(db._options, sql, idempotent), None
     with unwrapped:
         while True:
             try:
@@ -48,8 +51,10 @@ def run_statement(
                 if retries.unknown is None:
                     raise
                 raise retries.unknown from refused
-            in_transaction, state = session.in_transaction(), session.state
-            is_bound = in_transaction or state  # another connection would go on in the middle
+            if session is not last:
+                # Not what a try that failed leaves open, with nothing in it.
+                last, in_transaction, state = session, session.in_transaction(), session.state
+                is_bound = in_transaction or state  # another connection would go on in the middle
             try:
                 return session.query(sql, args, db._limit_s(timeout_s), db.remaining_s)
             except Ended as ended:

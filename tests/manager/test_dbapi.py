@@ -1,13 +1,16 @@
 """`db.connection()`: PyMySQL's cursors over a managed connection, on real servers."""
 
+import threading
 import time
+from contextlib import suppress
 
 import pymysql
 import pytest
 from pymysql.cursors import DictCursor, SSCursor, SSDictCursor
 
 from loadtest.manager import AnswerLost, Classic, ConnectionManager, Managed, SessionLost, TransactionLost
-from tests.manager.acting import INSERT, killed_in_the_middle, own_id
+from loadtest.server.connections import session
+from tests.manager.acting import INSERT, in_a_moment, killed_in_the_middle, own_id
 from tests.waiting import wait_until
 
 KEEPS = Managed(lease_s=60)
@@ -251,6 +254,181 @@ def test_a_lost_answer_in_a_transaction_is_told_once_and_the_rest_refused(connec
         cursor.execute(INSERT, ("not sent",))
     connection.rollback()
     assert ledger() == []
+
+
+def test_an_error_leaves_a_transaction_open_that_a_rollback_ends(connection, ledger, target):
+    """Without autocommit: no error of MySQL says so, and the row would stay locked."""
+    with session(target.admin) as other:
+        connection.cursor().execute(INSERT, ("there",))
+        connection.autocommit(False)
+        with pytest.raises(pymysql.IntegrityError):
+            connection.cursor().execute("INSERT INTO loadtest_rows SELECT * FROM loadtest_rows WHERE id = 1")
+        connection.rollback()
+        other.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        other.execute("UPDATE loadtest_rows SET payload = payload WHERE id = 1")
+        other.connection.rollback()
+    assert ledger() == ["there"]
+
+
+def test_what_a_procedure_wrote_before_it_failed_is_committed_or_rolled_back_as_asked(
+    connection, admin, ledger
+):
+    admin.execute("DROP PROCEDURE IF EXISTS writes_and_fails")
+    admin.execute(
+        "CREATE PROCEDURE writes_and_fails(IN what TEXT) BEGIN "
+        "INSERT INTO loadtest_ledger (invocation, amount) VALUES (what, 1); SIGNAL SQLSTATE '45000'; END"
+    )
+    connection.autocommit(False)
+    for what, end in (("undone", connection.rollback), ("kept", connection.commit)):
+        with pytest.raises(pymysql.MySQLError):
+            connection.cursor().execute("CALL writes_and_fails(%s)", (what,))
+        end()
+    admin.execute("DROP PROCEDURE writes_and_fails")
+    assert ledger() == ["kept"]
+
+
+def test_a_helper_s_connection_leaves_the_callers_transaction_alone(db, connection, ledger):
+    connection.begin()
+    connection.cursor().execute(INSERT, ("one",))
+    with db.connection() as helpers:
+        helpers.cursor().execute("SELECT 1")
+        for end in (helpers.commit, helpers.rollback):
+            with pytest.raises(pymysql.ProgrammingError, match="began"):
+                end()
+    connection.cursor().execute(INSERT, ("two",))
+    connection.commit()
+    with db.transaction() as transaction:
+        transaction.query(INSERT, ("three",))
+        with db.connection() as helpers:
+            helpers.cursor().execute(INSERT, ("four",))
+    assert ledger() == ["four", "one", "three", "two"]
+
+
+def test_a_transaction_that_somebody_else_ended_is_not_taken_for_committed(db, connection, ledger):
+    connection.begin()
+    connection.cursor().execute(INSERT, ("undone",))
+    db.query("ROLLBACK")
+    with pytest.raises(TransactionLost):
+        connection.commit()
+    connection.rollback()
+    assert ledger() == []
+
+
+def test_after_a_deadlock_nothing_runs_on_its_own(connection, target, ledger):
+    with session(target.admin) as other:
+        other.execute("BEGIN")
+        other.execute("UPDATE loadtest_rows SET payload = payload WHERE id > 100")  # the heavier one
+        connection.begin()
+        cursor = connection.cursor()
+        cursor.execute("UPDATE loadtest_rows SET payload = payload WHERE id = 1")
+
+        def wait_for_us():
+            with suppress(pymysql.MySQLError):
+                other.execute("UPDATE loadtest_rows SET payload = payload WHERE id = 1")
+
+        with in_a_moment(wait_for_us, 0.0):
+            time.sleep(0.3)
+            with pytest.raises(pymysql.OperationalError) as told:
+                cursor.execute("UPDATE loadtest_rows SET payload = payload WHERE id = 101")
+        other.connection.rollback()
+    assert told.value.args[0] == 1213
+    for action in (lambda: cursor.execute(INSERT, ("on its own",)), connection.commit):
+        with pytest.raises(TransactionLost, match="deadlock"):
+            action()
+    connection.rollback()
+    cursor.execute(INSERT, ("anew",))
+    assert ledger() == ["anew"]
+
+
+def test_autocommit_off_ends_with_its_invocation(made, ledger):
+    db = made(KEEPS)
+    for _ in range(2):
+        with db.invocation(30.0):
+            db.query("SELECT 1")
+    with db.invocation(30.0):
+        connection = db.connection()
+        connection.autocommit(False)
+        connection.query("DO 0")
+    with db.invocation(30.0):
+        db.query(INSERT, ("kept",))
+    assert ledger() == ["kept"]
+
+
+def test_each_connection_has_its_own_autocommit(db, connection, ledger):
+    connection.autocommit(False)
+    connection.cursor().execute("DO 0")
+    connection.rollback()
+    with db.connection() as other:
+        other.cursor().execute(INSERT, ("at once",))
+        assert ledger() == ["at once"]
+
+
+def test_a_lost_first_statement_counts_as_a_lost_transaction(connection, admin, ledger):
+    connection.autocommit(False)
+    connection.cursor().execute("DO 0")
+    connection.rollback()
+    with killed_in_the_middle(admin, connection.thread_id()), pytest.raises(AnswerLost):
+        connection.cursor().execute("DO SLEEP(20)")
+    with pytest.raises(TransactionLost):
+        connection.cursor().execute(INSERT, ("not sent",))
+    connection.rollback()
+    assert ledger() == []
+
+
+def test_a_write_under_way_at_the_end_of_the_invocation_is_not_told_as_committed(made, ledger):
+    db = made(KEEPS)
+    told = []
+
+    def work(connection):
+        try:
+            connection.cursor().execute(
+                "INSERT INTO loadtest_ledger (invocation, amount) SELECT 'a', SLEEP(1)"
+            )
+            connection.commit()
+        except pymysql.MySQLError as error:
+            told.append(error)
+
+    with db.invocation(30.0):
+        connection = db.connection()
+        connection.autocommit(False)
+        connection.cursor().execute("DO 0")
+        connection.rollback()
+        thread = threading.Thread(target=work, args=(connection,))
+        thread.start()
+        time.sleep(0.3)
+    thread.join()
+    assert len(told) == 1
+    assert ledger() == []
+
+
+@pytest.mark.parametrize("end", ["rollback", "close"])
+def test_rows_that_nobody_read_are_no_obstacle(db, connection, ledger, end):
+    connection.begin()
+    connection.cursor().execute(INSERT, ("undone",))
+    cursor = connection.cursor(SSCursor)
+    cursor.execute("SELECT id, payload FROM loadtest_rows")
+    cursor.fetchone()
+    getattr(connection, end)()
+    assert db.query("SELECT 1") == [(1,)]
+    assert ledger() == []
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_in_a_transaction_they_are_read_over_and_it_goes_on(connection, ledger, closes):
+    connection.begin()
+    connection.cursor().execute(INSERT, ("kept",))
+    cursor = connection.cursor(SSCursor)
+    cursor.execute("SELECT id, payload FROM loadtest_rows")
+    cursor.fetchone()
+    if closes:
+        cursor.close()
+    connection.commit()
+    assert ledger() == ["kept"]
+
+
+def test_a_stream_s_cursor_says_what_it_lacks(connection):
+    with pytest.raises(AttributeError, match="'callproc'"):
+        connection.cursor(SSCursor).callproc("p")
 
 
 # Losses outside of one

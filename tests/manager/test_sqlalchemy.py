@@ -1,8 +1,10 @@
 """`ManagedPool`: SQLAlchemy's engines and sessions over managed connections, on real servers."""
 
+import gc
 import threading
 import time
 
+import pymysql
 import pytest
 from sqlalchemy import NullPool, String, create_engine, event, exc, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -275,6 +277,47 @@ def test_a_lease_lasts_as_long_as_a_unit_of_work(engines, items):
     assert items() == ["first", "second"]
 
 
+def test_a_checkout_may_lie_unused_for_longer_than_a_lease(engines):
+    engine = engines(Managed(lease_s=1))
+    with managed(engine, 30.0), engine.begin() as connection:
+        time.sleep(1.8)
+        connection.execute(text("DO 0"))
+        time.sleep(1.8)
+        connection.execute(text("DO 0"))
+
+
+def test_a_unit_of_work_that_failed_holds_no_lock(engine, items, admin):
+    with managed(engine, 20.0):
+        with Session(engine) as session, session.begin():
+            session.add(Item(id=1, name="there"))
+        with pytest.raises(exc.IntegrityError), engine.begin() as connection:
+            connection.execute(text("INSERT INTO sqlalchemy_items VALUES (1, 'again')"))
+        admin.execute("SET SESSION innodb_lock_wait_timeout = 1")
+        admin.execute("UPDATE sqlalchemy_items SET name = 'mine' WHERE id = 1")
+    assert items() == ["mine"]
+
+
+def test_rows_that_nobody_read_end_a_unit_of_work_well(engine, items):
+    with managed(engine, 20.0):
+        for read in (lambda rows: next(iter(rows)), lambda rows: rows.first()):
+            with engine.begin() as connection:
+                connection.execute(text("INSERT INTO sqlalchemy_items (name) VALUES ('kept')"))
+                streamed = connection.execution_options(yield_per=10)
+                assert read(streamed.execute(text("SELECT id FROM loadtest_rows ORDER BY id"))) == (1,)
+    assert items() == ["kept", "kept"]
+
+
+def test_autocommit_by_hand_ends_with_its_checkout(engine):
+    invocations(engine, 2)
+    with managed(engine, 20.0):
+        raw = engine.raw_connection()
+        raw.autocommit(True)
+        raw.cursor().execute("DO 0")
+        raw.close()
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT @@autocommit")).scalar() == 0
+
+
 # The pool
 
 
@@ -332,6 +375,38 @@ def test_rows_are_streamed(engine, items):
         assert [rows.fetchone()[0] for _ in range(3)] == [1, 2, 3]
         assert len(rows.all()) > 1000
     assert items() == []
+
+
+def test_a_pool_that_is_made_in_an_invocation_has_its_deadline_and_its_end(engine, admin):
+    with managed(engine, 20.0):
+        engine.dispose()
+        connection = engine.connect()
+        identity = connection.execute(ID).scalar()
+        assert 0 < engine.pool._managers[0].remaining_s() <= 20.0
+        engine.dispose()  # with a checkout of it under way
+    wait_until(lambda: not there(admin, identity))
+    connection.close()
+    assert engine.pool._invocation.pools == [engine.pool]
+
+
+def test_a_connection_that_was_detached_and_forgotten_is_closed(engine, admin):
+    with managed(engine, 20.0):
+        connection = engine.connect()
+        identity = connection.execute(ID).scalar()
+        connection.detach()
+        del connection
+        gc.collect()
+        wait_until(lambda: not there(admin, identity))
+        own_id(engine)
+        assert len(engine.pool._managers) == 1
+
+
+def test_a_connection_of_somebody_else_s_is_refused_with_a_sentence(config):
+    engine = create_engine(
+        "mysql+pymysql://", poolclass=ManagedPool, creator=lambda: pymysql.connect(**config)
+    )
+    with pytest.raises(exc.ArgumentError, match="creator"):
+        engine.connect()
 
 
 @pytest.mark.parametrize(
