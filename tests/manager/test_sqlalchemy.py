@@ -54,6 +54,7 @@ def engine(engines):
 
 @pytest.fixture
 def items(engine, admin):
+    admin.execute("SET SESSION lock_wait_timeout = 20")  # a transaction that is left open fails the test
     admin.execute("DROP TABLE IF EXISTS sqlalchemy_items")
     Base.metadata.create_all(engine)
 
