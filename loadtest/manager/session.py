@@ -39,7 +39,6 @@ class Session:
     __slots__ = (
         "_errors",
         "_forks_count",
-        "_is_autocommit",
         "_options",
         "_read_in_transaction",
         "_stats",
@@ -52,6 +51,7 @@ class Session:
         "is_running",
         "lease_s",
         "opened_at",
+        "own_autocommit",
         "served_count",
         "state",
         "stop_reading",
@@ -72,7 +72,7 @@ class Session:
         self._options = options
         self._stats = stats
         self._read_in_transaction = False
-        self._is_autocommit = self.is_autocommit()  # as it was connected
+        self.own_autocommit = self.is_autocommit()  # unless somebody changes it for a while
         self.in_block = False  # a transaction's block is open on it, also when it is gone
         self.is_guarded = options.policy.guards_session  # statements give it a state of its own
         self.is_read_only = False  # its server said so
@@ -144,15 +144,6 @@ class Session:
         status = getattr(self.connection, "server_status", SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
         return bool(status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
 
-    def keep_autocommit(self) -> None:
-        """What it is now belongs to the connection; another one is not kept over a freeze."""
-        self._is_autocommit = self.is_autocommit()
-
-    @property
-    def own_autocommit(self) -> bool:
-        """Whether autocommit is on unless somebody changes it for a while."""
-        return self._is_autocommit
-
     def in_transaction(self) -> bool:
         """Whether a transaction is open, as the server said with its last answer; False without a connection.
 
@@ -167,7 +158,7 @@ class Session:
 
     def must_not_freeze(self) -> bool:
         """Whether a freeze would keep locks, or hand on to the next invocation what is not its own."""
-        has_changed = self.state != NOTHING or self.is_autocommit() != self._is_autocommit
+        has_changed = self.state != NOTHING or self.is_autocommit() != self.own_autocommit
         return has_changed or self.is_read_only or self.is_running or self.in_transaction()
 
     def may_be_replaced(self) -> bool:

@@ -166,16 +166,16 @@ class PooledConnection(ManagedConnection):
 
         Its lease is lengthened first: the function may do something else before its first statement.
         """
-        session = self._only
+        session, guards_session = self._only, self._options.policy.guards_session
         if not self._is_handed_out:
-            session.keep_autocommit()
+            session.own_autocommit = session.is_autocommit()
             self._is_handed_out = True
         self._autocommit = None  # what the last user wanted
         with unwrapped:
-            session = self._connected()
-            if self._options.policy.guards_session:
+            self._connected()
+            if guards_session:
                 session.lengthen_lease(self.remaining_s(), self._limit_s(None))
-        session.is_guarded = self._options.policy.guards_session
+        session.is_guarded = guards_session
 
     @contextmanager
     def unguarded(self) -> Iterator[None]:

@@ -76,6 +76,19 @@ def connect_when_free(target):
     return wait_until(try_to, what="a free slot")
 
 
+def is_there(cursor, identity):
+    """Whether the server has a connection with this id."""
+    cursor.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE id = %s", (identity,))
+    return cursor.fetchone() == (1,)
+
+
+def killed(cursor, identity):
+    """Kills a connection, and returns once its client can see that it is gone."""
+    cursor.execute(f"KILL {identity}")
+    wait_until(lambda: not is_there(cursor, identity))
+    time.sleep(0.05)  # for the goodbye to arrive
+
+
 @contextmanager
 def in_a_moment(action, seconds=0.3):
     """Does it while the block runs."""

@@ -10,7 +10,7 @@ from pymysql.cursors import DictCursor, SSCursor, SSDictCursor
 
 from loadtest.manager import AnswerLost, Classic, ConnectionManager, Managed, SessionLost, TransactionLost
 from loadtest.server.connections import session
-from tests.manager.acting import INSERT, in_a_moment, killed_in_the_middle, own_id
+from tests.manager.acting import INSERT, in_a_moment, is_there, killed, killed_in_the_middle, own_id
 from tests.waiting import wait_until
 
 KEEPS = Managed(lease_s=60)
@@ -27,20 +27,6 @@ def db(made):
 def connection(db):
     with db.connection() as connection:
         yield connection
-
-
-def killed(admin, connection):
-    """Returns once the client can see that it is gone."""
-    identity = connection.thread_id()
-    admin.execute(f"KILL {identity}")
-    admin.execute("SELECT 1")
-    wait_until(lambda: not _is_there(admin, identity))
-    time.sleep(0.05)  # for the goodbye to arrive
-
-
-def _is_there(admin, identity):
-    admin.execute("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = %s", (identity,))
-    return admin.fetchone()[0]
 
 
 # Cursors
@@ -221,7 +207,7 @@ def test_nothing_of_a_lost_transaction_goes_on_over_another_connection(connectio
     connection.begin()
     cursor = connection.cursor()
     cursor.execute(INSERT, ("lost",))
-    killed(admin, connection)
+    killed(admin, connection.thread_id())
     for _ in range(2):
         with pytest.raises(TransactionLost):
             cursor.execute(INSERT, ("not sent",))
@@ -235,7 +221,7 @@ def test_nothing_of_a_lost_transaction_goes_on_over_another_connection(connectio
 def test_nor_when_another_user_of_the_manager_found_out(db, connection, admin, ledger):
     connection.begin()
     connection.cursor().execute(INSERT, ("lost",))
-    killed(admin, connection)
+    killed(admin, connection.thread_id())
     with pytest.raises(TransactionLost):
         db.query("SELECT 1")
     assert db.query("SELECT 1") == [(1,)]
@@ -436,7 +422,7 @@ def test_a_stream_s_cursor_says_what_it_lacks(connection):
 
 def test_outside_a_transaction_a_dead_connection_is_replaced(connection, admin):
     before = connection.thread_id()
-    killed(admin, connection)
+    killed(admin, connection.thread_id())
     cursor = connection.cursor()
     cursor.execute("SELECT CONNECTION_ID()")
     assert cursor.fetchone()[0] != before
@@ -447,7 +433,7 @@ def test_autocommit_is_off_on_the_new_connection_as_well(connection, admin, ledg
     cursor = connection.cursor()
     cursor.execute("DO 1")
     connection.rollback()
-    killed(admin, connection)
+    killed(admin, connection.thread_id())
     cursor.execute(INSERT, ("later",))
     assert ledger() == []
     connection.rollback()
@@ -456,7 +442,7 @@ def test_autocommit_is_off_on_the_new_connection_as_well(connection, admin, ledg
 def test_what_a_session_held_is_not_lost_in_silence(connection, admin):
     cursor = connection.cursor()
     cursor.execute("SET @a = 1")
-    killed(admin, connection)
+    killed(admin, connection.thread_id())
     with pytest.raises(SessionLost):
         cursor.execute("SELECT @a")
 
@@ -476,7 +462,7 @@ def test_what_stays_open_does_not_survive_the_invocation(made, ledger, admin):
         connection.begin()
         connection.cursor().execute(INSERT, ("undone",))
         identity = connection.thread_id()
-    wait_until(lambda: not _is_there(admin, identity))
+    wait_until(lambda: not is_there(admin, identity))
     with pytest.raises(TransactionLost):
         connection.cursor().execute("SELECT 1")
     assert ledger() == []
@@ -497,7 +483,7 @@ def test_another_library_has_its_own():
 def test_a_commit_whose_answer_is_lost_may_have_taken_effect(connection, admin):
     connection.begin()
     connection.cursor().execute("SELECT 1")
-    killed(admin, connection)
+    killed(admin, connection.thread_id())
     with pytest.raises(AnswerLost, match="may have run"):
         connection.commit()
     connection.rollback()

@@ -12,7 +12,7 @@ from sqlalchemy.pool import QueuePool
 
 from loadtest.manager import Managed, NoConnection, TransactionLost
 from loadtest.manager.sqlalchemy import ManagedPool, managed, managed_handler
-from tests.manager.acting import filled
+from tests.manager.acting import filled, is_there, killed
 from tests.manager.test_fork import in_a_child
 from tests.waiting import wait_until
 
@@ -120,7 +120,7 @@ def test_a_session_that_was_not_closed_does_not_keep_its_connection_over_a_freez
         session.add(Item(name="undone"))
         session.flush()
         identity = session.execute(ID).scalar()
-    wait_until(lambda: not there(admin, identity))
+    wait_until(lambda: not is_there(admin, identity))
     with managed(engine, 20.0):
         with pytest.raises(exc.OperationalError, match=r"gone|lost"):
             session.execute(ID)
@@ -128,11 +128,6 @@ def test_a_session_that_was_not_closed_does_not_keep_its_connection_over_a_freez
         assert session.execute(ID).scalar() != identity
     session.close()
     assert items() == []
-
-
-def there(admin, identity):
-    admin.execute("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = %s", (identity,))
-    return admin.fetchone()[0]
 
 
 def test_what_the_engine_sets_when_it_connects_is_kept_with_the_connection(engines):
@@ -189,15 +184,9 @@ def test_an_isolation_level_of_one_checkout_is_taken_back_and_costs_no_connectio
 def test_a_dead_connection_is_noticed_at_checkout_without_a_ping(engine, admin):
     with managed(engine, 20.0):
         before = own_id(engine)
-        killed_by_id(admin, before)
+        killed(admin, before)
         assert own_id(engine) != before
     assert engine.pool.stats.expired_count == 1
-
-
-def killed_by_id(admin, identity):
-    admin.execute(f"KILL {identity}")
-    wait_until(lambda: not there(admin, identity))
-    time.sleep(0.05)  # for the goodbye to arrive
 
 
 def test_listeners_see_each_new_connection(engine, admin):
@@ -205,7 +194,7 @@ def test_listeners_see_each_new_connection(engine, admin):
     event.listen(engine, "connect", lambda connection, _: seen.append(connection.thread_id()))
     with managed(engine, 20.0):
         first = own_id(engine)
-        killed_by_id(admin, first)
+        killed(admin, first)
         assert seen == [first, own_id(engine)]
 
 
@@ -214,7 +203,7 @@ def test_a_unit_of_work_is_never_repeated_in_part(engine, items, admin):
         with Session(engine) as session:
             session.add(Item(name="lost"))
             session.flush()
-            killed_by_id(admin, session.execute(ID).scalar())
+            killed(admin, session.execute(ID).scalar())
             session.add(Item(name="not sent"))
             with pytest.raises(exc.OperationalError) as told:
                 session.flush()
@@ -228,7 +217,7 @@ def test_a_unit_of_work_is_never_repeated_in_part(engine, items, admin):
 def test_a_session_goes_on_after_its_rollback(engine, items, admin):
     with managed(engine, 20.0), Session(engine) as session:
         session.execute(select(Item)).all()
-        killed_by_id(admin, session.execute(ID).scalar())
+        killed(admin, session.execute(ID).scalar())
         with pytest.raises(exc.OperationalError):
             session.execute(select(Item))
         session.rollback()
@@ -337,7 +326,7 @@ def test_several_connections_have_a_manager_each(engines, admin):
             ids = {connection.execute(ID).scalar() for connection in (one, other, third)}
         assert len(ids) == 3
     assert engine.pool.stats.connects_count == 3
-    wait_until(lambda: sum(there(admin, identity) for identity in ids) <= 2)
+    wait_until(lambda: sum(is_there(admin, identity) for identity in ids) <= 2)
 
 
 def test_threads_wait_for_each_other(engine):
@@ -385,7 +374,7 @@ def test_a_pool_that_is_made_in_an_invocation_has_its_deadline_and_its_end(engin
         identity = connection.execute(ID).scalar()
         assert 0 < engine.pool._managers[0].remaining_s() <= 20.0
         engine.dispose()  # with a checkout of it under way
-    wait_until(lambda: not there(admin, identity))
+    wait_until(lambda: not is_there(admin, identity))
     connection.close()
     assert engine.pool._invocation.pools == [engine.pool]
 
@@ -397,7 +386,7 @@ def test_a_connection_that_was_detached_and_forgotten_is_closed(engine, admin):
         connection.detach()
         del connection
         gc.collect()
-        wait_until(lambda: not there(admin, identity))
+        wait_until(lambda: not is_there(admin, identity))
         own_id(engine)
         assert len(engine.pool._managers) == 1
 
@@ -430,7 +419,7 @@ def test_a_mistyped_option_is_refused_with_the_nearest_name(engines):
         engine.connect()
 
 
-def test_it_costs_a_warm_invocation_one_round_trip_less_than_pre_ping(engines, admin):
+def test_it_sends_a_warm_transaction_alone_where_pre_ping_adds_a_ping_and_a_rollback(engines, admin):
     """Counted by the server: check-in of a finished transaction sends no ROLLBACK, checkout no ping."""
 
     def statements(engine):
